@@ -1,0 +1,1 @@
+"""The PEFT Lab: choose a small model and a fine-tuning method, run it, and see what it learned, trained and cost."""

@@ -1,0 +1,1 @@
+"""Counts and bytes by arithmetic, from a model's config alone."""

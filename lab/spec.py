@@ -1,0 +1,195 @@
+"""RunSpec: everything a student chooses, in one frozen value with one dict form for JSON, SQLite, lessons, links and the command line."""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
+
+from lab import catalogue
+from lab.accounting.counts import Counts, count
+from lab.accounting.shapes import shape_of
+from lab.contracts import LabError, Method, Model, Shape, Task, explain, shorten
+
+LARGEST_SPEC_BYTES = 64_000
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+Optimizer = Literal["adamw", "adamw_foreach", "adamw_fused", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"]
+Quantization = Literal["nf4", "nf4_double", "fp4", "int8"]
+DEFAULTS = {"steps": 100, "batch": 16, "tokens": 64, "eval_items": 1000, "eval_every": 25}
+
+
+class RunSpec(BaseModel):
+    """A run. Values left out are filled in when it is made, from the model's and the method's defaults, so that a stored spec says it all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, ignored_types=(cached_property,))
+
+    model: str | dict[str, Any] = Field(description="a key of the catalogue, or for counts and memory a transformers config")
+    task: str | None = Field(None, description="what it learns; `movies` unless said otherwise")
+    method: Method = Field(description="how it learns, with its knobs")
+    steps: int = Field(0, ge=0, le=5000, description="updates of the weights")
+    batch: int = Field(0, ge=1, le=256, description="texts in one step")
+    tokens: int = Field(0, ge=8, le=4096, description="longest text, in tokens; virtual tokens are not counted")
+    lr: float = Field(0.0, ge=0, le=100, description="learning rate: how far one step moves the trained weights")
+    warmup: float = Field(0.1, ge=0, le=1, description="share of the steps in which the learning rate rises from 0")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="pull of the trained weights towards 0")
+    clip: float = Field(1.0, ge=0, le=1000, description="longest gradient allowed; 0 lets all pass")
+    optimizer: Optimizer = Field("adamw", description="the rule that turns gradients into steps")
+    dtype: Dtype = Field("auto", description="number format of the weights; auto measures which is faster here")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="start of every random choice")
+    train_items: int | None = Field(None, ge=2, le=1_000_000, description="texts to learn from; all of them unless said otherwise")
+    eval_items: int = Field(0, ge=2, le=100_000, description="test texts behind each score")
+    eval_every: int = Field(0, ge=0, le=5000, description="steps between looks at the validation texts; 0 for none")
+    shuffle_labels: bool = Field(False, description="train on labels drawn at random: a control that must learn nothing")
+    checkpointing: bool = Field(False, description="recompute activations instead of keeping them: less memory, more time")
+    quantization: Quantization | None = Field(None, description="keep the frozen base in 4 or 8 bits")
+    attention: Literal["auto", "eager", "sdpa"] = Field("auto", description="implementation of attention")
+    adapter_dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="number format of the trained parts; auto is float32")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it runs")
+
+    @classmethod
+    def parse(cls, data: Any) -> RunSpec:
+        """From the dict form. Raises LabError in the lab's words."""
+        if not isinstance(data, Mapping):
+            raise LabError(f"a spec is an object with model and method: this is {shorten(data)}")
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise explain(error, cls) from None
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        if len(text.encode()) > LARGEST_SPEC_BYTES:
+            raise LabError(f"the spec has {len(text):,} characters: at most {LARGEST_SPEC_BYTES:,}")
+        try:
+            return cls.parse(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise LabError(f"the spec is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+        except RecursionError:
+            raise LabError("the spec is nested too deeply: a spec has two levels") from None
+
+    @classmethod
+    def read(cls, path: Path) -> RunSpec:
+        try:
+            if path.stat().st_size > LARGEST_SPEC_BYTES:
+                raise LabError(f"{path} has {path.stat().st_size:,} bytes: a spec has at most {LARGEST_SPEC_BYTES:,}")
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise LabError(f"cannot read {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise LabError(f"{path} is not text in UTF-8: save it as plain JSON") from None
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _method(cls, value: Any) -> Method:
+        if isinstance(value, Method):
+            return value
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, Mapping) or "name" not in value:
+            raise ValueError(f'method is {shorten(value)}: give its name and knobs, like {{"name": "lora", "rank": 8}}')
+        knobs = {key: part for key, part in value.items() if key != "name"}
+        try:
+            kind = catalogue.find("methods", value["name"])
+            return kind.model_validate(knobs)
+        except ValidationError as error:
+            raise ValueError(str(explain(error, kind))) from None
+        except LabError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        """Put the model's and the method's defaults where nothing was said, so that equal runs have equal specs."""
+        if not isinstance(data, dict) or "model" not in data or "method" not in data:
+            return data
+        try:
+            model, shape = _model_and_shape(data["model"])
+            method = cls._method(data["method"])
+            support = method.supports(shape)
+        except LabError as error:
+            raise ValueError(str(error)) from None
+        if not support.ok:
+            raise ValueError(f"{method.title} cannot be used here: {support.reason}")
+        defaults = {**DEFAULTS, **(model.defaults if model else {}), "lr": method.rates[shape.kind].default}
+        if model:
+            defaults["task"] = model.defaults.get("task", "movies")
+        filled = {**defaults, **{key: value for key, value in data.items() if value is not None}, "method": method}
+        for key, value in method.fixed.items():
+            if key in data and data[key] != value:
+                raise ValueError(f"{key} is {shorten(data[key])}: {method.title} fixes it at {value}")
+            filled[key] = value
+        return filled
+
+    @model_validator(mode="after")
+    def _check(self) -> RunSpec:
+        if self.steps == 0 and "steps" not in self.method.fixed:
+            raise ValueError("steps is 0: must be 1 to 5,000")
+        if self.task is not None:
+            try:
+                catalogue.find("tasks", self.task)
+            except LabError as error:
+                raise ValueError(str(error)) from None
+        used = self.tokens + self.method.virtual_tokens_used()
+        if used > self.shape.positions:
+            raise ValueError(f"tokens is {self.tokens} and the method adds {used - self.tokens}: together at most {self.shape.positions}, the model's window")
+        return self
+
+    @field_serializer("method")
+    def _settings(self, method: Method) -> dict[str, Any]:
+        return method.settings()
+
+    @cached_property
+    def shape(self) -> Shape:
+        return _model_and_shape(self.model)[1]
+
+    @property
+    def base(self) -> Model:
+        """The catalogue's model. Raises LabError where the spec holds a bare config, which can be counted but not run."""
+        if not isinstance(self.model, str):
+            raise LabError("this spec names a config, not a model of the catalogue: it can be counted, not trained")
+        return catalogue.find("models", self.model)
+
+    @property
+    def goal(self) -> Task:
+        if self.task is None:
+            raise LabError("this spec names no task: it can be counted, not trained")
+        return catalogue.find("tasks", self.task)
+
+    @property
+    def counts(self) -> Counts:
+        labels = len(self.goal.labels) if self.task else _labels(self.model)
+        return count(self.method, self.shape, labels)
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal specs have an equal fingerprint: the SHA-256 of the dict form, keys sorted."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def _model_and_shape(model: Any) -> tuple[Model | None, Shape]:
+    """The catalogue's entry (None for a bare config) and the sizes."""
+    if isinstance(model, Mapping):
+        unknown = set(model) - {"config", "class", "num_labels"}
+        if unknown or not isinstance(model.get("config"), Mapping):
+            raise LabError(f'model is {shorten(model)}: give a key, or {{"config": {{…}}, "class": …, "num_labels": …}}')
+        return None, shape_of(model["config"])
+    entry = catalogue.find("models", model)
+    return entry, shape_of(entry.config)
+
+
+def _labels(model: Any) -> int:
+    labels = model.get("num_labels", 0) if isinstance(model, Mapping) else 0
+    if not isinstance(labels, int) or isinstance(labels, bool) or not 0 <= labels <= 1_000_000:
+        raise LabError(f"num_labels is {shorten(labels)}: must be 0 to 1,000,000")
+    return labels
