@@ -249,12 +249,12 @@ class Base:
 
 @dataclass(frozen=True)
 class Format:
-    """How a trained method lies in a folder: save it, load it onto a fresh base, and the lines a student runs to do the same."""
+    """How a trained method lies in a folder. `load(model, folder)` stands on its own (its imports inside), because its
+    source is printed in the folder's README: students load an adapter with the very lines that the lab uses and tests."""
 
     key: str
     save: Callable[[Any, Path], None]
-    load: Callable[[Base, Path], Any]
-    loader: str
+    load: Callable[[Any, Path | str], Any]
 
 
 def knob(default: Any, help: str, *, low: float | None = None, high: float | None = None, peft: str | None = None, advanced: bool = False) -> Any:

@@ -60,7 +60,8 @@ def _bert(config: Mapping[str, Any]) -> Shape:
             Linear("ffn_out", layer, f"{at}.output.dense", ffn, width, True),
         ]
         weights += [*_norm(layer, f"{at}.attention.output.LayerNorm", width), *_norm(layer, f"{at}.output.LayerNorm", width)]
-    return Shape("bert", "encoder", layers, width, heads, heads, ffn, vocabulary, positions, "encoder.layer", "embeddings.word_embeddings", tuple(linears), tuple(weights))
+    return Shape("bert", "encoder", layers, width, heads, heads, ffn, vocabulary, positions,
+                 "encoder.layer", "embeddings.word_embeddings", tuple(linears), tuple(weights))
 
 
 def _llama(config: Mapping[str, Any]) -> Shape:
@@ -88,7 +89,8 @@ def _llama(config: Mapping[str, Any]) -> Shape:
     weights.append(Weight("norm", None, "model.norm.weight", (width,)))
     if not config.get("tie_word_embeddings", False):
         linears.append(Linear("lm_head", None, "lm_head", width, vocabulary, False))
-    return Shape("llama", "decoder", layers, width, heads, kv_heads, ffn, vocabulary, positions, "model.layers", "model.embed_tokens", tuple(linears), tuple(weights))
+    return Shape("llama", "decoder", layers, width, heads, kv_heads, ffn, vocabulary, positions,
+                 "model.layers", "model.embed_tokens", tuple(linears), tuple(weights))
 
 
 def _norm(layer: int | None, name: str, width: int) -> tuple[Weight, Weight]:

@@ -1,0 +1,8 @@
+"""The engine: `train(spec)` is a generator of events; torch lives here and in the worker, never in the page.
+
+Read `loop.py` first: it is the whole training loop. The files beside it each do one thing for it.
+"""
+from lab.engine.loop import train
+from lab.engine.workshop import Workshop
+
+__all__ = ["Workshop", "train"]

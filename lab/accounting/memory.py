@@ -1,0 +1,38 @@
+"""A quick estimate of the memory of one training step, from sizes alone: enough to refuse what cannot fit.
+
+Weights, gradients and optimizer states are exact; activations follow the published bytes per token, width and layer
+(34 where every linear's weight trains, 20 where only the gradient passes, as measured for 16-bit), scaled by the number format.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from lab.accounting.counts import Counts
+from lab.contracts import Method, Shape
+
+STATES = {"adamw": 8, "adamw_foreach": 8, "adamw_fused": 8, "adamw_8bit": 2, "paged_adamw_8bit": 2, "sgd": 0, "adafactor": 1}  # bytes a parameter
+TRAINED, PASSING, CHECKPOINTED = 46, 30, 2  # bytes per token, width and layer in 16 bits, with the norms' float32 copies
+
+
+def estimate(method: Method, shape: Shape, counts: Counts, *, batch: int, tokens: int, dtype: str, optimizer: str, checkpointing: bool) -> dict[str, Any]:
+    """{"peak_bytes", "parts", "assumptions"}; `parts` sums to `peak_bytes`. `auto` counts as float32, the larger."""
+    size = 2 if dtype == "bfloat16" and not method.trains_base else 4
+    parts = {
+        "weights": counts.frozen * size + counts.trainable * 4,
+        "gradients": counts.trainable * 4,
+        "optimizer": counts.trainable * STATES[optimizer],
+        "activations": _activations(method, shape, batch, tokens, checkpointing) * size // 2,
+        "temporary": batch * shape.vocabulary * 8 if shape.kind == "decoder" else 0,
+    }
+    return {"peak_bytes": sum(parts.values()), "parts": parts,
+            "assumptions": "weights and states exactly, activations by a rule of thumb, all texts at full length"}
+
+
+def _activations(method: Method, shape: Shape, batch: int, tokens: int, checkpointing: bool) -> int:
+    """Bytes in a 16-bit format that the forward pass keeps for the backward pass."""
+    if not method.places(shape):
+        return 0
+    length = tokens + method.virtual_tokens_used()
+    per = CHECKPOINTED if checkpointing else (TRAINED if method.trains_base else PASSING)
+    attention = 0 if checkpointing else 5 * shape.heads * length * length
+    return batch * shape.layers * (per * length * shape.width + attention)

@@ -1,0 +1,187 @@
+"""The command line: lists, counts and runs. `--json` prints one JSON document; errors go to stderr.
+
+Exit codes: 0 done; 1 the run failed; 2 bad input, nothing ran; 130 cancelled.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+from lab import describe
+from lab.contracts import LabError
+from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, Preparing, Started, Stepped, fold, to_json
+from lab.spec import RunSpec
+from lab.supply import default_cache
+
+DEFAULT_RUN = {"model": "minilm-l6", "task": "movies", "method": {"name": "lora", "rank": 8}}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return options.act(options)
+    except LabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output has gone, `| head` for instance
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description="The PEFT Lab: choose a small model and a method, train, and see what it cost.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, act: Callable[[argparse.Namespace], int], help: str, *, data: bool = False) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help)
+        added.set_defaults(act=act, name=name)
+        added.add_argument("--json", action="store_true", help="print one JSON document")
+        if data:
+            added.add_argument("--data", type=Path, default=Path(os.environ.get("LAB_DATA", "data")), help="folder of the lab's runs (default: data)")
+        return added
+
+    for folder in ("models", "methods", "tasks", "lenses"):
+        command(folder, _list, f"list the {folder} of the catalogue")
+    command("devices", _devices, "list what this machine can run on")
+    command("runs", _runs, "list the runs in a data folder", data=True)
+    command("count", _count, "count trainable parameters; downloads nothing").add_argument("spec", type=Path, metavar="SPEC.json")
+    run = command("train", _train, "run one spec in this process")
+    run.add_argument("spec", type=Path, nargs="?", metavar="SPEC.json", help="left out: LoRA on MiniLM, movie reviews")
+    run.add_argument("--events", metavar="FILE", help="write events as JSON lines to a file, or - for standard output")
+    run.add_argument("--out", type=Path, metavar="DIR", help="folder for spec.json, events.jsonl, result.json and adapter/")
+    run.add_argument("--cache", type=Path, default=None, help="folder of fetched weights and data")
+    return parser
+
+
+def _print(rows: Any, as_json: bool, lines: Callable[[Any], Iterator[str]]) -> int:
+    print(json.dumps(rows, ensure_ascii=False, indent=1) if as_json else "\n".join(lines(rows)))
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    return _print(describe.catalogue_rows(options.name), options.json, _titles)
+
+
+def _titles(rows: list[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        yield f"{row['key']:16} {row['title']}"
+        if row.get("about"):
+            yield f"{'':16} {row['about']}"
+
+
+def _devices(options: argparse.Namespace) -> int:
+    return _print(describe.devices(), options.json, lambda rows: (f"{row['key']:8} {row['title']}, {row['bytes'] / 1e9:.1f} GB" for row in rows))
+
+
+def _runs(options: argparse.Namespace) -> int:
+    from lab.store import Store
+
+    if not options.data.is_dir():
+        raise LabError(f"there is no folder {options.data}: give the data folder of a lab with --data")
+    with Store(options.data) as store:
+        rows = [{"id": run.id, "kind": run.kind, "state": run.state, "title": run.title, "owner": run.owner, "created": run.created,
+                 "reason": run.reason, "spec": run.settings} for run in store.history(None, limit=1000)]
+    return _print(rows, options.json, lambda rows: (
+        f"{row['id']}  {row['state']:9} {row['spec']['model']} {row['spec']['task']} {row['spec']['method']['name']} {row['title']}" for row in rows))
+
+
+def _count(options: argparse.Namespace) -> int:
+    return _print(RunSpec.read(options.spec).counts.to_dict(), options.json, lambda counts: (
+        f"{name:10} {value:,}" for name, value in counts.items() if isinstance(value, int)))
+
+
+def _train(options: argparse.Namespace) -> int:
+    spec = RunSpec.read(options.spec) if options.spec else RunSpec.parse(DEFAULT_RUN)
+    spec.base, spec.goal  # noqa: B018  a spec of a bare config is refused here, before torch is loaded
+    stopped: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+    quiet = options.json or options.events == "-"
+    with ExitStack() as files:
+        sinks = _sinks(options, files, quiet)
+        events = []
+        for event in _events(spec, options, stopped):
+            events.append(event)
+            for sink in sinks:
+                sink(event)
+    result = fold(events)
+    if options.out:
+        _write(options.out / "result.json", json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
+    if options.json:
+        print(json.dumps(result.to_dict(), ensure_ascii=False))
+    if result.state == "failed":
+        print(f"error: {result.reason} {result.advice}".rstrip(), file=sys.stderr)
+    return {"finished": 0, "cancelled": 130}.get(result.state, 1)
+
+
+def _events(spec: RunSpec, options: argparse.Namespace, stopped: list[int]) -> Iterator[Event]:
+    if options.out:
+        _write(options.out / "spec.json", json.dumps(spec.to_dict(), ensure_ascii=False, indent=1))
+    print(f"{spec.method.title} on {spec.base.title}, {spec.goal.title}: {spec.steps} steps of {spec.batch} texts. Loading torch …", file=sys.stderr)
+    from lab.engine import Workshop, train
+
+    workshop = Workshop(options.cache or default_cache())
+    yield from train(spec, workshop, out=options.out, cancelled=lambda: bool(stopped))
+
+
+def _sinks(options: argparse.Namespace, files: ExitStack, quiet: bool) -> list[Callable[[Event], None]]:
+    """Where events go: the folder, the file or standard output that was asked for, and else a line for a person."""
+    sinks: list[Callable[[Event], None]] = [] if quiet else [_tell]
+    targets = [options.out / "events.jsonl"] if options.out else []
+    if options.events and options.events != "-":
+        targets.append(Path(options.events))
+    for path in targets:
+        sinks.append(_line_writer(files.enter_context(_open(path))))
+    if options.events == "-":
+        sinks.append(_line_writer(sys.stdout))
+    return sinks
+
+
+def _line_writer(file: IO[str]) -> Callable[[Event], None]:
+    return lambda event: print(to_json(event), file=file, flush=True)
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise LabError(f"cannot write {path}: {error.strerror}; give another folder") from None
+
+
+def _write(path: Path, text: str) -> None:
+    with _open(path) as file:
+        file.write(text + "\n")
+
+
+def _tell(event: Event) -> None:
+    """One line for a person."""
+    match event:
+        case Preparing():
+            size = f" {event.done_bytes / 1e6:.0f} of {event.total_bytes / 1e6:.0f} MB" if event.total_bytes else ""
+            line = f"{event.what}{size}"
+        case Started():
+            counts = event.counts
+            line = (f"trains {counts['trainable']:,} of {counts['total']:,} parameters ({counts['share']:.3%}): "
+                    f"method {counts['method']:,}, head {counts['head']:,}; {event.dtype} on {event.device}, {event.threads} threads")
+        case Stepped():
+            line = f"step {event.step:4}  loss {event.loss:.3f}  {event.step / event.seconds:.1f} steps/s" if event.seconds else f"step {event.step}"
+        case Evaluated():
+            line = f"{event.who:9} {event.metric} {event.score:.3f} ± {event.standard_error:.3f} on {event.items:,} {event.split} items"
+        case Observed(lens="memory"):
+            line = f"memory of a step: {event.value['peak_bytes'] / 1e6:.1f} MB at the {event.value['peak_moment'].replace('_', ' ')}"
+        case Finished():
+            line = f"finished: {event.seconds['training']:.1f} s of training, {event.seconds['total']:.1f} s in all"
+        case Cancelled() | Failed():
+            line = f"{event.name}: {event.reason}"
+        case _:
+            return
+    print(line, flush=True)
+

@@ -1,0 +1,74 @@
+"""The catalogues as plain JSON values: what the command line prints, and what the page makes its forms from."""
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict
+from typing import Any
+
+from lab import catalogue
+from lab.accounting.shapes import shape_of
+from lab.contracts import Method, Model, Task
+
+
+def knobs(method: type[Method]) -> list[dict[str, Any]]:
+    """Each knob with its type, default, limits or choices, help and peft's own name."""
+    schema = method.model_json_schema()["properties"] if method.model_fields else {}
+    found = []
+    for name, about in schema.items():
+        field = method.model_fields[name]
+        choices = about.get("enum")
+        found.append({
+            "name": name, "type": about.get("type", "string"), "default": method.model_construct().model_dump(mode="json")[name],
+            "low": about.get("minimum"), "high": about.get("maximum"), "choices": choices, "help": field.description,
+            "peft": about.get("peft"), "advanced": bool(about.get("advanced")),
+        })
+    return found
+
+
+def method(kind: type[Method]) -> dict[str, Any]:
+    supports = {}
+    for key, model in catalogue.entries("models").items():
+        answer = kind().supports(shape_of(model.config))
+        supports[key] = {"ok": answer.ok, "reason": answer.reason}
+    return {
+        "key": kind.key, "title": kind.title, "about": (kind.__doc__ or "").strip(), "family": kind.family, "composition": kind.composition,
+        "formula": kind.formula, "paper": asdict(kind.paper), "merges": kind.merges, "fixed": dict(kind.fixed),
+        "learning_rates": {name: asdict(rate) for name, rate in kind.rates.items()}, "knobs": knobs(kind), "supports": supports,
+    }
+
+
+def model(entry: Model) -> dict[str, Any]:
+    shape = shape_of(entry.config)
+    return {
+        "key": entry.key, "title": entry.title, "about": entry.about, "kind": entry.kind, "licence": entry.licence, "hub": entry.hub,
+        "package": f"{entry.package.name}=={entry.package.version}" if entry.package else None, "seeded": entry.seeded,
+        "parameters": shape.total, "layers": shape.layers, "width": shape.width, "heads": shape.heads, "kv_heads": shape.kv_heads,
+        "vocabulary": shape.vocabulary, "positions": shape.positions, "defaults": dict(entry.defaults),
+    }
+
+
+def task(entry: Task) -> dict[str, Any]:
+    return {
+        "key": entry.key, "title": entry.title, "about": entry.about, "rule": entry.rule, "licence": entry.licence, "source": entry.source,
+        "labels": list(entry.labels), "words": list(entry.words), "metric": entry.metric, "prompt": entry.prompt,
+        "package": f"{entry.package.name}=={entry.package.version}" if entry.package else None,
+    }
+
+
+def devices() -> list[dict[str, Any]]:
+    """What this machine can run on: the CPU, and each GPU that torch sees. Loads torch."""
+    import psutil
+    import torch
+
+    found = [{"key": "cpu", "title": platform.processor() or platform.machine(), "cores": os.cpu_count(), "bytes": psutil.virtual_memory().total}]
+    for place in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(place)
+        found.append({"key": f"cuda:{place}", "title": about.name, "cores": about.multi_processor_count, "bytes": about.total_memory})
+    return found
+
+
+def catalogue_rows(folder: str) -> list[dict[str, Any]]:
+    """Every entry of a catalogue folder, described."""
+    how = {"models": model, "methods": method, "tasks": task, "lenses": lambda lens: {"key": lens.key, "title": lens.title}}[folder]
+    return [how(entry) for entry in catalogue.entries(folder).values()]

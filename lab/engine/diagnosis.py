@@ -1,0 +1,53 @@
+"""Why a run failed, in a student's words, and what to change."""
+from __future__ import annotations
+
+import re
+import traceback
+
+from lab.contracts import LabError, number
+from lab.events import Failed
+from lab.spec import RunSpec
+
+PATIENCE = 20  # steps in a row that the loss may stay far above its start
+FAR = 3.0
+
+
+class Diverged(LabError):
+    """The loss stopped being a number, or ran away from its start."""
+
+
+def check_loss(loss: float, step: int, started_at: float, far_for: int) -> int:
+    """How many steps in a row the loss has been far above its start; raises Diverged when it is no number, or stayed far too long."""
+    if loss != loss or loss in (float("inf"), float("-inf")):
+        raise Diverged(f"The loss is not a number any more, from step {step}: the steps were so large that the weights overflowed.")
+    far_for = far_for + 1 if loss > FAR * started_at + 1 else 0
+    if far_for >= PATIENCE:
+        raise Diverged(f"The loss ran away: it was {started_at:.2f} at the start and has been above {FAR * started_at + 1:.2f} for {PATIENCE} steps.")
+    return far_for
+
+
+def diagnose(error: BaseException, spec: RunSpec, step: int) -> Failed:
+    """The event for an exception. `detail` holds the traceback without the paths of this machine."""
+    detail = _without_paths("".join(traceback.format_exception(error)))
+    if isinstance(error, Diverged):
+        lower = spec.lr / 10
+        return Failed(str(error), f"Lower the learning rate: it is {number(spec.lr)}, try {number(lower)}." + _known_band(spec), "lr", step, detail)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error).lower():
+        return Failed(
+            "The run needed more memory than it may use: what the forward pass keeps for the backward pass grows with batch and text length.",
+            f"Halve the batch (now {spec.batch}) or the text length (now {spec.tokens} tokens), or turn checkpointing on.", "batch", step, detail)
+    if isinstance(error, LabError):
+        return Failed(str(error), "", "", step, detail)
+    if isinstance(error, OSError):
+        return Failed(f"The disk or the network got in the way: {error.strerror or error}.", "Free some space or try again.", "", step, detail)
+    return Failed(f"The lab made a mistake here ({type(error).__name__}: {_without_paths(str(error))[:200]}).",
+                  "This is not your doing: please tell whoever hosts the lab, with the link of this run.", "", step, detail)
+
+
+def _known_band(spec: RunSpec) -> str:
+    rate = spec.method.rates[spec.shape.kind]
+    return f" {spec.method.title} usually learns between {number(rate.low)} and {number(rate.high)}."
+
+
+def _without_paths(text: str) -> str:
+    return re.sub(r"(/[\w.@+-]+){2,}/", "…/", text)

@@ -1,0 +1,148 @@
+"""One run made ready: base, data, method and head in place. The loop trains it, the scores are taken from it."""
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from lab.contracts import Base, Item, LabError
+from lab.engine import bases, precision
+from lab.engine.chance import drawn_from, generator
+from lab.engine.learner import Classifier, Head, Writer
+from lab.engine.scoring import Answers, answer, nearest_mean
+from lab.engine.texts import Batch, Encoded, Reader, collate
+from lab.engine.workshop import Workshop
+from lab.events import Preparing
+from lab.spec import RunSpec
+from lab.supply import TaskData
+
+LOOKS = 100  # validation items behind each look during training
+SHORT = 256  # tokens up to which plain attention is quicker than the fused kernel on a CPU, whose backward pass is slow
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Encoded items of the three sets, as this run uses them."""
+
+    train: list[Encoded]
+    validation: list[Encoded]
+    test: list[Encoded]
+    shots: tuple[Item, ...]
+
+
+@dataclass
+class Job:
+    """Everything of a run that outlives a step."""
+
+    spec: RunSpec
+    workshop: Workshop
+    device: str
+    dtype: torch.dtype  # of the arithmetic
+    pristine: bases.Pristine
+    data: TaskData
+    reader: Reader
+    texts: Texts
+    learner: Classifier | Writer
+
+    @property
+    def module(self) -> Any:
+        return self.learner.module
+
+    def batch(self, rows: list[Encoded]) -> Batch:
+        return collate(rows, self.reader.tokenizer.pad_token_id, self.device)
+
+    def trained(self) -> list[torch.nn.Parameter]:
+        """The method's trainable tensors; the head's are its own."""
+        return [weight for weight in self.module.parameters() if weight.requires_grad]
+
+    def arithmetic(self) -> torch.autocast:
+        """bfloat16 arithmetic on float32 weights where a method moves the base itself: small updates would be lost in 16 bits."""
+        mixed = self.dtype != torch.float32 and self.spec.method.trains_base
+        return torch.autocast(self.device, dtype=self.dtype, enabled=mixed)
+
+    def answers(self, rows: list[Encoded]) -> Answers:
+        with self.arithmetic():
+            return answer(self.learner.scores, self.module, rows, self.reader.tokenizer.pad_token_id, self.device)
+
+    def untouched(self) -> Answers:
+        """What the base says without the method: a decoder is asked, an encoder's frozen features are compared."""
+        items = self.data.splits
+        plain = replace_shots(self.reader)
+        test = plain.encode(items.test[:self.spec.eval_items])
+        pad, module = self.reader.tokenizer.pad_token_id, self.pristine.module
+        if self.spec.shape.kind == "decoder":
+            return answer(Writer(module, plain.answers(), self.device).scores, module, test, pad, self.device)
+        train = plain.encode(items.train[:512])
+
+        def features(batch: Batch) -> torch.Tensor:
+            hidden = module(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
+            real = batch.mask.unsqueeze(-1)
+            return (hidden * real).sum(1) / real.sum(1)
+
+        return nearest_mean(features, train, test, pad, self.device)
+
+
+def replace_shots(reader: Reader) -> Reader:
+    return Reader(reader.tokenizer, reader.kind, reader.task, reader.tokens, reader.window)
+
+
+def prepare(spec: RunSpec, workshop: Workshop) -> Generator[Preparing, None, Job]:
+    """Everything before the first step; what was used recently is still warm and takes no time."""
+    if spec.quantization:
+        raise LabError(f"quantization is {spec.quantization}: a quantised base is not offered yet; leave it out")
+    device = _device(spec.device)
+    data = yield from workshop.data(spec.goal)
+    dtype = _dtype(spec, device, workshop)
+    weights_dtype = torch.float32 if spec.method.trains_base else dtype
+    attention = spec.attention if spec.attention != "auto" else ("eager" if spec.tokens <= SHORT and device == "cpu" else "sdpa")
+    pristine = yield from workshop.base(spec.base, weights_dtype, attention, device)
+    reader, texts = _read(spec, workshop, pristine, data)
+    return Job(spec, workshop, device, dtype, pristine, data, reader, texts, attached(spec, pristine, reader, device))
+
+
+def attached(spec: RunSpec, pristine: bases.Pristine, reader: Reader, device: str) -> Classifier | Writer:
+    """A fresh copy of the base with the method on it, and the head beside it; the same for the same seed."""
+    module = bases.fresh(pristine)
+    if spec.method.trains_base:
+        bases.unshare(module, pristine, everything=True)
+    with drawn_from(spec.seed, "adapter"):
+        module = spec.method.attach(Base(module, spec.shape, reader.tokenizer, spec.goal.words, spec.steps))
+    wanted = torch.bfloat16 if spec.adapter_dtype == "bfloat16" else torch.float32
+    for weight in module.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.to(device, wanted)
+    bases.unshare(module, pristine)
+    if spec.checkpointing:
+        module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        module.enable_input_require_grads()
+    if spec.shape.kind == "decoder":
+        return Writer(module, reader.answers(), device)
+    with drawn_from(spec.seed, "head"):
+        head = Head(spec.shape.width, len(spec.goal.labels))
+    return Classifier(module, head.to(device))
+
+
+def _read(spec: RunSpec, workshop: Workshop, pristine: bases.Pristine, data: TaskData) -> tuple[Reader, Texts]:
+    task, splits = spec.goal, data.splits
+    shots = spec.method.shots_shown(splits.train, spec.seed)
+    reader = Reader(pristine.tokenizer, spec.shape.kind, task, spec.tokens, spec.shape.positions - spec.method.virtual_tokens_used(), shots)
+    asked = {"train": splits.train[:spec.train_items] if spec.steps else (), "validation": splits.validation[:LOOKS], "test": splits.test[:spec.eval_items]}
+    rows = {split: workshop.encoded((pristine.sha256, data.sha256, spec.tokens, split, len(items), shots), reader, items) for split, items in asked.items()}
+    if spec.shuffle_labels and rows["train"]:
+        drawn = torch.randint(len(task.labels), (len(rows["train"]),), generator=generator(spec.seed, "labels")).tolist()
+        rows["train"] = [replace(row, label=label) for row, label in zip(rows["train"], drawn, strict=True)]
+    return reader, Texts(**rows, shots=shots)
+
+
+def _device(wanted: str) -> str:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise LabError("device is cuda: this machine has no GPU that torch can use; choose auto or cpu")
+    return "cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu"
+
+
+def _dtype(spec: RunSpec, device: str, workshop: Workshop) -> torch.dtype:
+    if spec.dtype == "auto" and spec.method.trains_base:
+        return torch.float32
+    return precision.choose(spec.dtype, spec.shape, spec.batch * min(spec.tokens, 48), device, workshop.notes)

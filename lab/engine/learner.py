@@ -1,0 +1,62 @@
+"""The model as the loop sees it: a batch goes in, one score per label comes out, for encoders and decoders alike."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lab.engine.texts import Batch
+
+
+class Head(nn.Module):
+    """Mean over the real tokens, one linear layer; float32. Virtual tokens in front are left out by position."""
+
+    def __init__(self, width: int, labels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, labels)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        hidden = hidden[:, -mask.shape[1]:].float()  # (batch, tokens, width): the last positions are the text's
+        real = mask.unsqueeze(-1).to(hidden.dtype)
+        return self.linear((hidden * real).sum(1) / real.sum(1))
+
+
+class Classifier:
+    """An encoder with the lab's own head outside it."""
+
+    def __init__(self, module: Any, head: Head) -> None:
+        self.module, self.head = module, head
+
+    def scores(self, batch: Batch) -> torch.Tensor:
+        """(batch, labels) logits."""
+        return self.head(self.module(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state, batch.mask)
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        return functional.cross_entropy(self.scores(batch), batch.labels)
+
+
+class Writer:
+    """A decoder that answers with label words: `answers` are the token ids they begin with."""
+
+    head = None
+
+    def __init__(self, module: Any, answers: Sequence[int], device: str) -> None:
+        self.module, self.answers = module, torch.tensor(answers, device=device)
+
+    def scores(self, batch: Batch) -> torch.Tensor:
+        """(batch, labels): the log-probability of each label word, up to a constant."""
+        return self._last(batch)[:, self.answers]
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Cross-entropy over the whole vocabulary at the one position where the answer is due; prompt and padding carry no loss."""
+        return functional.cross_entropy(self._last(batch), self.answers[batch.labels])
+
+    def _last(self, batch: Batch) -> torch.Tensor:
+        """(batch, vocabulary) logits behind the last real token; positions are counted from the end, so virtual tokens do not shift them."""
+        places = batch.last - batch.ids.shape[1]  # (batch,), negative
+        kept, which = torch.unique(places, return_inverse=True)
+        logits = self.module(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False, logits_to_keep=kept).logits
+        return logits[torch.arange(len(places), device=places.device), which].float()

@@ -1,0 +1,222 @@
+"""The training loop: a spec goes in, a stream of events comes out. Everything a run does, in the order it does it."""
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lab.accounting.memory import estimate
+from lab.contracts import LabError
+from lab.engine import diagnosis, optimizers, saving
+from lab.engine.chance import drawn_from, generator
+from lab.engine.job import Job, attached, prepare
+from lab.engine.measure import measured_step
+from lab.engine.scoring import Answers, majority
+from lab.engine.texts import epochs
+from lab.engine.workshop import Workshop
+from lab.events import Cancelled, Evaluated, Event, Finished, Observed, Started, Stepped, fold
+from lab.spec import RunSpec
+
+EVENT_SECONDS = 0.5  # a Stepped event at most this often: the page cannot show more, and the run is not slowed down
+MEASURED_STEP = 3  # optimizer states exist by then, so it is the steady state
+SAMPLES = 6
+
+
+class Stopped(Exception):
+    """Somebody asked the run to stop."""
+
+
+def train(spec: RunSpec, workshop: Workshop, *, out: Path | None = None, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    """Run a spec. The last event is Finished, Failed or Cancelled; exceptions become Failed with what to change.
+
+    `out` is the folder for the adapter, under `adapter/`. `cancelled` is asked before each step.
+    """
+    progress = Progress()
+    seen: list[Event] = []
+    try:
+        for event in _run(spec, workshop, out, cancelled, progress):
+            seen.append(event)
+            yield event
+        if out is not None and progress.saved:
+            saving.describe(out / "adapter", spec, fold(seen))
+    except Stopped:
+        yield from progress.told()
+        yield Cancelled(progress.step)
+    except Exception as error:
+        yield from progress.told()
+        yield diagnosis.diagnose(error, spec, progress.step)
+
+
+class Progress:
+    """Where the loop is, and the losses not yet told."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.step = 0
+        self.tokens = 0
+        self.first_step = 0.0
+        self.training = 0.0
+        self.lr = 0.0
+        self.saved = False
+        self.untold: list[list[float]] = []
+
+    def told(self) -> Iterator[Stepped]:
+        """The losses since the last event, as one event."""
+        if self.untold:
+            losses, self.untold = self.untold, []
+            yield Stepped(self.step, losses[-1][1], self.lr, round(self.training, 4), losses, self.tokens)
+
+
+def _run(spec: RunSpec, workshop: Workshop, out: Path | None, cancelled: Callable[[], bool], progress: Progress) -> Iterator[Event]:
+    if cancelled():
+        raise Stopped
+    job = yield from prepare(spec, workshop)
+    yield _started(job)
+    metric = spec.goal.metric
+    yield majority(job.texts.test, metric)
+    known = workshop.notes.get("untouched", _untouched_key(job))
+    if known:
+        yield Evaluated(**known)
+    yield from _steps(job, cancelled, progress)
+    adapter_bytes = 0
+    if out is not None:
+        adapter_bytes = saving.save(out / "adapter", spec, job.module, job.learner.head, job.texts.shots)
+        progress.saved = True
+    tuned = job.answers(job.texts.test)
+    yield tuned.evaluated("tuned", "test", progress.step, metric)
+    if not known:
+        known = _untouched(job)
+        yield Evaluated(**known)
+    before = _before_training(job, tuned)
+    yield before.evaluated("untrained", "test", 0, metric)
+    yield Observed(progress.step, "answers", {"untrained": before.letters(), "tuned": tuned.letters()})
+    yield Observed(progress.step, "samples", _samples(job, before, tuned))
+    if not workshop.check(job.pristine):
+        raise LabError("the base model was changed by this run; it is read again for the next one, and this result must not be trusted")
+    seconds = {"first_step": progress.first_step, "training": progress.training, "total": time.perf_counter() - progress.began}
+    yield Finished(progress.step, {name: round(value, 4) for name, value in seconds.items()},
+                   progress.step / progress.training if progress.training else 0.0, adapter_bytes)
+
+
+def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Iterator[Event]:
+    """The loop itself."""
+    spec, learner = job.spec, job.learner
+    groups = _groups(job)
+    if not spec.steps or not groups:
+        return
+    optimizer = optimizers.make(spec.optimizer, groups, spec.weight_decay, job.device)
+    peaks = [group["lr"] for group in groups]
+    weights = [weight for group in groups for weight in group["params"]]
+    batches = epochs(job.texts.train, spec.batch, generator(spec.seed, "order"))
+    job.module.train()
+    started_at, far_for, last_event = 0.0, 0, 0.0
+    with drawn_from(spec.seed, "dropout"):
+        while progress.step < spec.steps:
+            if cancelled():
+                raise Stopped
+            began, step = time.perf_counter(), progress.step + 1
+            batch = job.batch(next(batches))
+            rise = optimizers.factor(step, spec.steps, spec.warmup)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * rise
+
+            def forward(batch: Any = batch) -> torch.Tensor:
+                with job.arithmetic():
+                    return learner.loss(batch)
+
+            def update(step: int = step) -> None:
+                if spec.clip:
+                    torch.nn.utils.clip_grad_norm_(weights, spec.clip)
+                optimizer.step()
+                spec.method.after_step(job.module, step)
+                optimizer.zero_grad(set_to_none=True)
+
+            if step == min(MEASURED_STEP, spec.steps):
+                loss, bytes_found = measured_step(_tensors(job), weights, optimizer, forward, update)
+                yield Observed(step, "memory", bytes_found)
+            else:
+                loss = forward()
+                loss.backward()
+                update()
+
+            progress.step, progress.lr = step, spec.lr * rise
+            value = float(loss.detach())
+            progress.untold.append([step, value])
+            progress.tokens += int(batch.mask.sum())
+            progress.training += time.perf_counter() - began
+            if step == 1:
+                started_at, progress.first_step = value, time.perf_counter() - progress.began
+            far_for = diagnosis.check_loss(value, step, started_at, far_for)
+            if step in (1, spec.steps) or progress.training - last_event >= EVENT_SECONDS:
+                last_event = progress.training
+                yield from progress.told()
+            if spec.eval_every and step % spec.eval_every == 0:
+                yield job.answers(job.texts.validation).evaluated("tuned", "validation", step, spec.goal.metric)
+
+
+def _groups(job: Job) -> list[dict[str, Any]]:
+    """The method's tensors at the spec's learning rate, the head's at its own."""
+    spec, head = job.spec, job.learner.head
+    groups = [{"params": job.trained(), "lr": spec.lr}]
+    if head is not None:
+        groups.append({"params": list(head.parameters()), "lr": spec.method.head_rate(spec.lr)})
+    return [group for group in groups if group["params"]]
+
+
+def _tensors(job: Job) -> list[torch.Tensor]:
+    head = job.learner.head
+    return [*job.module.parameters(), *job.module.buffers(), *(head.parameters() if head is not None else ())]
+
+
+def _before_training(job: Job, tuned: Answers) -> Answers:
+    """The same seed attached again and asked before any step: what the training itself has changed."""
+    if not job.spec.steps:
+        return tuned
+    learner, job.learner = job.learner, attached(job.spec, job.pristine, job.reader, job.device)
+    try:
+        return job.answers(job.texts.test)
+    finally:
+        job.learner = learner
+
+
+def _untouched_key(job: Job) -> str:
+    spec = job.spec
+    return f"{job.pristine.sha256} {job.data.sha256} {spec.tokens} {spec.eval_items} {job.dtype} {torch.__version__} {platform.machine()}"
+
+
+def _untouched(job: Job) -> dict[str, Any]:
+    seen = job.untouched().evaluated("base", "test", 0, job.spec.goal.metric)
+    return job.workshop.notes.put("untouched", _untouched_key(job), vars(seen))
+
+
+def _samples(job: Job, before: Answers, tuned: Answers) -> list[dict[str, Any]]:
+    """The first test items with the answer and its probability before and after."""
+    labels = job.spec.goal.labels
+    chances = [answers.logits.softmax(dim=1) for answers in (before, tuned)]
+    return [
+        {"text": item.text, "label": labels[item.label],
+         **{when: {"answer": labels[int(chance[place].argmax())], "probability": round(float(chance[place].max()), 4)}
+            for when, chance in zip(("before", "after"), chances, strict=True)}}
+        for place, item in enumerate(job.data.splits.test[:SAMPLES])
+    ]
+
+
+def _started(job: Job) -> Started:
+    spec, counts = job.spec, job.spec.counts
+    parts = {"module": sum(weight.numel() for weight in job.trained()), "counted": counts.method}
+    if parts["module"] != parts["counted"]:
+        raise LabError(f"{spec.method.key} trains {parts['module']:,} parameters here and counts {parts['counted']:,}: one of the two is wrong")
+    return Started(
+        spec=spec.to_dict(), fingerprint=spec.fingerprint, weights_sha256=job.pristine.sha256, data_sha256=job.data.sha256,
+        versions={name: version(name) for name in ("torch", "transformers", "peft")} | {"python": platform.python_version()},
+        counts=counts.to_dict(), device=job.device, dtype=str(job.dtype).removeprefix("torch."), threads=torch.get_num_threads(),
+        items={"train": len(job.texts.train), "validation": len(job.texts.validation), "test": len(job.texts.test)},
+        predicted=estimate(spec.method, spec.shape, counts, batch=spec.batch, tokens=spec.tokens, dtype=str(job.dtype).removeprefix("torch."),
+                           optimizer=spec.optimizer, checkpointing=spec.checkpointing),
+        time=datetime.now(UTC).isoformat(timespec="seconds"))

@@ -1,0 +1,85 @@
+"""Scores on held-out items: accuracy with its standard error, and what was answered to each item."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from lab.engine.texts import Batch, Encoded, by_length, collate
+from lab.events import Evaluated
+
+TOKENS_AT_ONCE = 2048  # real tokens in one batch of an evaluation: keeps the cores busy and the memory small
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One row per item, in the items' order."""
+
+    logits: torch.Tensor  # (items, labels), float32
+    labels: torch.Tensor  # (items,)
+    seconds: float
+
+    @property
+    def predicted(self) -> torch.Tensor:
+        return self.logits.argmax(dim=1)
+
+    def evaluated(self, who: str, split: str, step: int, metric: str) -> Evaluated:
+        """Binomial standard error: the uncertainty of these weights on new items of the same kind, not of another seed."""
+        right, items = int((self.predicted == self.labels).sum()), len(self.labels)
+        share = right / items
+        return Evaluated(step, who, split, metric, share, sqrt(share * (1 - share) / items), items,
+                         loss=float(functional.cross_entropy(self.logits, self.labels)), seconds=self.seconds)
+
+    def letters(self) -> str:
+        """The predicted label of each item as one character, for comparing two runs item by item."""
+        return "".join(str(label) for label in self.predicted.tolist())
+
+
+@torch.no_grad()
+def answer(scores: Callable[[Batch], torch.Tensor], module: Any, rows: Sequence[Encoded], pad: int, device: str, size: int = 64) -> Answers:
+    """Ask for every row, batches of similar length; the module is in eval mode meanwhile."""
+    began, training = time.perf_counter(), module.training
+    module.eval()
+    logits: list[torch.Tensor | None] = [None] * len(rows)
+    longest = max(len(row.ids) for row in rows)
+    for group in by_length(rows, max(1, min(size, TOKENS_AT_ONCE // longest))):
+        found = scores(collate([row for _, row in group], pad, device)).float().cpu()
+        for (place, _), line in zip(group, found, strict=True):
+            logits[place] = line
+    module.train(training)
+    return Answers(torch.stack(logits), torch.tensor([row.label for row in rows]), time.perf_counter() - began)
+
+
+def majority(rows: Sequence[Encoded], metric: str) -> Evaluated:
+    """What always answering the most frequent label scores."""
+    labels = [row.label for row in rows]
+    share = max(labels.count(label) for label in set(labels)) / len(labels)
+    return Evaluated(0, "majority", "test", metric, share, sqrt(share * (1 - share) / len(labels)), len(labels))
+
+
+@torch.no_grad()
+def nearest_mean(features: Callable[[Batch], torch.Tensor], train: Sequence[Encoded], test: Sequence[Encoded], pad: int, device: str) -> Answers:
+    """What an untouched encoder already tells apart: each test text gets the label whose training texts it lies nearest to on average.
+
+    No weight is trained; distances are cosines of mean-pooled features.
+    """
+    began = time.perf_counter()
+    known, asked = (_features(features, rows, pad, device) for rows in (train, test))
+    middle = known.mean(0)
+    labels = torch.tensor([row.label for row in train])
+    means = torch.stack([known[labels == label].mean(0) - middle for label in range(int(labels.max()) + 1)])
+    logits = functional.normalize(asked - middle, dim=1) @ functional.normalize(means, dim=1).T
+    return Answers(logits, torch.tensor([row.label for row in test]), time.perf_counter() - began)
+
+
+def _features(features: Callable[[Batch], torch.Tensor], rows: Sequence[Encoded], pad: int, device: str) -> torch.Tensor:
+    found: list[torch.Tensor | None] = [None] * len(rows)
+    for group in by_length(rows, 64):
+        for (place, _), line in zip(group, features(collate([row for _, row in group], pad, device)).float().cpu(), strict=True):
+            found[place] = line
+    return torch.stack(found)

@@ -1,0 +1,75 @@
+"""What stays warm between runs: recently used bases, encoded texts, and small notes such as the scores of untouched models."""
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import OrderedDict
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lab.contracts import Item, Model, Task
+from lab.engine import bases
+from lab.engine.notes import Notes
+from lab.engine.texts import Encoded, Reader
+from lab.events import Preparing
+from lab.supply import Supply, TaskData
+
+KEPT_BASES = 2
+KEPT_TEXTS = 8
+
+
+def quieten() -> None:
+    """Silence notices that are no news here: poolers we leave out on purpose, kernels bitsandbytes would like to fetch."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+class Workshop:
+    """One per process. Nothing in it belongs to a run, so a run can end in any way and the next one starts from the same state."""
+
+    def __init__(self, cache: Path, offline: bool | None = None) -> None:
+        quieten()
+        self.supply = Supply(cache, offline)
+        self.notes = Notes(cache / "notes")
+        self._bases: OrderedDict[tuple[Any, ...], bases.Pristine] = OrderedDict()
+        self._data: dict[str, TaskData] = {}
+        self._encoded: OrderedDict[tuple[Any, ...], list[Encoded]] = OrderedDict()
+
+    def base(self, model: Model, dtype: torch.dtype, attention: str, device: str) -> Generator[Preparing, None, bases.Pristine]:
+        """The untouched base, from memory if it was used recently."""
+        key = (model.key, dtype, attention, device)
+        if key not in self._bases:
+            files = yield from self.supply.model(model)
+            while len(self._bases) >= KEPT_BASES:
+                self._bases.popitem(last=False)
+            self._bases[key] = bases.load(files.folder, files.sha256, model.kind, dtype, attention, device)
+        self._bases.move_to_end(key)
+        return self._bases[key]
+
+    def check(self, pristine: bases.Pristine) -> bool:
+        """Whether a run left the base as it was, bit by bit; a damaged one is forgotten and read again from disk."""
+        if pristine.intact:
+            return True
+        self._bases = OrderedDict((key, kept) for key, kept in self._bases.items() if kept is not pristine)
+        return False
+
+    def data(self, task: Task) -> Generator[Preparing, None, TaskData]:
+        if task.key not in self._data:
+            self._data[task.key] = yield from self.supply.data(task)
+        return self._data[task.key]
+
+    def encoded(self, key: tuple[Any, ...], reader: Reader, items: tuple[Item, ...]) -> list[Encoded]:
+        """Token ids of the items, made once for equal `key`s."""
+        if key not in self._encoded:
+            while len(self._encoded) >= KEPT_TEXTS:
+                self._encoded.popitem(last=False)
+            self._encoded[key] = reader.encode(items)
+        self._encoded.move_to_end(key)
+        return self._encoded[key]

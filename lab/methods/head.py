@@ -1,0 +1,38 @@
+"""Head only: the base stays as it is, a linear classifier on its features is trained.
+
+    y = W mean(h) + b, with W: (labels, width)
+"""
+from typing import Any
+
+from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support
+from lab.methods import _weights
+
+
+class Head(Method):
+    """Freeze the whole model and train one linear layer on what it already sees. What any method should beat."""
+
+    key = "head"
+    title = "Head only"
+    paper = Paper("Deep contextualized word representations", "Peters et al.", 2018, "https://arxiv.org/abs/1802.05365")
+    formula = "y = W mean(h) + b"
+    family = "selective"
+    composition = "function"
+    rates = {"encoder": Rate(1e-2, 1e-3, 1e-1)}
+    format = _weights.FORMAT
+
+    def attach(self, base: Base) -> Any:
+        return _weights.freeze(base.module)
+
+    def places(self, shape: Shape) -> tuple[Place, ...]:
+        return ()
+
+    def supports(self, shape: Shape) -> Support:
+        if shape.kind == "encoder":
+            return Support(True)
+        return Support(False, "a decoder answers with words through its own vocabulary, so there is no separate head to train; try top_layers")
+
+    def head_rate(self, lr: float) -> float:
+        return lr
+
+
+entry = Head

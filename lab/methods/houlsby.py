@@ -1,0 +1,40 @@
+"""Bottleneck adapters after Houlsby: a small two-layer network behind both sublayers of each block.
+
+    z = h + U f(D h),  D: (m, d), U: (d, m); U starts at 0, so step 0 is the base
+"""
+from typing import Any, Literal
+
+from lab.contracts import Base, Method, Paper, Place, Rate, Shape, knob
+from lab.methods import _bottleneck_format
+
+
+class Houlsby(Method):
+    """Put a narrow trainable detour behind attention and behind the feed-forward part of each block; the frozen blocks stay as they are."""
+
+    key = "houlsby"
+    title = "Bottleneck adapters (Houlsby)"
+    paper = Paper("Parameter-Efficient Transfer Learning for NLP", "Houlsby et al.", 2019, "https://arxiv.org/abs/1902.00751")
+    formula = "z = h + U f(D h)"
+    family = "additive"
+    composition = "function"
+    rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
+    format = _bottleneck_format.FORMAT
+
+    bottleneck: int = knob(16, "width of the narrow middle, m: fewer numbers pass through a narrower one", low=1, high=1024)
+    activation: Literal["gelu", "relu", "silu", "tanh"] = knob("gelu", "the bend between the two layers", advanced=True)
+
+    def attach(self, base: Base) -> Any:
+        from lab.methods import _bottleneck
+
+        modules = [linear.module for linear in base.shape.select(("output", "ffn_out"))]
+        return _bottleneck.insert(base.module.requires_grad_(False), modules, self.bottleneck, self.activation)
+
+    def places(self, shape: Shape) -> tuple[Place, ...]:
+        m = self.bottleneck
+        return tuple(
+            Place(linear.role, linear.layer, (("D", (m, linear.outputs)), ("D bias", (m,)), ("U", (linear.outputs, m)), ("U bias", (linear.outputs,))))
+            for linear in shape.select(("output", "ffn_out"))
+        )
+
+
+entry = Houlsby
