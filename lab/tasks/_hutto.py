@@ -57,6 +57,6 @@ def _text(archive: Path, member: str) -> str:
 def _items(rows: str) -> Iterator[Item]:
     for row in rows.split("\n"):
         name, rating, text = (*row.rstrip("\r").split("\t"), "", "")[:3]
-        text = " ".join(html.unescape(html.unescape(text)).split())  # tweets write & as &amp;, two editorials as &amp;amp;
+        text = " ".join(html.unescape(html.unescape(text)).split())  # & is written &amp; in tweets, and a few texts of three sets were escaped twice
         if text and abs(float(rating)) >= THRESHOLD:
             yield Item(id=name, text=text, label=int(float(rating) > 0), document=name)
