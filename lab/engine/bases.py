@@ -22,6 +22,10 @@ class Pristine:
     checksum: int
 
     @property
+    def dtype(self) -> torch.dtype:
+        return self.module.dtype
+
+    @property
     def intact(self) -> bool:
         return checksum(self.module) == self.checksum
 

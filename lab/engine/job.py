@@ -18,7 +18,7 @@ from lab.events import Preparing
 from lab.spec import RunSpec
 from lab.supply import TaskData
 
-LOOKS = 100  # validation items behind each look during training
+MOST_LOOKED_AT = 100  # validation items behind each look during training; a fifth of the test items where that is less
 SHORT = 256  # tokens up to which plain attention is quicker than the fused kernel on a CPU, whose backward pass is slow
 
 
@@ -69,7 +69,7 @@ class Job:
     def untouched(self) -> Answers:
         """What the base says without the method: a decoder is asked, an encoder's frozen features are compared."""
         items = self.data.splits
-        plain = replace_shots(self.reader)
+        plain = Reader(self.reader.tokenizer, self.reader.kind, self.reader.task, self.reader.tokens, self.reader.window)
         test = plain.encode(items.test[:self.spec.eval_items])
         pad, module = self.reader.tokenizer.pad_token_id, self.pristine.module
         if self.spec.shape.kind == "decoder":
@@ -82,10 +82,6 @@ class Job:
             return (hidden * real).sum(1) / real.sum(1)
 
         return nearest_mean(features, train, test, pad, self.device)
-
-
-def replace_shots(reader: Reader) -> Reader:
-    return Reader(reader.tokenizer, reader.kind, reader.task, reader.tokens, reader.window)
 
 
 def prepare(spec: RunSpec, workshop: Workshop) -> Generator[Preparing, None, Job]:
@@ -128,7 +124,9 @@ def _read(spec: RunSpec, workshop: Workshop, pristine: bases.Pristine, data: Tas
     task, splits = spec.goal, data.splits
     shots = spec.method.shots_shown(splits.train, spec.seed)
     reader = Reader(pristine.tokenizer, spec.shape.kind, task, spec.tokens, spec.shape.positions - spec.method.virtual_tokens_used(), shots)
-    asked = {"train": splits.train[:spec.train_items] if spec.steps else (), "validation": splits.validation[:LOOKS], "test": splits.test[:spec.eval_items]}
+    looked_at = max(20, min(MOST_LOOKED_AT, spec.eval_items // 5))
+    asked = {"train": splits.train[:spec.train_items] if spec.steps else (), "validation": splits.validation[:looked_at],
+             "test": splits.test[:spec.eval_items]}
     rows = {split: workshop.encoded((pristine.sha256, data.sha256, spec.tokens, split, len(items), shots), reader, items) for split, items in asked.items()}
     if spec.shuffle_labels and rows["train"]:
         drawn = torch.randint(len(task.labels), (len(rows["train"]),), generator=generator(spec.seed, "labels")).tolist()

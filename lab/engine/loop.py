@@ -20,7 +20,7 @@ from lab.engine.measure import measured_step
 from lab.engine.scoring import Answers, majority
 from lab.engine.texts import epochs
 from lab.engine.workshop import Workshop
-from lab.events import Cancelled, Evaluated, Event, Finished, Observed, Started, Stepped, fold
+from lab.events import Cancelled, Event, Finished, Observed, Started, Stepped, fold
 from lab.spec import RunSpec
 
 EVENT_SECONDS = 0.5  # a Stepped event at most this often: the page cannot show more, and the run is not slowed down
@@ -80,9 +80,9 @@ def _run(spec: RunSpec, workshop: Workshop, out: Path | None, cancelled: Callabl
     yield _started(job)
     metric = spec.goal.metric
     yield majority(job.texts.test, metric)
-    known = workshop.notes.get("untouched", _untouched_key(job))
-    if known:
-        yield Evaluated(**known)
+    base = _known_base(job)
+    if base:
+        yield base.evaluated("base", "test", 0, metric)
     yield from _steps(job, cancelled, progress)
     adapter_bytes = 0
     if out is not None:
@@ -90,10 +90,10 @@ def _run(spec: RunSpec, workshop: Workshop, out: Path | None, cancelled: Callabl
         progress.saved = True
     tuned = job.answers(job.texts.test)
     yield tuned.evaluated("tuned", "test", progress.step, metric)
-    if not known:
-        known = _untouched(job)
-        yield Evaluated(**known)
-    before = _before_training(job, tuned)
+    if not base:
+        base = _ask_base(job)
+        yield base.evaluated("base", "test", 0, metric)
+    before = _before_training(job, base, tuned)
     yield before.evaluated("untrained", "test", 0, metric)
     yield Observed(progress.step, "answers", {"untrained": before.letters(), "tuned": tuned.letters()})
     yield Observed(progress.step, "samples", _samples(job, before, tuned))
@@ -174,25 +174,39 @@ def _tensors(job: Job) -> list[torch.Tensor]:
     return [*job.module.parameters(), *job.module.buffers(), *(head.parameters() if head is not None else ())]
 
 
-def _before_training(job: Job, tuned: Answers) -> Answers:
-    """The same seed attached again and asked before any step: what the training itself has changed."""
-    if not job.spec.steps:
+def _before_training(job: Job, base: Answers, tuned: Answers) -> Answers:
+    """The same seed attached again and asked before any step: what the training itself has changed.
+
+    Nothing is asked twice: a method that starts as the base answers as the base does (an encoder's new head does not), and
+    what was never trained answers as it does now.
+    """
+    spec = job.spec
+    if not spec.steps:
         return tuned
-    learner, job.learner = job.learner, attached(job.spec, job.pristine, job.reader, job.device)
+    if spec.method.starts_as_base and spec.shape.kind == "decoder":
+        return base
+    learner, job.learner = job.learner, attached(spec, job.pristine, job.reader, job.device)
     try:
         return job.answers(job.texts.test)
     finally:
         job.learner = learner
 
 
-def _untouched_key(job: Job) -> str:
+def _base_key(job: Job) -> str:
     spec = job.spec
-    return f"{job.pristine.sha256} {job.data.sha256} {spec.tokens} {spec.eval_items} {job.dtype} {torch.__version__} {platform.machine()}"
+    return f"{job.pristine.sha256} {job.data.sha256} {spec.tokens} {spec.eval_items} {job.pristine.dtype} {torch.__version__} {platform.machine()}"
 
 
-def _untouched(job: Job) -> dict[str, Any]:
-    seen = job.untouched().evaluated("base", "test", 0, job.spec.goal.metric)
-    return job.workshop.notes.put("untouched", _untouched_key(job), vars(seen))
+def _known_base(job: Job) -> Answers | None:
+    """The untouched model's answers from an earlier run, so that the first step need not wait for them."""
+    note = job.workshop.notes.get("untouched", _base_key(job))
+    return Answers.from_note(note) if note else None
+
+
+def _ask_base(job: Job) -> Answers:
+    base = job.untouched()
+    job.workshop.notes.put("untouched", _base_key(job), base.to_note())
+    return base
 
 
 def _samples(job: Job, before: Answers, tuned: Answers) -> list[dict[str, Any]]:

@@ -35,6 +35,14 @@ class Answers:
         return Evaluated(step, who, split, metric, share, sqrt(share * (1 - share) / items), items,
                          loss=float(functional.cross_entropy(self.logits, self.labels)), seconds=self.seconds)
 
+    def to_note(self) -> dict[str, Any]:
+        """Plain values for a note; `from_note` makes the same answers of them."""
+        return {"logits": self.logits.tolist(), "labels": self.labels.tolist(), "seconds": self.seconds}
+
+    @classmethod
+    def from_note(cls, note: dict[str, Any]) -> Answers:
+        return cls(torch.tensor(note["logits"]), torch.tensor(note["labels"]), note["seconds"])
+
     def letters(self) -> str:
         """The predicted label of each item as one character, for comparing two runs item by item."""
         return "".join(str(label) for label in self.predicted.tolist())
