@@ -49,6 +49,7 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_queue ON runs (priority DESC, number) WHERE state = 'queued';
 CREATE INDEX runs_running ON runs (worker) WHERE state = 'running';
+CREATE INDEX runs_worker ON runs (worker);
 CREATE INDEX runs_owner ON runs (owner, number);
 CREATE INDEX runs_equal ON runs (fingerprint) WHERE state = 'finished';
 CREATE TABLE events (
@@ -221,11 +222,16 @@ class Store:
     def recover(self, reason: str = "The lab was stopped while this run was going.", advice: str = "Run it again: nothing in its settings was wrong.",
                 *, keep: Collection[str] = (), detail: str = "") -> tuple[str, ...]:
         """Fail the runs whose worker is gone (not one of `keep`) and return their ids; queued runs stay queued."""
-        with self._write(ending=True) as db:
-            lost = [run for run in self._select("state = 'running'") if run.worker not in keep]
-            for run in lost:
-                self._append(db, run, [Failed(reason, advice, detail=detail)])
-        return tuple(run.id for run in lost)
+        lost = [run.id for run in self._select("state = 'running'") if run.worker not in keep]
+        return tuple(run_id for run_id in lost if self.fail(run_id, reason, advice, detail=detail))
+
+    def held(self, worker: str) -> list[Run]:
+        """What a worker is doing now: one run, or none."""
+        return self._select("state = 'running' AND worker = ?", worker)
+
+    def done(self, worker: str) -> int:
+        """How many runs a worker has brought to their end."""
+        return self._value("SELECT count(*) FROM runs WHERE worker = ? AND state <> 'running'", worker)
 
     def lines(self, run_id: str, after: int = 0) -> list[tuple[int, str]]:
         """(number, JSON line) of each event later than `after`; the cost grows with what is new, not with the run."""
