@@ -1,0 +1,186 @@
+"""The worker program: torch and recently used bases stay loaded while it claims one run after the other and appends what happens to the store."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lab.contracts import LabError
+from lab.events import ENDS, Cancelled, Event, Failed
+from lab.runners import _machine
+from lab.store import Run, Store, Unwritable
+
+POLL_SECONDS = 0.05  # between looks into an empty queue; each costs 0.01 ms
+CANCEL_SECONDS = 0.25  # between looks at the cancel flag of a run
+RETRY_SECONDS = 0.5  # between attempts to write to a full disk
+WARM_UP = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 1, "batch": 2, "eval_items": 2}
+NOT_STORED = "What happened in this run could not be stored: the lab's disk is full, or its database is locked by another program."
+MAKE_SPACE = "Delete runs you no longer need, then run it again; if that does not help, tell whoever hosts the lab."
+
+Work = Callable[[Run, Any, Path, Callable[[], bool]], Iterator[Event]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the pool tells a worker, as JSON on its command line."""
+
+    data: str
+    cache: str
+    name: str
+    threads: int
+    runs: int  # after so many the worker ends and a fresh one takes its place: memory that torch keeps is given back
+    budget_bytes: int | None  # memory that runs may take on top of the warm worker
+    largest_bytes: int | None  # of the database
+    patience_seconds: float  # how long a run goes on while its events cannot be written
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def main(settings: Settings) -> None:
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the pool decides when its workers end
+    if hasattr(os, "nice"):
+        os.nice(10)  # the page answers first
+    data = Path(settings.data)
+    with Store(data, largest_bytes=settings.largest_bytes) as store:
+        work, workshop = warm(settings)
+        limit = _machine.limit_memory(settings.budget_bytes) if settings.budget_bytes else None
+        ready_file(data, settings.name).touch()
+        for _ in range(settings.runs):
+            run = next_run(store, settings.name, tuple(work))
+            Recorder(store, run, settings.patience_seconds).record(partial(work[run.kind], run, workshop, store.folder(run.id)))
+            if limit and limit - _machine.data_bytes() < settings.budget_bytes / 2:
+                return  # what this process keeps would be missing to the next run; near the limit even libraries fail in odd ways
+
+
+def end_with_parent() -> None:
+    """The pool holds the other end of this pipe and never writes: when it is gone, killed or not, reading comes to an end."""
+    while sys.stdin.buffer.read(1):
+        pass
+    os._exit(0)
+
+
+def ready_file(data: Path, name: str) -> Path:
+    """There once the worker is warm."""
+    return data / "workers" / f"{name}.ready"
+
+
+def warm(settings: Settings) -> tuple[dict[str, Work], Any]:
+    """Load what every run needs; the one-step run makes the libraries import what they put off, 3 s that no student waits for."""
+    import torch
+
+    from lab.engine import Workshop, train
+    from lab.spec import RunSpec
+
+    torch.set_num_threads(settings.threads)
+    workshop = Workshop(Path(settings.cache))
+    for event in train(RunSpec.parse(WARM_UP), workshop):
+        if isinstance(event, Failed):  # real runs will fail as well and tell their students; whoever hosts the lab finds it here
+            print(f"{settings.name} could not warm up: {event.reason}\n{event.detail}", flush=True)
+    return {"train": lambda run, workshop, out, cancelled: train(run.spec, workshop, out=out, cancelled=cancelled)}, workshop
+
+
+def next_run(store: Store, name: str, kinds: tuple[str, ...]) -> Run:
+    while True:
+        with suppress(Unwritable):  # a full or locked database may be writable again at the next look
+            if run := store.claim(name, kinds):
+                return run
+        time.sleep(POLL_SECONDS)
+
+
+class Recorder:
+    """Brings the events of one run into the store; what cannot be written yet is kept and tried again with the next event.
+
+    Each event is written when it comes: that takes 0.05 ms, and the engine tells of at most two steps a second.
+    """
+
+    def __init__(self, store: Store, run: Run, patience_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.store, self.run, self.patience_seconds, self.clock = store, run, patience_seconds, clock
+        self.unwritten: list[Event] = []
+        self.trouble: Unwritable | None = None  # why the last attempt to write failed
+        self.since = self.looked = 0.0
+        self.gone = self.stop = self.stopped_by_trouble = False
+
+    def record(self, work: Callable[[Callable[[], bool]], Iterator[Event]]) -> None:
+        """Do the work to its end; exceptions that it lets through become the run's reason."""
+        ended = False
+        try:
+            for event in work(self.cancelled):
+                ended = ended or isinstance(event, ENDS)
+                self.add(event)
+            if not ended:
+                self.add(_mistake("it stopped without an ending"))
+        except LabError as error:
+            self.add(Failed(str(error)))
+        except Exception as error:
+            self.add(_mistake(type(error).__name__, traceback.format_exc()))
+        self.finish()
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, Cancelled) and self.stopped_by_trouble:
+            event = Failed(NOT_STORED, MAKE_SPACE, step=event.step)
+        self.unwritten.append(event)
+        self.write()
+
+    def write(self) -> bool:
+        """Try to bring everything into the store; True when nothing is left to write."""
+        try:
+            if self.unwritten and not self.gone:
+                self.store.append(self.run.id, self.unwritten)
+        except Unwritable as error:
+            self.since = self.since if self.trouble else self.clock()
+            self.trouble = error
+            return False
+        except LabError:  # ended or deleted from elsewhere: nobody waits for the rest
+            self.gone = True
+        self.unwritten, self.trouble = [], None
+        return True
+
+    def cancelled(self) -> bool:
+        """Whether to stop at this step. Asked before every step, so the store is asked at most four times a second."""
+        now = self.clock()
+        if not self.stop and now - self.looked >= CANCEL_SECONDS:
+            self.looked = now
+            self.write()
+            self.stopped_by_trouble = self.out_of_patience
+            self.stop = self.gone or self.stopped_by_trouble or self._flagged()
+        return self.stop
+
+    def finish(self) -> None:
+        while not self.write() and not (self.out_of_patience and self._give_up()):
+            time.sleep(RETRY_SECONDS)
+
+    @property
+    def out_of_patience(self) -> bool:
+        return self.trouble is not None and self.clock() - self.since > self.patience_seconds
+
+    def _flagged(self) -> bool:
+        with suppress(Unwritable):  # cannot be read now: asked again soon
+            return self.store.cancelled(self.run.id)
+        return False
+
+    def _give_up(self) -> bool:
+        """End the run with its reason alone: that needs little room, and a capped database keeps a reserve for it."""
+        try:
+            self.store.fail(self.run.id, NOT_STORED, MAKE_SPACE, detail=str(self.trouble))
+        except Unwritable:
+            return False
+        except LabError:
+            pass  # deleted meanwhile
+        return True
+
+
+def _mistake(what: str, detail: str = "") -> Failed:
+    advice = "This is not your doing: please tell whoever hosts the lab, with the link of this run."
+    return Failed(f"The lab made a mistake in this run ({what}).", advice, detail=detail)
