@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import runpy
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +58,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--events", metavar="FILE", help="write events as JSON lines to a file, or - for standard output")
     run.add_argument("--out", type=Path, metavar="DIR", help="folder for spec.json, events.jsonl, result.json and adapter/")
     run.add_argument("--cache", type=Path, default=None, help="folder of fetched weights and data")
+    serve = command("serve", _serve, "open the page and start the workers beside it", data=True)
+    serve.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
+    serve.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
+    serve.add_argument("--runner", default="local", help="what runs the training: local (default)")
     return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    """The composition stands in app.py, beside this package: it alone knows folders and ports."""
+    compose = runpy.run_path(str(Path(__file__).resolve().parent.parent / "app.py"))["serve"]
+    return compose(options.host, options.port, options.data, options.runner)
 
 
 def _print(rows: Any, as_json: bool, lines: Callable[[Any], Iterator[str]]) -> int:

@@ -1,0 +1,60 @@
+// Build page elements from values. Text is only ever set as text, so nothing a person or a model wrote can become markup.
+
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "class") node.className = value;
+    else if (name === "style") for (const [key, part] of Object.entries(value)) node.style.setProperty(key, part);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  return node;
+}
+
+export function fill(node, ...children) {
+  node.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  return node;
+}
+
+// Change a text only when it differs: a screen reader is not told the same thing twice.
+export function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+  return node;
+}
+
+export function download(name, text) {
+  const link = el("a", { href: URL.createObjectURL(new Blob([text])), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+// A question with two answers; Esc is no. Resolves to true or false.
+export function ask(question, yes, no = "Go on") {
+  return new Promise((resolve) => {
+    const box = el("dialog", { class: "lab lab-dialog", "aria-label": question });
+    const close = (answer) => () => { box.close(); box.remove(); resolve(answer); };
+    box.addEventListener("cancel", close(false));
+    box.append(el("p", {}, question), el("div", { class: "buttons" },
+      el("button", { type: "button", class: "plain", onclick: close(false) }, no), el("button", { type: "button", class: "warn", onclick: close(true) }, yes)));
+    document.body.append(box);
+    box.showModal();
+  });
+}
+
+export function prompt_for(question, value) {
+  return new Promise((resolve) => {
+    const box = el("dialog", { class: "lab lab-dialog", "aria-label": question });
+    const field = el("input", { type: "text", value, maxlength: 200, "aria-label": question });
+    const close = (answer) => { box.close(); box.remove(); resolve(answer); };
+    box.addEventListener("cancel", () => close(null));
+    box.append(el("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); close(field.value); } }, el("p", {}, question), field,
+      el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => close(null) }, "Cancel"), el("button", { type: "submit", class: "main" }, "Save"))));
+    document.body.append(box);
+    box.showModal();
+    field.select();
+  });
+}

@@ -1,0 +1,58 @@
+// Draw a figure that Python described, in the colours of the page, with the same numbers as a table one click away.
+import { el, fill } from "./dom.js";
+
+const CONFIG = { displayModeBar: false, responsive: true, displaylogo: false, doubleClick: "reset" };
+
+function colours() {
+  const style = getComputedStyle(document.querySelector(".lab") || document.body);
+  const of = (name) => style.getPropertyValue(name).trim();
+  return { ink: of("--ink"), soft: of("--soft"), line: of("--line"), ground: of("--ground"), strong: of("--strong-line") };
+}
+
+function dressed(figure, zoom) {
+  const { ink, soft, line, ground, strong } = colours();
+  const axis = { color: soft, gridcolor: line, zeroline: false, linecolor: line, fixedrange: false, automargin: true, tickfont: { size: 12 } };
+  const layout = { ...figure.layout };
+  for (const name of Object.keys(layout)) if (/^[xy]axis/.test(name)) layout[name] = { ...axis, ...layout[name] };
+  layout.shapes = (layout.shapes || []).map((shape) => ({ ...shape, line: { color: strong, ...shape.line } }));
+  layout.annotations = (layout.annotations || []).map((label) => ({ bgcolor: ground, borderpad: 1, ...label, font: { color: soft, ...label.font } }));
+  const data = figure.data.map((trace) => trace.marker && trace.marker.line ? { ...trace, marker: { ...trace.marker, line: { ...trace.marker.line, color: ground } } } : trace);
+  return [data, {
+    ...layout, showlegend: false, margin: { l: 8, r: 12, t: 8, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
+    font: { family: "system-ui, sans-serif", color: ink, size: 13 }, hovermode: "closest", hoverlabel: { bgcolor: ground, bordercolor: strong, font: { color: ink } }, dragmode: "zoom",
+  }];
+}
+
+// A holder with a fixed height: nothing moves when the curve comes.
+export function figureHolder(name, height) {
+  const plot = el("div", { class: "plot", style: { height: `${height}px` }, role: "img", "aria-label": name });
+  const table = el("div", { class: "numbers", hidden: true, tabindex: "0", role: "region", "aria-label": `${name}, as numbers`, style: { height: `${height}px` } });
+  const toggle = el("button", { type: "button", class: "small", "aria-pressed": "false" }, "Numbers");
+  const node = el("figure", { class: "figure" }, plot, table, el("div", { class: "under" }, el("span", { class: "hint" }, "drag to zoom, double click to reset"), toggle));
+  const held = { node, plot, table, figure: null, zoom: "" };
+  toggle.addEventListener("click", () => {
+    const shown = table.hidden;
+    table.hidden = !shown;
+    plot.hidden = shown;
+    toggle.setAttribute("aria-pressed", String(shown));
+    toggle.textContent = shown ? "Chart" : "Numbers";
+    draw(held, held.figure, held.zoom);
+  });
+  new MutationObserver(() => { if (node.isConnected) draw(held, held.figure, held.zoom); }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  return held;
+}
+
+export function draw(held, figure, zoom) {
+  held.figure = figure;
+  held.zoom = zoom;
+  if (!figure) return;
+  held.plot.setAttribute("aria-label", figure.alt);
+  if (!held.table.hidden) return tabulate(held.table, figure.table);
+  if (!window.Plotly) return setTimeout(() => { if (held.figure === figure) draw(held, figure, zoom); }, 50);
+  return window.Plotly.react(held.plot, ...dressed(figure, zoom), CONFIG);
+}
+
+function tabulate(holder, { columns, rows }) {
+  fill(holder, el("table", {}, el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, cell)))))));
+}

@@ -1,0 +1,238 @@
+// The form: three choices, the method's knobs, the run's settings, and a fold for the rest. Python says what to draw; a draft holds only what was changed.
+import { el, fill } from "./dom.js";
+
+const key = (control) => (control.part === "method" ? "method." : "") + control.name;
+
+export function createForm({ catalogues, ask, changed, train }) {
+  const state = { form: null, draft: null, rows: new Map() };
+  const menus = el("div", { class: "menus" });
+  const about = el("div", { class: "about" });
+  const knobs = el("fieldset", { class: "group" });
+  const settings = el("fieldset", { class: "group" });
+  const count = el("span", { class: "soft" });
+  const folded = el("div", {});
+  const advanced = el("details", { class: "group" }, el("summary", {}, "Advanced settings ", count), folded);
+  const error = el("p", { class: "error-text", role: "alert", hidden: true });
+  const button = el("button", { type: "submit", class: "main", id: "train-button" }, "Train");
+  const time = el("span", { class: "time" });
+  const node = el("form", { class: "choose", novalidate: true, "aria-label": "Choose what to train", onsubmit: (event) => { event.preventDefault(); train(); } },
+    el("h2", {}, "Choose"), menus, about, knobs, settings, advanced, el("div", { class: "go" }, error, el("div", { class: "go-row" }, button, time)));
+
+  function values() {
+    const draft = state.draft;
+    return { ...draft, method: { ...draft.method } };
+  }
+
+  function current(control) {
+    const held = control.part === "method" ? state.draft.method : state.draft;
+    return held[control.name] ?? control.default;
+  }
+
+  function put(control, value) {
+    const held = control.part === "method" ? state.draft.method : state.draft;
+    if (same(value, control.default)) delete held[control.name];
+    else held[control.name] = value;
+    mark(control);
+    changed(values());
+  }
+
+  function mark(control) {
+    const row = state.rows.get(key(control));
+    const other = !same(current(control), control.default);
+    row.node.classList.toggle("changed", other);
+    row.reset.hidden = !other;
+    const differ = state.form.advanced.filter((each) => !same(current(each), each.default)).length;
+    count.textContent = differ === 0 ? "all at their defaults" : `${differ} ${differ === 1 ? "differs" : "differ"} from the defaults`;
+  }
+
+  // Another model or method: settings of the run that were changed stay, the learning rate and the knobs belong to the method.
+  async function choose(part, value) {
+    const draft = values();
+    if (part === "model") {
+      draft.model = value;
+      if (reason(draft.method.name, value)) draft.method = { name: "lora" };
+      const usual = catalogues.models.find((each) => each.key === value).task;
+      draft.task = usual;
+      for (const name of ["steps", "batch", "tokens", "eval_items", "eval_every", "lr"]) delete draft[name];
+      if (Array.isArray(draft.method.targets)) delete draft.method.targets;
+    } else if (part === "method") {
+      draft.method = { name: value };
+      delete draft.lr;
+      delete draft.steps;
+    } else draft.task = value;
+    await set(draft);
+    changed(values());
+  }
+
+  async function set(draft, form = null) {
+    const name = typeof draft.method === "string" ? draft.method : draft.method.name;
+    const wanted = form || (await ask("form", { model: draft.model, method: name }));
+    if (wanted.error) return fail(wanted);
+    state.form = wanted;
+    state.draft = { ...draft, method: typeof draft.method === "string" ? { name } : { ...draft.method } };
+    if (!state.draft.task) state.draft.task = wanted.task;
+    fail(null);
+    paint();
+    return null;
+  }
+
+  function reason(method, model) {
+    return catalogues.methods.find((each) => each.key === method)?.supports[model];
+  }
+
+  function menu(part, label, options, value, help) {
+    const select = el("select", { id: `choose-${part}`, onchange: () => choose(part, select.value) }, options);
+    select.value = value;
+    return el("div", { class: "menu" }, el("label", { for: `choose-${part}` }, label), select, el("p", { class: "help" }, help));
+  }
+
+  function paint() {
+    const { form, draft } = state;
+    const focused = document.activeElement?.id;
+    const model = catalogues.models.find((each) => each.key === draft.model);
+    const task = catalogues.tasks.find((each) => each.key === draft.task);
+    const families = [...new Set(catalogues.methods.map((each) => each.family))];
+    const blocked = catalogues.methods.filter((each) => each.supports[draft.model]);
+    fill(menus,
+      menu("model", "Model", catalogues.models.map((each) => el("option", { value: each.key }, each.title)), draft.model, model?.about || ""),
+      menu("task", "Task", catalogues.tasks.map((each) => el("option", { value: each.key }, each.title)), draft.task, task?.about || ""),
+      menu("method", "Method", families.map((family) => el("optgroup", { label: family }, catalogues.methods.filter((each) => each.family === family)
+        .map((each) => el("option", { value: each.key, disabled: Boolean(each.supports[draft.model]) }, each.title)))), draft.method.name, form.about));
+    fill(about, form.formula ? el("code", { class: "formula" }, form.formula) : null,
+      el("a", { href: form.paper.link, target: "_blank", rel: "noopener noreferrer", title: form.paper.title }, form.paper.text),
+      blocked.length ? el("details", { class: "blocked" }, el("summary", {}, `${blocked.length} ${blocked.length === 1 ? "method does" : "methods do"} not fit this model`),
+        el("ul", {}, blocked.map((each) => el("li", {}, el("b", {}, each.title), `: ${each.supports[draft.model]}`)))) : null);
+    state.rows.clear();
+    const rows = (controls) => controls.map((control) => row(control));
+    knobs.hidden = form.knobs.length === 0;
+    fill(knobs, el("legend", {}, `Knobs of ${form.title}`), rows(form.knobs));
+    fill(settings, el("legend", {}, "The run"), rows(form.settings));
+    fill(folded, rows(form.advanced));
+    [...form.knobs, ...form.settings, ...form.advanced].forEach(mark);
+    if (focused && focused !== document.activeElement?.id) document.getElementById(focused)?.focus({ preventScroll: true });
+  }
+
+  function row(control) {
+    const id = `knob-${control.name}`;
+    const reset = el("button", { type: "button", class: "reset", title: `back to ${shown(control.default)}`, "aria-label": `${control.label}: back to ${shown(control.default)}`, hidden: true,
+      onclick: () => { put(control, control.default); paint(); document.getElementById(id)?.focus(); } }, "↺");
+    const help = el("p", { class: "help", id: `${id}-help` }, control.help);
+    const input = KINDS[control.kind](control, current(control), (value) => put(control, value), id);
+    const single = control.kind !== "targets" && control.kind !== "choice";
+    const head = el("div", { class: "label" }, el(single ? "label" : "span", single ? { for: id } : { id: `${id}-label` }, control.label), el("small", {}, control.small), reset);
+    const node = el("div", { class: `knob ${control.kind}`, "data-knob": control.name }, head, input, help);
+    if (control.fixed) node.querySelectorAll("input, select, button").forEach((each) => { each.disabled = true; });
+    state.rows.set(key(control), { node, reset });
+    return node;
+  }
+
+  function fail(answer) {
+    node.querySelectorAll("[aria-invalid]").forEach((each) => each.removeAttribute("aria-invalid"));
+    error.hidden = !answer;
+    error.textContent = answer ? answer.error : "";
+    button.disabled = Boolean(answer);
+    if (answer?.field) document.getElementById(`knob-${answer.field}`)?.setAttribute("aria-invalid", "true");
+    return answer;
+  }
+
+  function focus(name) {
+    const field = document.getElementById(`knob-${name}`) || document.getElementById("choose-model");
+    const fold = field.closest("details");
+    if (fold) fold.open = true;
+    field.closest(".knob, .menu")?.scrollIntoView({ block: "center", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    field.focus({ preventScroll: true });
+    field.select?.();
+  }
+
+  return { node, set, values, fail, focus, button, time, label: (name) => [...(state.form?.knobs || []), ...(state.form?.settings || []), ...(state.form?.advanced || [])].find((each) => each.name === name)?.label || name };
+}
+
+function same(one, other) {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+// A number as one would type it, never 3e-05.
+export function shown(value) {
+  if (Array.isArray(value)) return value.join(", ");
+  if (typeof value !== "number" || Number.isInteger(value)) return String(value ?? "");
+  return value.toFixed(10).replace(/0+$/, "");
+}
+
+function described(id) {
+  return { id, "aria-describedby": `${id}-help` };
+}
+
+function numeric(control, value, put, id) {
+  const whole = control.kind === "whole";
+  const field = el("input", { ...described(id), type: "text", inputmode: whole ? "numeric" : "decimal", autocomplete: "off", value: shown(value), placeholder: control.optional ? "all" : "" });
+  const marks = control.marks;
+  const slider = marks.length > 1 ? el("input", { type: "range", min: 0, max: marks.length - 1, step: 1, value: nearest(marks, value), "aria-label": `${control.label}, slider`, "aria-valuetext": shown(value) }) : null;
+  field.addEventListener("input", () => {
+    const text = field.value.trim().replace(/(\d)[,  ](?=\d{3}\b)/g, "$1").replace(",", ".");
+    const read = text === "" ? (control.optional ? null : control.default) : Number(text);
+    put(Number.isNaN(read) ? field.value : read);
+    if (slider && !Number.isNaN(read)) { slider.value = nearest(marks, read); slider.setAttribute("aria-valuetext", shown(read)); }
+  });
+  slider?.addEventListener("input", () => {
+    const read = marks[Number(slider.value)];
+    field.value = shown(read);
+    slider.setAttribute("aria-valuetext", field.value);
+    put(read);
+  });
+  return el("div", { class: "numeric" }, slider, field);
+}
+
+function nearest(marks, value) {
+  if (typeof value !== "number") return 0;
+  const far = (mark) => Math.abs(Math.log((mark || 1e-9) / (value || 1e-9)));
+  return marks.reduce((best, mark, place) => (far(mark) < far(marks[best]) ? place : best), 0);
+}
+
+const KINDS = {
+  whole: numeric,
+  number: numeric,
+  choice(control, value, put, id) {
+    if (control.choices.length > 4) {
+      const select = el("select", { ...described(id), "aria-labelledby": `${id}-label`, onchange: () => put(select.value) }, control.choices.map(([each, words]) => el("option", { value: each }, words)));
+      select.value = value;
+      return select;
+    }
+    return el("div", { class: "segments", role: "radiogroup", "aria-labelledby": `${id}-label`, "aria-describedby": `${id}-help` }, control.choices.map(([each, words], place) =>
+      el("label", {}, el("input", { type: "radio", name: id, value: each, checked: each === value, id: place ? `${id}-${place}` : id, onchange: () => put(each) }), el("span", {}, words))));
+  },
+  targets(control, value, put, id) {
+    const chosen = new Set(Array.isArray(value) ? value : [value]);
+    const pick = (each, box) => {
+      box.checked ? chosen.add(each) : chosen.delete(each);
+      const known = control.choices.map(([one]) => one);
+      put([...known.filter((one) => chosen.has(one)), ...[...chosen].filter((one) => !known.includes(one))]);
+    };
+    return el("div", { class: "chips", role: "group", "aria-labelledby": `${id}-label`, "aria-describedby": `${id}-help` }, control.choices.map(([each, words], place) => {
+      const box = el("input", { type: "checkbox", checked: covers(chosen, each), id: place ? `${id}-${place}` : id, onchange: () => { expand(chosen, control.choices); pick(each, box); } });
+      return el("label", {}, box, el("span", {}, words));
+    }));
+  },
+  switch(control, value, put, id) {
+    const box = el("input", { ...described(id), type: "checkbox", class: "toggle", checked: Boolean(value), onchange: () => put(box.checked) });
+    return box;
+  },
+  text(control, value, put, id) {
+    const field = el("textarea", { ...described(id), rows: 2, maxlength: 500, oninput: () => put(field.value) });
+    field.value = value;
+    return field;
+  },
+};
+
+const GROUPS = { attention: ["query", "key", "value", "output"], ffn: ["ffn_in", "ffn_gate", "ffn_out"] };
+GROUPS.all = [...GROUPS.attention, ...GROUPS.ffn];
+
+function covers(chosen, role) {
+  return chosen.has(role) || Object.entries(GROUPS).some(([group, roles]) => chosen.has(group) && roles.includes(role));
+}
+
+// `all` and the like become the roles they stand for, once a single one is changed.
+function expand(chosen, choices) {
+  for (const [group, roles] of Object.entries(GROUPS)) {
+    if (chosen.delete(group)) choices.filter(([role]) => roles.includes(role)).forEach(([role]) => chosen.add(role));
+  }
+}

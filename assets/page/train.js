@@ -1,0 +1,164 @@
+// The Train tab: form on the left, the run in the middle, what the settings cost on the right.
+import { el, fill, say } from "./dom.js";
+import { createForm } from "./form.js";
+import { createHome } from "./home.js";
+import { blockDrawing, counts, memoryBar, memoryParts, shareBar, terms } from "./pieces.js";
+import { address, known, question, recall, remember, setAddress, who } from "./session.js";
+import { createWatch } from "./watch.js";
+import { header } from "./header.js";
+
+export function mount(element, { props, server, watch }) {
+  const holder = element.querySelector(".lab-view");
+  if (holder.childElementCount) return;
+  header();
+  watch("value", () => known(props.value));
+  known(props.value);
+  const start = props.start;
+  const page = { asked: 0, edited: false, address: "" };
+
+  const form = createForm({ catalogues: start.catalogues, ask: (name, value) => question(server, name, value), changed, train });
+  const panel = createPanel();
+  const runView = createWatch(server, { opened, edit, close: showHome, try_next: tryNext });
+  const home = createHome(start.home, () => begin());
+  const last = el("p", { class: "last", hidden: true });
+  const middle = el("div", { class: "middle" });
+  fill(holder, el("div", { class: "lab bench" }, form.node, middle, panel.node));
+  holder.firstChild.dataset.state = "home";
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !document.querySelector("dialog[open]") && holder.offsetParent) runView.stop();
+  });
+  window.addEventListener("lab-open", (event) => open(event.detail));
+  window.addEventListener("popstate", begin_from_address);
+  begin_from_address();
+
+  async function begin_from_address() {
+    const { run, spec } = address();
+    const draft = recall("draft");
+    if (spec) await openLink(spec, run);
+    else await paint(!run && draft ? draft : start.draft, !run && draft ? null : { form: start.form, price: start.price });
+    if (run) return open(run);
+    showHome();
+    return findLast();
+  }
+
+  async function openLink(spec) {
+    const answer = await question(server, "open_link", { spec }).catch(() => ({ error: "the lab cannot be reached: load the page again" }));
+    if (!answer.error) return paint(answer.draft, answer);
+    await paint(start.draft, { form: start.form, price: start.price });
+    form.fail({ error: `This link cannot be opened: ${answer.error}` });
+    form.button.disabled = false;
+    return null;
+  }
+
+  async function paint(draft, ready) {
+    const failed = await form.set(draft, ready?.form || null);
+    if (failed) return form.set(start.draft, start.form).then(() => panel.show(start.price));
+    if (ready?.price) return priced(ready.price);
+    return count(form.values());
+  }
+
+  // The draft is kept and the address follows, so a reload or a copied address loses nothing that was typed.
+  function changed(draft) {
+    page.edited = true;
+    remember("draft", draft);
+    count(draft);
+  }
+
+  async function count(draft) {
+    const asked = ++page.asked;
+    const answer = await question(server, "count", draft).catch(() => null);
+    if (asked !== page.asked || !answer) return;
+    if (answer.error) { form.fail(answer); panel.stale(); return; }
+    form.fail(null);
+    priced(answer);
+    if (page.edited) setAddress({ run: address().run, spec: answer.address });
+  }
+
+  function priced(answer) {
+    page.address = answer.address;
+    panel.show(answer);
+    say(form.time, answer.spec.steps ? answer.time : "nothing is trained");
+  }
+
+  async function train() {
+    if (form.button.disabled) return;
+    form.button.disabled = true;
+    try {
+      const answer = await question(server, "submit", { draft: form.values(), owner: await who() });
+      if (answer.error) return form.fail(answer);
+      page.edited = false;
+      open(answer.run);
+      if (matchMedia("(max-width: 1199px)").matches) runView.node.scrollIntoView({ behavior: "auto", block: "start" });
+      return null;
+    } catch {
+      form.fail({ error: "The lab cannot be reached. Your settings are kept; try again in a moment." });
+      return null;
+    } finally {
+      form.button.disabled = false;
+    }
+  }
+
+  function open(run) {
+    setAddress({ run, spec: page.edited ? page.address : null });
+    fill(middle, runView.node);
+    holder.firstChild.dataset.state = "run";
+    runView.open(run);
+  }
+
+  // A run that is opened fills the form with its own settings, unless something was typed that would be lost.
+  function opened(view) {
+    if (!page.edited && !address().spec && !view.mine) paint(view.draft, null);
+    else if (!page.edited && !address().spec && page.first !== false) paint(view.draft, null);
+    page.first = false;
+  }
+
+  function edit(draft, knob) {
+    paint(draft, null).then(() => { page.edited = true; form.focus(knob); });
+  }
+
+  function tryNext(draft) {
+    paint(draft, null).then(() => { page.edited = false; train(); });
+  }
+
+  function showHome() {
+    fill(middle, last, home);
+    holder.firstChild.dataset.state = "home";
+    setAddress({ run: null, spec: page.edited ? page.address : null });
+  }
+
+  // A closed tab finds its run again; one that has ended is offered, not forced.
+  async function findLast() {
+    const owner = await who();
+    const answer = await question(server, "latest", { owner }).catch(() => null);
+    if (!answer?.run || holder.firstChild.dataset.state !== "home") return;
+    if (!answer.ended) return open(answer.run);
+    last.hidden = false;
+    fill(last, "Your last run: ", el("button", { type: "button", class: "link", onclick: () => open(answer.run) }, answer.name), `, ${answer.state}`);
+  }
+
+  function begin() {
+    const first = start.home ? paint(start.home.draft, null) : Promise.resolve();
+    first.then(() => { page.edited = true; form.focus("rank"); });
+  }
+}
+
+function createPanel() {
+  const body = el("div", { class: "body" });
+  const node = el("aside", { class: "costs", "aria-label": "What these settings train and cost" }, el("h2", {}, "Before you train"), body);
+  return {
+    node,
+    stale: () => node.classList.add("stale"),
+    show(price) {
+      node.classList.remove("stale");
+      const open = [...body.querySelectorAll("details")].map((each) => each.open);
+      fill(body,
+        el("p", { class: "big", id: "trainable" }, price.trainable, el("small", {}, `${price.share} of all numbers are trained`)), shareBar(price.part), counts(price.rows),
+        el("h3", {}, "Count it by hand"), terms(price.terms, price.total),
+        el("h3", {}, "Where they sit"), blockDrawing(price.block),
+        el("h3", {}, "Memory of one step, estimated"), memoryBar(price.memory, price.memory.bytes), el("details", {}, el("summary", {}, "by part"), memoryParts([price.memory])),
+        el("h3", {}, "Time"), el("p", { class: "soft" }, price.time));
+      body.querySelectorAll("details").forEach((each, place) => { each.open = open[place] || false; });
+    },
+  };
+}

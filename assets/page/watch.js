@@ -1,0 +1,190 @@
+// One run as it goes: asks for what is new, draws it, and finds back by itself after a lost network.
+import { ask, el, fill, say } from "./dom.js";
+import { draw, figureHolder } from "./figure.js";
+import { blockDrawing, counts, memoryBar, memoryParts, scoreRows, shareBar } from "./pieces.js";
+import { question, who } from "./session.js";
+
+const FAST = 250, STEADY = 500, HIDDEN = 5000; // milliseconds between questions
+const WORDS = { queued: "waiting", preparing: "preparing", running: "running", finished: "finished", failed: "failed", cancelled: "stopped" };
+const SPOKEN = { queued: "Your run is waiting.", preparing: "Your run is being prepared.", running: "Training has begun.", finished: "The run is finished; its results are below the chart.",
+  failed: "The run failed; the reason is above the chart.", cancelled: "The run was stopped." };
+
+export function createWatch(server, { opened, edit, close, try_next }) {
+  const state = { run: null, mark: "", view: null, tries: 0, timer: 0, said: "" };
+  const title = el("h2", { tabindex: "-1" });
+  const chip = el("span", { class: "chip" });
+  const status = el("p", { class: "status" });
+  const spoken = el("p", { class: "hidden-text", role: "status", "aria-live": "polite" });
+  const settings = el("p", { class: "soft settings" });
+  const progress = el("div", { class: "progress", role: "progressbar", "aria-label": "steps done", "aria-valuemin": 0, "aria-valuemax": 100 }, el("span"));
+  const stop = el("button", { type: "button", class: "plain", onclick: () => stopRun() }, "Stop");
+  const share = el("button", { type: "button", class: "plain", onclick: () => copyLink() }, "Copy link");
+  const back = el("button", { type: "button", class: "plain", onclick: () => { leave(); close(); } }, "Start screen");
+  const notice = el("div", { class: "notice", hidden: true });
+  const offline = el("div", { class: "notice offline", role: "status", hidden: true });
+  const chart = figureHolder("Loss and score over the steps", 430);
+  const learned = card("What it learned", "learned");
+  const trained = card("What it trained", "trained");
+  const cost = card("What it cost", "cost");
+  const next = el("div", { class: "next" });
+  const node = el("section", { class: "watch", "aria-label": "The run" },
+    el("header", { class: "run-head" }, el("div", { class: "run-title" }, title, chip), el("div", { class: "buttons" }, stop, share, back)),
+    settings, progress, status, spoken, offline, notice, chart.node, el("div", { class: "cards" }, learned.node, trained.node, cost.node), next);
+
+  function card(name, key) {
+    const body = el("div", { class: "body" });
+    return { node: el("article", { class: `card ${key}` }, el("h3", {}, name), body), body, drawn: "" };
+  }
+
+  function open(run) {
+    if (state.run === run) return;
+    leave();
+    Object.assign(state, { run, mark: "", view: null, tries: 0, said: "" });
+    wait();
+    look(run);
+  }
+
+  function wait() {
+    say(title, "Your run");
+    say(status, "asking for it …");
+    say(settings, " ");
+    chip.textContent = "";
+    notice.hidden = true;
+    for (const each of [learned, trained, cost]) { each.drawn = ""; fill(each.body, el("p", { class: "soft" }, "when the run is finished")); }
+    fill(next);
+    draw(chart, { data: [], layout: { xaxis: { range: [0, 1], showticklabels: false }, yaxis: { domain: [0.56, 1], showticklabels: false }, yaxis2: { domain: [0, 0.46], showticklabels: false } }, alt: "No point yet", table: { columns: [], rows: [] } }, "none");
+  }
+
+  function leave() {
+    clearTimeout(state.timer);
+    state.run = null;
+  }
+
+  async function look(run) {
+    if (state.run !== run) return;
+    try {
+      const owner = await who();
+      const answer = await question(server, "poll", { run, owner, mark: state.mark });
+      if (state.run !== run) return;
+      state.tries = 0;
+      offline.hidden = true;
+      if (answer.error) return missing(answer.error);
+      if (answer.state) show(answer);
+      state.mark = answer.mark;
+    } catch {
+      if (state.run !== run) return;
+      state.tries += 1;
+      offline.hidden = false;
+      say(offline, "No connection to the lab. Your run goes on without this page; asking again every few seconds.");
+    }
+    if (["finished", "failed", "cancelled"].includes(state.view?.state) && !state.tries) return;
+    const pause = document.hidden ? HIDDEN : state.tries ? Math.min(5000, 500 * 2 ** state.tries) : state.view?.state === "running" ? STEADY : FAST;
+    state.timer = setTimeout(() => look(run), pause);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && state.run) { clearTimeout(state.timer); look(state.run); }
+  });
+  window.addEventListener("online", () => { if (state.run) { clearTimeout(state.timer); look(state.run); } });
+
+  function missing(error) {
+    say(title, "This run is not here");
+    say(status, "");
+    node.dataset.state = "missing";
+    chip.textContent = "not found";
+    stop.hidden = share.hidden = true;
+    progress.hidden = true;
+    notice.hidden = false;
+    fill(notice, el("p", {}, el("b", {}, capital(error)), "."), el("button", { type: "button", class: "plain", onclick: () => { leave(); close(); } }, "To the start screen"));
+    state.run = null;
+  }
+
+  function show(view) {
+    const first = state.view === null;
+    const before = state.view?.state;
+    state.view = view;
+    node.dataset.state = view.state;
+    say(title, view.title || view.name);
+    say(chip, view.stopping ? "stopping" : WORDS[view.state]);
+    chip.className = `chip ${view.state}`;
+    say(settings, view.settings);
+    say(status, view.status);
+    progress.hidden = false;
+    progress.firstChild.style.width = `${100 * view.progress}%`;
+    progress.setAttribute("aria-valuenow", Math.round(100 * view.progress));
+    progress.classList.toggle("busy", view.state === "preparing" || view.state === "queued" || (view.state === "running" && view.progress >= 1));
+    const ended = ["finished", "failed", "cancelled"].includes(view.state);
+    stop.hidden = ended || !view.mine;
+    stop.disabled = view.stopping;
+    share.hidden = false;
+    if (before !== view.state && SPOKEN[view.state]) say(spoken, SPOKEN[view.state]);
+    draw(chart, view.figure, view.id);
+    failure(view);
+    cards(view, ended);
+    if (first || before !== view.state) opened(view);
+  }
+
+  function failure(view) {
+    notice.hidden = view.state !== "failed";
+    if (view.state !== "failed") return;
+    fill(notice, el("p", {}, el("b", {}, view.reason)), view.advice ? el("p", {}, view.advice) : null,
+      el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => edit(view.draft, view.knob) }, view.knob ? "Take me to that knob" : "Change the settings")));
+  }
+
+  function cards(view, ended) {
+    redraw(learned, view.learned, () => (view.learned.rows.length ? [el("p", { class: "soft" }, view.learned.about), scoreRows(view.learned.rows), samples(view.learned.samples, ended)] :
+      [el("p", { class: "soft" }, ended ? "It ended before anything was scored." : "The test texts are answered after the last step.")]));
+    redraw(trained, view.trained, () => (view.trained ? [el("p", { class: "big" }, view.trained.trainable, el("small", {}, `${view.trained.share} of all numbers`)), shareBar(view.trained.part),
+      counts(view.trained.rows), blockDrawing(view.trained.block)] : [el("p", { class: "soft" }, "The lab no longer knows this method.")]));
+    redraw(cost, [view.cost, view.done], () => costs(view));
+    redraw({ body: next, drawn: next.drawn, keep: next }, [view.next, ended], () => (ended && view.next.length ? [el("h3", {}, "What next?"), el("div", { class: "buttons" },
+      view.next.map((offer) => el("button", { type: "button", class: "plain", onclick: () => try_next(offer.draft) }, offer.words)))] : []));
+  }
+
+  function redraw(place, value, make) {
+    const now = JSON.stringify(value ?? null);
+    if (place.drawn === now) return;
+    (place.keep || place).drawn = now;
+    fill(place.body, make());
+  }
+
+  function costs(view) {
+    const { times, bars, adapter, machine } = view.cost;
+    const longest = Math.max(...bars.map((bar) => bar.bytes), 1);
+    return [times.length ? el("dl", { class: "times" }, times.flatMap((each) => [el("dt", {}, each.name), el("dd", {}, each.value)])) : el("p", { class: "soft" }, "nothing yet"),
+      bars.length ? el("h4", {}, "Memory of one step, at its peak") : null, bars.map((bar) => memoryBar(bar, longest)), bars.length ? memoryParts(bars) : null,
+      machine ? el("p", { class: "soft" }, machine) : null,
+      view.done && adapter && view.id ? el("a", { class: "plain button", href: `adapter/${view.id}.zip`, download: "" }, `Download the adapter (${adapter})`) : null];
+  }
+
+  function samples(rows, ended) {
+    if (!rows.length) return el("div", { class: "samples waiting" }, el("p", { class: "soft" }, ended ? "" : "Answers before and after training come with the score."));
+    const answer = (each, right) => el("span", { class: each.answer === right ? "right" : "wrong" }, `${each.answer === right ? "✓" : "✗"} ${each.answer}`, el("small", {}, ` ${Math.round(100 * each.probability)} %`));
+    return el("table", { class: "samples" }, el("thead", {}, el("tr", {}, ["test text", "is", "before", "after"].map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, rows.map((row) => el("tr", {}, el("td", {}, row.text), el("td", {}, row.label), el("td", {}, answer(row.before, row.label)), el("td", {}, answer(row.after, row.label))))));
+  }
+
+  async function stopRun() {
+    const run = state.run;
+    if (!run || !state.view?.mine || ["finished", "failed", "cancelled"].includes(state.view.state)) return;
+    if (!(await ask("Stop this run? What it has shown so far is kept.", "Stop it", "Let it go on"))) return;
+    stop.disabled = true;
+    await question(server, "stop", { run, owner: await who() }).catch(() => { stop.disabled = false; });
+  }
+
+  async function copyLink() {
+    const run = state.view.id;
+    if (state.view.mine) await question(server, "share", { run, owner: await who() }).catch(() => null);
+    const link = `${location.origin}${location.pathname}?run=${run}`;
+    const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
+    share.textContent = copied ? "Copied" : "Link is in the address bar";
+    say(spoken, "Who has this link can see the run; only this browser can change it.");
+    setTimeout(() => { share.textContent = "Copy link"; }, 2500);
+  }
+
+  return { node, open, leave, stop: stopRun, shown: () => state.view, focus: () => title.focus({ preventScroll: true }) };
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

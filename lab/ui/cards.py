@@ -1,0 +1,112 @@
+"""The three cards of a run, and the panel before it: what it learned, what it trained, what it cost. Formats results, computes none."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lab.accounting.memory import estimate
+from lab.contracts import LabError, Shape
+from lab.events import Evaluated, RunResult
+from lab.spec import RunSpec
+from lab.ui import formula
+from lab.ui.charts import PARTS
+from lab.ui.wording import percent, roughly, seconds, size, whole
+
+WHO = {
+    "majority": ("Always the most frequent answer", "what needs no model at all"),
+    "base": ("Untouched model", "before any training"),
+    "prompt": ("Best hand-written prompt", "the same model, only asked well"),
+    "untrained": ("Your method, untrained", "attached, not one step made"),
+    "tuned": ("Your method, trained", "after the last step"),
+}
+ASKED = {"encoder": "each text goes to the class whose training texts lie nearest", "decoder": "asked for the label word"}
+BLOCK = ("query", "key", "value", "output", "ffn_gate", "ffn_in", "ffn_out")
+
+
+def before(spec: RunSpec) -> dict[str, Any]:
+    """The instant panel: everything that arithmetic knows before a run."""
+    memory = estimate(spec.method, spec.shape, spec.counts, batch=spec.batch, tokens=spec.tokens, dtype=spec.dtype,
+                      optimizer=spec.optimizer, checkpointing=spec.checkpointing)
+    return {**trained(spec), "memory": bar(memory, "estimated")}
+
+
+def trained(spec: RunSpec) -> dict[str, Any]:
+    counts = spec.counts
+    return {
+        "trainable": whole(counts.trainable), "share": percent(counts.trainable / counts.total), "part": counts.trainable / counts.total,
+        "rows": [
+            {"name": "method", "value": whole(counts.method), "about": f"what {spec.method.title} trains"},
+            {"name": "head", "value": whole(counts.head), "about": "a new classifier, the same for every method" if counts.head else "none: the model answers in words"},
+            {"name": "frozen", "value": whole(counts.frozen), "about": "stays as it is"},
+            {"name": "total", "value": whole(counts.total), "about": "each number once"},
+        ],
+        "formula": spec.method.formula, "terms": formula.lines(spec), "block": block(spec), "total": whole(counts.trainable),
+    }
+
+
+def block(spec: RunSpec) -> dict[str, Any]:
+    """The model in boxes, for the drawing: which of them the method trains."""
+    shape, roles = spec.shape, spec.method.count(spec.shape)
+    here = {linear.role for linear in shape.linears if linear.layer is not None}
+    layers = {place.layer for place in spec.method.places(shape) if place.layer is not None}
+    fused = {"query", "key", "value"} if "qkv" in roles else set()
+    boxes = [_box(role, roles.get(role, 0) or (roles.get("qkv", 0) if role in fused else 0)) for role in BLOCK if role in here]
+    outer = [_box(role, roles.get(role, 0)) for role in ("prompt", "embedding") if role in roles or role == "embedding"]
+    ends = [_box("head", spec.counts.head)] if spec.counts.head else []
+    return {"before": outer, "boxes": boxes, "after": ends, "layers": shape.layers, "touched": len(layers), "norms": roles.get("norm", 0) > 0}
+
+
+def _box(role: str, count: int) -> dict[str, Any]:
+    return {"name": {"head": "head"}.get(role) or formula.ROLE_WORDS.get(role, role), "count": whole(count) if count else "", "trained": bool(count)}
+
+
+def learned(result: RunResult, shape: Shape | None) -> dict[str, Any]:
+    order = [*WHO, *(who for who in result.scores if who not in WHO)]
+    seen = [(who, result.scores[who]) for who in order if who in result.scores]
+    return {"rows": [_score(who, each, shape) for who, each in seen], "samples": result.seen("samples") or [],
+            "about": f"{seen[-1][1].metric.capitalize()} on {seen[-1][1].items:,} test texts that no step has seen; ± is one standard error." if seen else ""}
+
+
+def _score(who: str, seen: Evaluated, shape: Shape | None) -> dict[str, Any]:
+    name, about = WHO.get(who, (who.replace("_", " "), ""))
+    if who == "base" and shape:
+        about = ASKED[shape.kind]
+    return {"who": who, "name": name, "about": about, "score": seen.score, "error": seen.standard_error,
+            "text": f"{seen.score:.3f} ± {seen.standard_error:.3f}", "exact": f"{seen.score!r} on {seen.items} {seen.split} texts"}
+
+
+def cost(result: RunResult) -> dict[str, Any]:
+    """Times and memory; whatever a run that ended early has is shown."""
+    times = [{"name": name, "value": seconds(result.seconds[key])} for key, name in
+             (("training", "training"), ("first_step", "until the first step"), ("total", "in all, scoring included")) if result.seconds.get(key)]
+    if result.steps_per_second:
+        times.append({"name": "steps a second", "value": f"{result.steps_per_second:.1f}"})
+    if result.tokens and result.seconds.get("training"):
+        times.append({"name": "tokens a second", "value": whole(result.tokens / result.seconds["training"])})
+    measured, predicted = result.seen("memory"), result.started.predicted if result.started else {}
+    bars = ([bar(measured, "measured")] if measured else []) + ([bar(predicted, "estimated before")] if predicted else [])
+    machine = f"{result.started.device}, {result.started.dtype}, {result.started.threads} threads" if result.started else ""
+    return {"times": times, "bars": bars, "adapter": size(result.adapter_bytes) if result.adapter_bytes else "", "machine": machine}
+
+
+def bar(memory: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """One stacked bar of a training step's peak."""
+    parts = [{"name": part, "bytes": memory["parts"].get(part, 0), "text": size(memory["parts"].get(part, 0)), "colour": colour} for part, colour in PARTS.items()]
+    return {"name": name, "peak": size(memory["peak_bytes"]), "bytes": memory["peak_bytes"], "parts": parts}
+
+
+def estimated_time(pace: tuple[float, str] | None, spec: RunSpec) -> str:
+    if not spec.steps:
+        return "no training: only the time of scoring"
+    if pace is None:
+        return "not known yet: the first run on this machine measures it"
+    rate, source = pace
+    return f"about {roughly(spec.steps / rate)} of training, {source}"
+
+
+def spec_of(result: RunResult) -> RunSpec | None:
+    """The settings of a run as they were stored; None where the catalogue has moved on."""
+    try:
+        return RunSpec.parse(result.started.spec) if result.started else None
+    except LabError:
+        return None

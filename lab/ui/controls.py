@@ -1,0 +1,150 @@
+"""From knobs to a form: every control with its label, help, limits and default, described as plain values that the page draws."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lab import catalogue, describe
+from lab.accounting.shapes import shape_of
+from lab.contracts import ROLES, LabError, Shape
+from lab.spec import RunSpec
+from lab.ui.formula import ROLE_WORDS
+from lab.ui.wording import plain
+
+LABELS = {
+    "lr": "Learning rate", "virtual_tokens": "Virtual tokens", "eval_every": "Steps between looks", "eval_items": "Test texts", "train_items": "Training texts",
+    "tokens": "Longest text", "clip": "Gradient clipping", "dtype": "Number format", "adapter_dtype": "Number format of trained parts",
+    "shuffle_labels": "Shuffle the labels", "checkpointing": "Recompute activations", "init": "Start values", "batch": "Batch size",
+    "weight_decay": "Weight decay", "warmup": "Warm-up",
+}
+FAMILIES = {
+    "additive": "Additive: new parts are put in", "reparameterised": "Reparameterised: the change is written smaller",
+    "selective": "Selective: some of the model's own weights", "none": "Nothing is trained",
+}
+MAIN = ("steps", "lr", "batch", "seed")  # the other settings of a run are folded away
+HIDDEN = ("model", "task", "method", "quantization", "device")  # chosen above, or not offered yet
+DECADES = (1, 3)
+
+
+def form(model: str, method: str) -> dict[str, Any]:
+    """All controls below the choice of model, task and method. Raises LabError for a pair that does not go together."""
+    kind = catalogue.find("methods", method)
+    spec = defaults(model, method)
+    knobs = [_knob(knob, spec) for knob in describe.knobs(kind)]
+    settings = [_setting(name, spec) for name in RunSpec.model_fields if name not in HIDDEN]
+    return {
+        "model": model, "method": method, "task": spec.task, "about": (kind.__doc__ or "").strip(), "title": kind.title, "formula": kind.formula,
+        "paper": {"text": f"{kind.paper.authors} {kind.paper.year}", "title": kind.paper.title, "link": kind.paper.link},
+        "knobs": [knob for knob in knobs if not knob["advanced"]],
+        "settings": sorted((each for each in settings if each["name"] in MAIN), key=lambda each: MAIN.index(each["name"])),
+        "advanced": [*(knob for knob in knobs if knob["advanced"]), *(each for each in settings if each["name"] not in MAIN)],
+    }
+
+
+def defaults(model: str, method: str) -> RunSpec:
+    """What is run where nothing was changed; a method whose own defaults do not suit the model says so."""
+    return RunSpec.parse({"model": model, "method": {"name": method}})
+
+
+def catalogues() -> dict[str, Any]:
+    """What the three menus offer."""
+    models = [{key: row[key] for key in ("key", "title", "about", "kind", "seeded", "licence")} | {"task": _usual_task(row["key"])}
+              for row in describe.catalogue_rows("models")]
+    tasks = [{key: row[key] for key in ("key", "title", "about", "rule", "licence", "source")} for row in describe.catalogue_rows("tasks")]
+    methods = [{"key": row["key"], "title": row["title"], "family": FAMILIES[row["family"]], "supports": _reasons(row)} for row in describe.catalogue_rows("methods")]
+    order = list(FAMILIES.values())
+    return {"models": models, "tasks": tasks, "methods": sorted(methods, key=lambda row: order.index(row["family"]))}
+
+
+def _reasons(row: Mapping[str, Any]) -> dict[str, str]:
+    """{model: why not}; a model that is not in it can be used."""
+    return {model: answer["reason"] for model, answer in row["supports"].items() if not answer["ok"]}
+
+
+def _usual_task(model: str) -> str:
+    return catalogue.find("models", model).defaults.get("task", "movies")
+
+
+def _knob(knob: Mapping[str, Any], spec: RunSpec) -> dict[str, Any]:
+    shape, name = spec.shape, knob["name"]
+    low, high = knob["low"], knob["high"]
+    if name == "layers":  # a method cannot reach more blocks than there are
+        high = min(high or shape.layers, shape.layers)
+    return _control(name, _kind(knob), spec.method.model_dump(mode="json")[name], low, high, _choices(knob, shape), knob["help"],
+                    small=f"peft: {knob['peft']}" if knob["peft"] else "", advanced=knob["advanced"], part="method")
+
+
+def _kind(knob: Mapping[str, Any]) -> str:
+    if knob["choices"]:
+        return "choice"
+    return {"array": "targets", "integer": "whole", "number": "number", "boolean": "switch"}.get(knob["type"], "text")
+
+
+def _choices(knob: Mapping[str, Any], shape: Shape) -> list[list[str]]:
+    if knob["choices"]:
+        return [[str(choice), str(choice).replace("_", " ")] for choice in knob["choices"]]
+    if knob["type"] == "array":
+        here = {linear.role for linear in shape.linears if linear.layer is not None}
+        return [[role, ROLE_WORDS[role]] for role in ROLES if role in here]
+    return []
+
+
+def _setting(name: str, spec: RunSpec) -> dict[str, Any]:
+    field, about = RunSpec.model_fields[name], RunSpec.model_json_schema()["properties"][name]
+    variants = [about, *about.get("anyOf", [])]
+    found = {key: next((variant[key] for variant in variants if key in variant), None) for key in ("type", "enum", "minimum", "maximum")}
+    kind = "choice" if found["enum"] else {"integer": "whole", "number": "number", "boolean": "switch"}[found["type"]]
+    choices = [[value, value.replace("_", " ")] for value in found["enum"] or ()]
+    low = 1 if name == "steps" and "steps" not in spec.method.fixed else found["minimum"]
+    control = _control(name, kind, getattr(spec, name), low, found["maximum"], choices, field.description or "", small=name, part="run")
+    control["optional"] = any(variant.get("type") == "null" for variant in variants)
+    if name in spec.method.fixed:
+        control |= {"fixed": True, "help": f"{spec.method.title} fixes this."}
+    if name == "lr" and spec.method.rates[spec.shape.kind].high:
+        rate = spec.method.rates[spec.shape.kind]
+        control["band"] = [rate.low, rate.high]
+        control["help"] = f"How far one step moves the trained weights. {spec.method.title} usually learns between {plain(rate.low)} and {plain(rate.high)}."
+    return control
+
+
+def _control(name: str, kind: str, default: Any, low: float | None, high: float | None, choices: list[list[str]], help: str, *,
+             small: str = "", advanced: bool = False, part: str) -> dict[str, Any]:
+    label = LABELS.get(name) or name.replace("_", " ").capitalize()
+    return {"name": name, "part": part, "label": label, "small": small if small != label.lower() else "", "kind": kind, "default": default, "low": low, "high": high,
+            "choices": choices, "help": _sentence(help), "advanced": advanced, "marks": marks(kind, low, high, default), "optional": False, "fixed": False}
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
+
+
+def marks(kind: str, low: float | None, high: float | None, default: Any) -> list[float]:
+    """Where a slider stops: each value of a short range, powers of two of a long one, a 1-3-10 ladder for a learning rate."""
+    if kind == "whole" and low is not None and high is not None:
+        if high - low <= 24:
+            return list(range(int(low), int(high) + 1))
+        if high > 5000:
+            return []
+        ladder = _ladder(high) if high > 512 else [2**power for power in range(14)]
+        return sorted({value for value in (low, *ladder, default or low) if low <= value <= high})
+    if kind == "number" and low == 0 and high is not None:
+        if high <= 1:
+            return [step / 20 for step in range(21) if step / 20 <= high]
+        if high == 100:  # a learning rate
+            ladder = [digit * 10.0**power for power in range(-6, 1) for digit in DECADES]
+            return sorted({round(value, 8) for value in (*ladder, default)})
+        return sorted({value for value in (0, *(2.0**power for power in range(13)), default) if value <= high})
+    return []
+
+
+def _ladder(high: float) -> list[int]:
+    return [digit * 10**power for power in range(5) for digit in (1, 2, 3, 5) if digit * 10**power <= high]
+
+
+def parse(draft: Any) -> RunSpec:
+    """What a browser sends becomes a spec, or a LabError in words: limits are enforced here, not in the form."""
+    if not isinstance(draft, Mapping) or not isinstance(draft.get("model"), str):
+        raise LabError("the form sent no model: load the page again")
+    spec = RunSpec.parse(draft)
+    spec.base, spec.goal  # noqa: B018  both raise for what cannot be run
+    return spec

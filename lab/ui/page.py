@@ -1,0 +1,111 @@
+"""The page: header, tabs, and how it is launched. Tabs that do not work yet have their place in the list and are not shown."""
+from __future__ import annotations
+
+import io
+import secrets
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import plotly
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from lab.contracts import LabError
+from lab.ui import runs, train
+from lab.ui.bench import Bench
+from lab.ui.security import Headers
+from lab.ui.view import View
+
+TITLE = "The PEFT Lab"
+STORED = {"storage_key": "peft-lab", "secret": "peft-lab-browser"}  # fixed, or a restart of the lab would forget every browser
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tab's place in the layout; `make` is None until it works."""
+
+    key: str
+    title: str
+    make: Callable[[Bench], View] | None = None
+
+
+PLACES = (
+    Place("learn", "Learn"), Place("train", "Train", train.tab), Place("compare", "Compare"), Place("memory", "Memory"), Place("inside", "Look inside"),
+    Place("try", "Try"), Place("runs", "Runs", runs.tab), Place("class", "Class"),
+)
+
+
+def build(bench: Bench) -> gr.Blocks:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+        browser = gr.BrowserState(None, **STORED)
+        with gr.Tabs(selected="train", elem_id="places"):
+            views = []
+            for place in PLACES:
+                if place.make is not None:
+                    with gr.Tab(place.title, id=place.key, elem_id=f"place-{place.key}"):
+                        views.append(place.make(bench))
+        page.load(lambda key: known(key, len(views)), browser, [browser, *views], api_visibility="private", show_progress="hidden")
+    return page
+
+
+def known(key: Any, views: int) -> list[Any]:
+    """A browser keeps the unguessable key it was given first; its runs belong to that key."""
+    key = key if isinstance(key, str) and 20 <= len(key) <= 100 else secrets.token_urlsafe(24)
+    return [key, *({"owner": key} for _ in range(views))]
+
+
+def launching(bench: Bench, assets: Path) -> dict[str, Any]:
+    """What `launch` is told: nothing but our own page is served, nothing is sent anywhere."""
+    return {
+        "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]), "head": HEAD, "footer_links": [], "run_history": False,
+        "enable_monitoring": False, "show_error": False, "max_file_size": "2mb", "allowed_paths": [], "state_session_capacity": 500, "max_threads": 100,
+        "mcp_server": False, "ssr_mode": False, "share": False, "quiet": True, "pwa": False,
+        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None, "middleware": [Middleware(Headers)], "routes": routes(bench, assets)},
+    }
+
+
+HEAD = """
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="description" content="Train a small model with parameter-efficient methods, live, and see what each costs.">
+<link rel="stylesheet" href="lab-assets/lab.css">
+<link rel="modulepreload" href="lab-assets/train.js">
+<script src="lab-assets/plotly.min.js" defer></script>
+"""
+
+
+def routes(bench: Bench, assets: Path) -> list[Any]:
+    """Our own scripts, the figure library from its installed package, and adapters packed on demand."""
+    figures = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+
+    def plotly_script(request: Request) -> Response:
+        return FileResponse(figures, media_type="text/javascript", headers={"cache-control": "public, max-age=86400"})
+
+    def adapter(request: Request) -> Response:
+        try:
+            run = bench.store.run(request.path_params["run"])
+            packed = zipped(bench.store.folder(run.id) / "adapter")
+        except LabError as error:
+            return PlainTextResponse(str(error), 404)
+        name = f"{run.settings['method']['name']}-{run.settings['model']}-{run.id[:6]}.zip"
+        return Response(packed, media_type="application/zip", headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"})
+
+    return [Route("/lab-assets/plotly.min.js", plotly_script), Mount("/lab-assets", StaticFiles(directory=assets / "page")), Route("/adapter/{run}.zip", adapter)]
+
+
+def zipped(folder: Path) -> bytes:
+    """All files of an adapter's folder. Raises LabError where a run left none."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    if not files:
+        raise LabError("this run left no adapter: only a finished run has one")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:  # weights hardly compress
+        for path in files:
+            archive.write(path, Path("adapter") / path.relative_to(folder))
+    return packed.getvalue()

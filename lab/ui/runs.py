@@ -1,0 +1,118 @@
+"""The Runs tab: what this browser has run; open, compare two, rename, delete, export."""
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lab.contracts import LabError
+from lab.events import RunResult
+from lab.store import Run
+from lab.ui import charts
+from lab.ui.bench import Bench
+from lab.ui.live import sentence, title
+from lab.ui.view import View, answered
+from lab.ui.wording import percent, score, seconds, size, whole
+
+PAGE = 50
+
+
+def tab(bench: Bench) -> View:
+    return View("runs.js", server_functions=questions(bench), elem_id="runs")
+
+
+def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
+    store = bench.store
+
+    def mine(asked: Any) -> Run:
+        return bench.mine(str(asked.get("run")), str(asked.get("owner", "")))
+
+    @answered
+    def history(asked: Any) -> dict[str, Any]:
+        owner = str(asked.get("owner", ""))
+        if not owner:
+            return {"rows": [], "disk": size(0), "more": None}
+        state, before = asked.get("state") or None, asked.get("before")
+        found = store.history(owner, limit=PAGE, before=before if isinstance(before, int) else None, state=state, search=str(asked.get("search", ""))[:200])
+        return {"rows": [row(run, store.result(run.id)) for run in found], "disk": size(store.disk_used(owner)),
+                "more": found[-1].number if len(found) == PAGE else None}
+
+    @answered
+    def rename(asked: Any) -> dict[str, Any]:
+        return {"title": store.rename(mine(asked).id, str(asked.get("title", "")).strip()).title}
+
+    @answered
+    def delete(asked: Any) -> dict[str, Any]:
+        store.delete(mine(asked).id)
+        return {"deleted": True}
+
+    @answered
+    def pair(asked: Any) -> dict[str, Any]:
+        runs = [store.run(str(run_id)) for run_id in list(asked.get("runs", ()))[:2]]
+        if len(runs) != 2:
+            raise LabError("mark two runs to see them side by side")
+        return side_by_side([(run, store.result(run.id)) for run in runs])
+
+    @answered
+    def export(asked: Any) -> dict[str, Any]:
+        runs = store.history(str(asked.get("owner", "")) or "nobody", limit=1000)
+        results = [(run, store.result(run.id)) for run in runs]
+        return {"name": "runs.csv", "text": as_csv(results)} if asked.get("format") == "csv" else {"name": "runs.json", "text": as_json(results)}
+
+    return [history, rename, delete, pair, export]
+
+
+def row(run: Run, result: RunResult) -> dict[str, Any]:
+    tuned, counts = result.scores.get("tuned"), result.started.counts if result.started else {}
+    return {
+        "id": run.id, "name": title(run.settings), "title": run.title, "settings": sentence(run.settings), "state": run.state, "reason": run.reason,
+        "colour": charts.colour(run.settings["method"]["name"]), "created": time.strftime("%Y-%m-%d %H:%M", time.gmtime(run.created)), "at": run.created,
+        "score": score(tuned.score, tuned.standard_error) if tuned else "", "trained": whole(counts["trainable"]) if counts else "",
+        "share": percent(counts["share"]) if counts else "", "seconds": seconds(result.seconds["total"]) if "total" in result.seconds else "", "shared": run.shared,
+    }
+
+
+def side_by_side(pair: Sequence[tuple[Run, RunResult]]) -> dict[str, Any]:
+    """Two runs at a glance: their curves in one chart and what differs in their settings. No verdict: that needs several seeds."""
+    names = ["A", "B"]
+    curves = [charts.Curve(f"{name} {title(run.settings).partition(' · ')[0]}", run.settings["method"]["name"], result, run.settings["steps"])
+              for name, (run, result) in zip(names, pair, strict=True)]
+    rows = [row(run, result) for run, result in pair]
+    lines = [{"name": words, "values": [each[key] for each in rows]} for words, key in
+             (("run", "name"), ("test score", "score"), ("trained", "trained"), ("share", "share"), ("time in all", "seconds"), ("state", "state"))]
+    return {"figure": charts.learning(curves), "lines": lines, "differ": differences(pair[0][0].settings, pair[1][0].settings)}
+
+
+def differences(first: dict[str, Any], second: dict[str, Any]) -> list[dict[str, Any]]:
+    flat = [{**{f"method {key}": value for key, value in each["method"].items()}, **{key: value for key, value in each.items() if key != "method"}} for each in (first, second)]
+    keys = dict.fromkeys([*flat[0], *flat[1]])
+    return [{"name": key.replace("method name", "method").replace("_", " "), "values": [_said(each.get(key)) for each in flat]} for key in keys if flat[0].get(key) != flat[1].get(key)]
+
+
+def _said(value: Any) -> str:
+    return "not there" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def as_json(results: Sequence[tuple[Run, RunResult]]) -> str:
+    return json.dumps([{"id": run.id, "title": run.title, "created": run.created, **result.to_dict(), "spec": run.settings} for run, result in results],
+                      ensure_ascii=False, indent=1)
+
+
+def as_csv(results: Sequence[tuple[Run, RunResult]]) -> str:
+    """One row a run; a text that a spreadsheet would take for a formula is marked as text."""
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["id", "title", "created", "state", "model", "task", "method", "knobs", "steps", "batch", "lr", "seed", "trainable", "share",
+                     "test_score", "standard_error", "test_items", "training_seconds", "steps_per_second", "peak_bytes"])
+    for run, result in results:
+        spec, tuned = run.settings, result.scores.get("tuned")
+        counts, memory = result.started.counts if result.started else {}, result.seen("memory") or {}
+        knobs = json.dumps({key: value for key, value in spec["method"].items() if key != "name"}, ensure_ascii=False)
+        cells = [run.id, run.title, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(run.created)), run.state, spec["model"], spec["task"], spec["method"]["name"], knobs,
+                 spec["steps"], spec["batch"], spec["lr"], spec["seed"], counts.get("trainable"), counts.get("share"), tuned and tuned.score,
+                 tuned and tuned.standard_error, tuned and tuned.items, result.seconds.get("training"), result.steps_per_second or None, memory.get("peak_bytes")]
+        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell for cell in cells])
+    return table.getvalue()

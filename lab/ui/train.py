@@ -1,0 +1,72 @@
+"""The Train tab: choose, train, watch, understand. Python answers questions; the page's own script draws the answers."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lab.spec import RunSpec
+from lab.ui import address, cards, controls
+from lab.ui.bench import Bench
+from lab.ui.home import home
+from lab.ui.live import Watcher, title
+from lab.ui.view import View, answered
+
+FIRST = {"model": "minilm-l6", "method": "lora"}
+
+
+def tab(bench: Bench) -> View:
+    """Its one component; `value` is {"owner": key} once the browser has said who it is."""
+    return View("train.js", server_functions=questions(bench), elem_id="train", start=start(bench))
+
+
+def start(bench: Bench) -> dict[str, Any]:
+    """What the page needs to draw itself before it asks anything."""
+    spec = controls.defaults(**FIRST)
+    return {"catalogues": controls.catalogues(), "form": controls.form(**FIRST), "draft": FIRST, "price": price(bench, spec), "home": home(bench.recorded),
+            "limits": {"steps": bench.limits.steps}}
+
+
+def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
+    """What the page may ask. Each takes one JSON value and answers with one; what a person can put right comes back as {"error"}."""
+    watcher = Watcher(bench)
+
+    @answered
+    def form(asked: Any) -> dict[str, Any]:
+        return controls.form(str(asked.get("model")), str(asked.get("method")))
+
+    @answered
+    def count(asked: Any) -> dict[str, Any]:
+        return price(bench, controls.parse(asked))
+
+    @answered
+    def open_link(asked: Any) -> dict[str, Any]:
+        spec = controls.parse(address.read(str(asked.get("spec"))).to_dict())
+        return {"draft": address.short(spec), "form": controls.form(spec.model, spec.method.key), "price": price(bench, spec)}
+
+    @answered
+    def submit(asked: Any) -> dict[str, Any]:
+        run = bench.submit(controls.parse(asked.get("draft")), str(asked.get("owner", "")))
+        return {"run": run.id}
+
+    @answered
+    def stop(asked: Any) -> dict[str, Any]:
+        run = bench.mine(str(asked.get("run")), str(asked.get("owner", "")))
+        return {"state": bench.store.cancel(run.id).state}
+
+    @answered
+    def share(asked: Any) -> dict[str, Any]:
+        run = bench.mine(str(asked.get("run")), str(asked.get("owner", "")))
+        return {"shared": bench.store.share(run.id).shared}
+
+    @answered
+    def latest(asked: Any) -> dict[str, Any]:
+        """The newest run of this browser, so that a closed tab finds it again."""
+        runs = bench.store.history(str(asked.get("owner", "")) or "nobody", limit=1)
+        return {"run": runs[0].id, "ended": runs[0].ended, "state": runs[0].state, "name": runs[0].title or title(runs[0].settings)} if runs else {"run": None}
+
+    return [form, count, open_link, submit, stop, share, latest, answered(watcher.poll)]
+
+
+def price(bench: Bench, spec: RunSpec) -> dict[str, Any]:
+    """The instant panel, and the spec with every default filled in."""
+    return {**cards.before(spec), "time": cards.estimated_time(bench.pace(spec), spec), "address": address.query(spec), "spec": spec.to_dict()}

@@ -1,0 +1,72 @@
+"""Numbers as people read them: 393,216 (0.11 %), 1.24 GB, 12 s, 0.87 ± 0.03."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+THIN = "\u202f"  # between a number and its unit
+
+
+def whole(value: float) -> str:
+    return f"{round(value):,}"
+
+
+def percent(share: float) -> str:
+    """0.003249 is 0.32 %; very small shares keep two digits that say something."""
+    value = 100 * share
+    if value == 0:
+        return f"0{THIN}%"
+    digits = 0 if value >= 99.95 else 1 if value >= 10 else 2 if value >= 0.1 else 4
+    return f"{value:.{digits}f}{THIN}%"
+
+
+def size(amount: float) -> str:
+    """Bytes with a decimal unit and three digits."""
+    for unit, worth in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if amount >= worth * 0.9995:
+            value = amount / worth
+            return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}{THIN}{unit}"
+    return f"{amount:.0f}{THIN}bytes"
+
+
+def seconds(amount: float) -> str:
+    """0.42 s, 8.6 s, 12 s, 3 min 20 s, 1 h 5 min."""
+    if amount < 9.95:
+        return f"{amount:.2g}{THIN}s" if amount < 1 else f"{amount:.1f}{THIN}s"
+    whole_seconds = round(amount)
+    if whole_seconds < 100:
+        return f"{whole_seconds}{THIN}s"
+    if whole_seconds < 3600:
+        return f"{whole_seconds // 60}{THIN}min {whole_seconds % 60}{THIN}s"
+    return f"{whole_seconds // 3600}{THIN}h {whole_seconds % 3600 // 60}{THIN}min"
+
+
+def roughly(amount: float) -> str:
+    """A time still to come, no finer than one can know it: a few seconds, 12 s, 2 min."""
+    if amount < 3:
+        return "a few seconds"
+    if amount < 20:
+        return f"{round(amount)}{THIN}s"
+    return seconds(5 * round(amount / 5)) if amount < 90 else f"{max(2, round(amount / 60))}{THIN}min"
+
+
+def score(value: float, error: float) -> str:
+    return f"{value:.3f} ± {error:.3f}"
+
+
+def plain(value: float) -> str:
+    """A setting as one would type it: 0.001, 16, 0.00003; never 3e-05."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int) or value == int(value):
+        return f"{int(value)}"
+    return f"{value:.10f}".rstrip("0")
+
+
+def ordinal(place: int) -> str:
+    names = {1: "first", 2: "second", 3: "third"}
+    return names.get(place) or f"{place}th"
+
+
+def listing(words: Sequence[str]) -> str:
+    """query, key and value"""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
