@@ -4,13 +4,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-CGROUP = Path("/sys/fs/cgroup")
+CGROUP = "/sys/fs/cgroup"
 
 
 def cores() -> int:
     """Cores that this process may use: a container often shows all of its host's and allows fewer."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _read(CGROUP / "cpu.max").split()
+    quota = _read(f"{CGROUP}/cpu.max").split()
     if len(quota) == 2 and quota[0].isdigit():
         allowed = min(allowed, max(1, int(quota[0]) // int(quota[1])))
     return allowed
@@ -27,7 +27,7 @@ def gpus() -> tuple[str, ...]:
 def available_bytes() -> int | None:
     """Memory that could be taken without swapping, the container's limit included; None where the system does not say."""
     free = [_kilobytes("/proc/meminfo", "MemAvailable")]
-    limit, used = _read(CGROUP / "memory.max"), _read(CGROUP / "memory.current")
+    limit, used = _read(f"{CGROUP}/memory.max"), _read(f"{CGROUP}/memory.current")
     if limit.isdigit() and used.isdigit():
         free.append(int(limit) - int(used))
     known = [amount for amount in free if amount is not None]
@@ -61,12 +61,12 @@ def limit_memory(budget_bytes: int) -> int | None:
 
 def _kilobytes(path: str, name: str) -> int | None:
     """Bytes of a `Name:  123 kB` line of /proc."""
-    found = next((line for line in _read(Path(path)).splitlines() if line.startswith(name + ":")), None)
+    found = next((line for line in _read(path).splitlines() if line.startswith(name + ":")), None)
     return int(found.split()[1]) * 1024 if found else None
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        return path.read_text()
+        return Path(path).read_text()
     except OSError:
         return ""

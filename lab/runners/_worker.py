@@ -23,7 +23,7 @@ from lab.store import Run, Store, Unwritable
 POLL_SECONDS = 0.05  # between looks into an empty queue; each costs 0.01 ms
 CANCEL_SECONDS = 0.25  # between looks at the cancel flag of a run
 RETRY_SECONDS = 0.5  # between attempts to write to a full disk
-WARM_UP = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 1, "batch": 2, "eval_items": 2}
+WARM_UP = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 1, "batch": 8, "eval_items": 8}
 NOT_STORED = "What happened in this run could not be stored: the lab's disk is full, or its database is locked by another program."
 MAKE_SPACE = "Delete runs you no longer need, then run it again; if that does not help, tell whoever hosts the lab."
 

@@ -25,7 +25,6 @@ from lab.runners import Worker, _machine
 from lab.runners._worker import Settings, main, ready_file
 from lab.store import Store, Unwritable
 
-ROOT = Path(__file__).parents[2]
 WATCH_SECONDS = 0.1  # between looks at the workers
 TROUBLE_SECONDS = 1.0
 SWEEP_SECONDS = 2.0  # between looks for runs whose worker nobody knows
@@ -155,7 +154,7 @@ class LocalRunner:
         with _open_log(self._log(slot)) as log:
             slot.log_start = log.tell()
             slot.process = subprocess.Popen([sys.executable, "-m", "lab.runners.local", settings.to_json()],
-                                            cwd=ROOT, env=self._environment(slot), stdin=subprocess.PIPE, stdout=log, stderr=log)
+                                            cwd=Path(__file__).parents[2], env=self._environment(slot), stdin=subprocess.PIPE, stdout=log, stderr=log)
         slot.started, slot.restarts = time.monotonic(), slot.restarts + 1
 
     def _environment(self, slot: Slot) -> dict[str, str]:
