@@ -136,6 +136,7 @@ def _events(spec: RunSpec, options: argparse.Namespace, stopped: list[int]) -> I
     if options.out:
         _write(options.out / "spec.json", json.dumps(spec.to_dict(), ensure_ascii=False, indent=1))
     print(f"{spec.method.title} on {spec.base.title}, {spec.goal.title}: {spec.steps} steps of {spec.batch} texts. Loading torch …", file=sys.stderr)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads that spin slow down everything else on a small machine
     from lab.engine import Workshop, train
 
     workshop = Workshop(options.cache or default_cache())

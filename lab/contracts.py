@@ -275,7 +275,6 @@ class Method(BaseModel, ABC):
     composition: ClassVar[Literal["function", "input", "parameter", "none"]]
     rates: ClassVar[Mapping[Kind, Rate]]
     format: ClassVar[Format]
-    starts_as_base: ClassVar[bool] = True  # before the first step the outputs are exactly the base's
     trains_base: ClassVar[bool] = False  # moves weights of the base itself, so they are kept in float32
     merges: ClassVar[bool] = False
     fixed: ClassVar[Mapping[str, Any]] = {}  # spec keys this method decides itself
@@ -297,6 +296,10 @@ class Method(BaseModel, ABC):
         for place in self.places(shape):
             roles[place.role] = roles.get(place.role, 0) + place.count
         return roles
+
+    def starts_as_base(self) -> bool:
+        """Whether the outputs before the first step are the base's, to the last bit."""
+        return True
 
     def virtual_tokens_used(self) -> int:
         """Positions of the context window that the method itself takes up."""

@@ -1,6 +1,7 @@
 """What several test files share: the cache of real weights and data, and a way to run a supply generator to its end."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from lab.supply import default_cache
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded: idle threads that spin slow down everything else
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +32,34 @@ def finish() -> Callable[[Generator[Any, None, Any]], tuple[list[Any], Any]]:
                 return seen, end.value
 
     return run
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The engine's warm things, for seeded models: nothing is fetched."""
+    from lab.engine import Workshop
+
+    return Workshop(tmp_path_factory.mktemp("cache"), offline=True)
+
+
+@pytest.fixture(scope="session")
+def real_workshop(cache: Path) -> Any:
+    """The same with the real pretrained models."""
+    from lab.engine import Workshop
+
+    return Workshop(cache)
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Any]:
+    """Trains a spec given as a dict and returns its result; a failure shows its traceback."""
+    from lab.engine import train
+    from lab.events import Failed, fold
+    from lab.spec import RunSpec
+
+    def trained(workshop: Any, out: Path | None = None, **spec: Any) -> Any:
+        events = list(train(RunSpec.parse(spec), workshop, out=out))
+        assert not isinstance(events[-1], Failed), events[-1].detail
+        return fold(events)
+
+    return trained

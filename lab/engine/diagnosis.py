@@ -5,11 +5,13 @@ import re
 import traceback
 
 from lab.contracts import LabError, number
+from lab.engine.room import TooLarge
 from lab.events import Failed
 from lab.spec import RunSpec
 
 PATIENCE = 20  # steps in a row that the loss may stay far above its start
 FAR = 3.0
+OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")  # torch, the system's mmap, CUDA
 
 
 class Diverged(LabError):
@@ -32,10 +34,12 @@ def diagnose(error: BaseException, spec: RunSpec, step: int) -> Failed:
     if isinstance(error, Diverged):
         lower = spec.lr / 10
         return Failed(str(error), f"Lower the learning rate: it is {number(spec.lr)}, try {number(lower)}." + _known_band(spec), "lr", step, detail)
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error).lower():
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
         return Failed(
             "The run needed more memory than it may use: what the forward pass keeps for the backward pass grows with batch and text length.",
             f"Halve the batch (now {spec.batch}) or the text length (now {spec.tokens} tokens), or turn checkpointing on.", "batch", step, detail)
+    if isinstance(error, TooLarge):
+        return Failed(str(error), f"Halve the batch (now {spec.batch}) or the text length (now {spec.tokens} tokens).", "batch", step, detail)
     if isinstance(error, LabError):
         return Failed(str(error), "", "", step, detail)
     if isinstance(error, OSError):

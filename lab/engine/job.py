@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lab.contracts import Base, Item, LabError
-from lab.engine import bases, precision
+from lab.engine import bases, precision, room
 from lab.engine.chance import drawn_from, generator
 from lab.engine.learner import Classifier, Head, Writer
 from lab.engine.scoring import Answers, answer, nearest_mean
@@ -89,6 +89,7 @@ def prepare(spec: RunSpec, workshop: Workshop) -> Generator[Preparing, None, Job
     if spec.quantization:
         raise LabError(f"quantization is {spec.quantization}: a quantised base is not offered yet; leave it out")
     device = _device(spec.device)
+    room.check(spec, device)
     data = yield from workshop.data(spec.goal)
     dtype = _dtype(spec, device, workshop)
     weights_dtype = torch.float32 if spec.method.trains_base else dtype

@@ -42,9 +42,9 @@ def train(spec: RunSpec, workshop: Workshop, *, out: Path | None = None, cancell
     try:
         for event in _run(spec, workshop, out, cancelled, progress):
             seen.append(event)
+            if isinstance(event, Finished) and out is not None:
+                saving.describe(out / "adapter", spec, fold(seen))
             yield event
-        if out is not None and progress.saved:
-            saving.describe(out / "adapter", spec, fold(seen))
     except Stopped:
         yield from progress.told()
         yield Cancelled(progress.step)
@@ -63,7 +63,6 @@ class Progress:
         self.first_step = 0.0
         self.training = 0.0
         self.lr = 0.0
-        self.saved = False
         self.untold: list[list[float]] = []
 
     def told(self) -> Iterator[Stepped]:
@@ -87,7 +86,6 @@ def _run(spec: RunSpec, workshop: Workshop, out: Path | None, cancelled: Callabl
     adapter_bytes = 0
     if out is not None:
         adapter_bytes = saving.save(out / "adapter", spec, job.module, job.learner.head, job.texts.shots)
-        progress.saved = True
     tuned = job.answers(job.texts.test)
     yield tuned.evaluated("tuned", "test", progress.step, metric)
     if not base:
@@ -183,7 +181,7 @@ def _before_training(job: Job, base: Answers, tuned: Answers) -> Answers:
     spec = job.spec
     if not spec.steps:
         return tuned
-    if spec.method.starts_as_base and spec.shape.kind == "decoder":
+    if spec.method.starts_as_base() and spec.shape.kind == "decoder":
         return base
     learner, job.learner = job.learner, attached(spec, job.pristine, job.reader, job.device)
     try:
@@ -217,7 +215,7 @@ def _samples(job: Job, before: Answers, tuned: Answers) -> list[dict[str, Any]]:
         {"text": item.text, "label": labels[item.label],
          **{when: {"answer": labels[int(chance[place].argmax())], "probability": round(float(chance[place].max()), 4)}
             for when, chance in zip(("before", "after"), chances, strict=True)}}
-        for place, item in enumerate(job.data.splits.test[:SAMPLES])
+        for place, item in enumerate(job.data.splits.test[:min(SAMPLES, len(job.texts.test))])
     ]
 
 

@@ -20,7 +20,6 @@ class InContext(Method):
     composition = "input"
     rates = {"decoder": Rate(0.0, 0.0, 0.0), "encoder": Rate(0.0, 0.0, 0.0)}
     format = _weights.FORMAT
-    starts_as_base = False
     fixed = {"steps": 0}
 
     shots: int = knob(4, "solved examples in front of every text; 0 asks without any", low=0, high=32)
@@ -35,6 +34,9 @@ class InContext(Method):
         if shape.kind == "decoder":
             return Support(True)
         return Support(False, "an encoder does not continue a text, so it cannot learn from examples in it; try head")
+
+    def starts_as_base(self) -> bool:
+        return self.shots == 0
 
     def shots_shown(self, train: tuple[Item, ...], seed: int) -> tuple[Item, ...]:
         """k training items, classes in turn, then in random order."""

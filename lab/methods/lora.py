@@ -50,6 +50,9 @@ class Lora(Method):
             for linear in shape.select(self.targets)
         )
 
+    def starts_as_base(self) -> bool:
+        return self.init != "orthogonal"  # there A and B are not 0: their product is, but only to rounding
+
     def supports(self, shape: Shape) -> Support:
         if self.init == "orthogonal" and self.rank % 2:
             return Support(False, f"init orthogonal needs an even rank, and rank is {self.rank}")

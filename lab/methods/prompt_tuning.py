@@ -19,7 +19,6 @@ class PromptTuning(Method):
     composition = "input"
     rates = {"encoder": Rate(3e-2, 3e-3, 1e-1), "decoder": Rate(3e-2, 3e-3, 1e-1)}
     format = _peft.FORMAT
-    starts_as_base = False
 
     virtual_tokens: int = knob(
         20, "trained vectors in front of every text; each uses up one position of the window", low=1, high=200, peft="num_virtual_tokens")
@@ -49,6 +48,9 @@ class PromptTuning(Method):
         if self.init == "text" and not self.text.strip():
             return Support(False, "text is empty: type the words to start from, or choose another init")
         return Support(True)
+
+    def starts_as_base(self) -> bool:
+        return False
 
     def virtual_tokens_used(self) -> int:
         return self.virtual_tokens

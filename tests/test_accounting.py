@@ -1,0 +1,119 @@
+"""Counts and bytes by arithmetic, against real transformers models and an independent measurement."""
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from lab import catalogue
+from lab.accounting.memory import estimate
+from lab.accounting.shapes import shape_of
+from lab.accounting.tracing import PARTS
+from lab.contracts import LabError
+from lab.engine.job import Job, prepare
+from lab.engine.measure import measured_step
+from lab.spec import RunSpec
+
+LLAMA_7B = {"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "intermediate_size": 11008, "vocab_size": 32000}
+CONFIGS = [*(model.config for model in catalogue.entries("models").values()), LLAMA_7B,
+           {"model_type": "llama", "num_hidden_layers": 3, "hidden_size": 48, "num_attention_heads": 6, "num_key_value_heads": 2, "intermediate_size": 96,
+            "vocab_size": 100, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
+           {"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 100, "vocab_size": 77}]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config['model_type']}-{config['num_hidden_layers']}x{config['hidden_size']}")
+def test_every_tensor_of_the_real_model_is_counted_once(config: dict[str, Any]) -> None:
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+    made = AutoConfig.for_model(**config)
+    shape = shape_of(config)
+    with torch.device("meta"):
+        model = AutoModel.from_config(made, add_pooling_layer=False) if shape.kind == "encoder" else AutoModelForCausalLM.from_config(made)
+    real = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    ours = {weight.name: weight.sizes for weight in shape.weights}
+    for linear in shape.linears:
+        ours[f"{linear.module}.weight"] = (linear.outputs, linear.inputs)
+        if linear.bias:
+            ours[f"{linear.module}.bias"] = (linear.outputs,)
+    assert ours == real
+
+
+@pytest.mark.parametrize(("method", "trainable", "total"), [
+    ({"name": "lora", "rank": 8, "targets": ["query", "value"]}, 4_194_304, 6_742_609_920),  # printed by peft for this model
+    ({"name": "lora", "rank": 8, "targets": ["q_proj", "v_proj"]}, 4_194_304, 6_742_609_920),
+    ({"name": "prompt_tuning", "virtual_tokens": 20}, 20 * 4096, 6_738_415_616 + 20 * 4096),
+    ({"name": "full"}, 6_738_415_616, 6_738_415_616),
+    ({"name": "houlsby", "bottleneck": 24}, 32 * 2 * (2 * 4096 * 24 + 24 + 4096), 6_738_415_616 + 32 * 2 * (2 * 4096 * 24 + 24 + 4096)),
+])
+def test_a_model_nobody_has_here_is_counted_from_its_config(method: dict[str, Any], trainable: int, total: int) -> None:
+    counts = RunSpec.parse({"model": {"config": LLAMA_7B, "class": "LlamaForCausalLM"}, "method": method}).counts
+    assert (counts.trainable, counts.total, counts.head) == (trainable, total, 0)
+    assert counts.to_dict()["share"] == trainable / total
+
+
+@pytest.mark.parametrize("change", [
+    {"model_type": "unheard-of"}, {"model_type": None}, {"num_hidden_layers": 10**9}, {"hidden_size": -1}, {"hidden_size": 0}, {"hidden_size": "wide"},
+    {"num_attention_heads": 7}, {"num_key_value_heads": 5}, {"vocab_size": 10**12}, {"num_hidden_layers": True},
+])
+def test_sizes_that_fit_no_model_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(LabError) as caught:
+        shape_of({**LLAMA_7B, **change})
+    assert next(iter(change)) in str(caught.value)
+
+
+@pytest.mark.parametrize("model", ["seed-bert", "seed-llama"])
+@pytest.mark.parametrize("method", ["lora", "full", "prompt_tuning", "houlsby"])
+def test_the_measured_step_agrees_with_the_allocator(method: str, model: str, workshop: Any, finish: Any) -> None:
+    """In a model of 30,000 weights the scratch space inside a kernel, which only the allocator sees, is a few percent."""
+    agrees_with_the_allocator(finish(prepare(RunSpec.parse({"model": model, "task": "toy", "method": method, "dtype": "float32"}), workshop))[1], 0.08)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["minilm-l6", "smollm2-135m"])
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning", "houlsby", "top_layers"])
+def test_the_measured_step_agrees_with_the_allocator_on_real_models(method: str, model: str, real_workshop: Any, finish: Any) -> None:
+    agrees_with_the_allocator(finish(prepare(RunSpec.parse({"model": model, "method": method, "dtype": "float32"}), real_workshop))[1], 0.01)
+
+
+def agrees_with_the_allocator(job: Job, tolerance: float) -> None:
+    """torch's own profiler sees every allocation; storage by storage we must come to the same peak."""
+    weights = [*job.trained(), *(job.learner.head.parameters() if job.learner.head is not None else ())]
+    optimizer = torch.optim.AdamW(weights, lr=1e-3, foreach=False)
+    batch = job.batch(job.texts.train[:8])
+    everything = [*job.module.parameters(), *job.module.buffers(), *(job.learner.head.parameters() if job.learner.head is not None else ())]
+
+    def update() -> None:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def step() -> dict[str, Any]:
+        return measured_step(everything, weights, optimizer, lambda: job.learner.loss(batch), update)[1]
+
+    job.module.train()
+    step()
+    found = step()
+    before = sum(found["moments"][0]["parts"][part] for part in ("weights", "optimizer"))
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        job.learner.loss(batch).backward()
+        update()
+    running = highest = 0
+    for event in profiler.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            running += event.nbytes()
+            highest = max(highest, running)
+    assert abs(before + highest - found["peak_bytes"]) <= tolerance * found["peak_bytes"]
+    assert set(found["parts"]) == set(PARTS) and sum(found["parts"].values()) == found["peak_bytes"]
+    states = sum(weight.numel() for weight in weights) * 8
+    assert states <= found["parts"]["optimizer"] <= states + 64 * len(weights)
+    assert job.pristine.intact
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "prompt_tuning"])
+def test_the_estimate_errs_on_the_safe_side(method: str, run: Any, workshop: Any) -> None:
+    result = run(workshop, model="seed-llama", task="toy", method=method, steps=4, dtype="float32", tokens=16)
+    spec = RunSpec.parse(result.started.spec)
+    guess = estimate(spec.method, spec.shape, spec.counts, batch=spec.batch, tokens=spec.tokens, dtype="float32", optimizer="adamw", checkpointing=False)
+    assert sum(guess["parts"].values()) == guess["peak_bytes"]
+    assert 0.5 < guess["peak_bytes"] / result.seen("memory")["peak_bytes"] < 4
