@@ -1,5 +1,5 @@
 // Draw a figure that Python described, in the colours of the page, with the same numbers as a table one click away.
-import { el, fill } from "./dom.js";
+import { el, fill, say } from "./dom.js";
 
 const CONFIG = { displayModeBar: false, responsive: true, displaylogo: false, doubleClick: "reset" };
 
@@ -9,16 +9,40 @@ function colours() {
   return { ink: of("--ink"), soft: of("--soft"), line: of("--line"), ground: of("--ground"), strong: of("--strong-line") };
 }
 
-function dressed(figure, zoom) {
+// Names stand beside the chart where there is room, and else on their lines.
+function named(label, beside, soft, ground) {
+  const common = { yref: "y2", xref: "paper", x: 1, showarrow: false, text: `${plain(label.name)} <b>${label.value}</b>`, font: { size: 12, color: label.colour ? readable(label.colour) : soft } };
+  if (!beside) return { ...common, bgcolor: ground, y: label.at, xanchor: "right", yanchor: "bottom" };
+  return { ...common, y: label.at, xanchor: "left", xshift: 8, yanchor: "middle", align: "left" };
+}
+
+// A colour that carries meaning, mixed with white or black until small text in it can be read.
+function readable(colour) {
+  const dark = document.body.classList.contains("dark");
+  const mixed = [1, 3, 5].map((place) => parseInt(colour.slice(place, place + 2), 16)).map((part) => Math.round(dark ? part + 0.5 * (255 - part) : 0.75 * part));
+  return `rgb(${mixed.join(",")})`;
+}
+
+function plain(name) {
+  return name.replace(/[<>&]/g, ""); // the library reads a little markup
+}
+
+function room(labels) {
+  return 24 + 6.3 * Math.max(...labels.map((label) => label.name.length + label.value.length + 1));
+}
+
+function dressed(figure, zoom, width) {
   const { ink, soft, line, ground, strong } = colours();
   const axis = { color: soft, gridcolor: line, zeroline: false, linecolor: line, fixedrange: false, automargin: true, tickfont: { size: 12 } };
   const layout = { ...figure.layout };
   for (const name of Object.keys(layout)) if (/^[xy]axis/.test(name)) layout[name] = { ...axis, ...layout[name] };
   layout.shapes = (layout.shapes || []).map((shape) => ({ ...shape, line: { color: strong, ...shape.line } }));
-  layout.annotations = (layout.annotations || []).map((label) => ({ bgcolor: ground, borderpad: 1, ...label, font: { color: soft, ...label.font } }));
+  const beside = width > 520;
+  const labels = figure.labels || [];
+  layout.annotations = labels.filter((label) => beside || !label.own).map((label) => named(label, beside, soft, ground));
   const data = figure.data.map((trace) => trace.marker && trace.marker.line ? { ...trace, marker: { ...trace.marker, line: { ...trace.marker.line, color: ground } } } : trace);
   return [data, {
-    ...layout, showlegend: false, margin: { l: 8, r: 12, t: 8, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
+    ...layout, showlegend: false, margin: { l: 8, r: beside && (figure.labels || []).length ? room(figure.labels) : 14, t: 8, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
     font: { family: "system-ui, sans-serif", color: ink, size: 13 }, hovermode: "closest", hoverlabel: { bgcolor: ground, bordercolor: strong, font: { color: ink } }, dragmode: "zoom",
   }];
 }
@@ -28,8 +52,9 @@ export function figureHolder(name, height) {
   const plot = el("div", { class: "plot", style: { height: `${height}px` }, role: "img", "aria-label": name });
   const table = el("div", { class: "numbers", hidden: true, tabindex: "0", role: "region", "aria-label": `${name}, as numbers`, style: { height: `${height}px` } });
   const toggle = el("button", { type: "button", class: "small", "aria-pressed": "false" }, "Numbers");
-  const node = el("figure", { class: "figure" }, plot, table, el("div", { class: "under" }, el("span", { class: "hint" }, "drag to zoom, double click to reset"), toggle));
-  const held = { node, plot, table, figure: null, zoom: "" };
+  const hint = el("figcaption", { class: "hint" });
+  const node = el("figure", { class: "figure" }, plot, table, el("div", { class: "under" }, hint, toggle));
+  const held = { node, plot, table, hint, figure: null, zoom: "" };
   toggle.addEventListener("click", () => {
     const shown = table.hidden;
     table.hidden = !shown;
@@ -47,9 +72,10 @@ export function draw(held, figure, zoom) {
   held.zoom = zoom;
   if (!figure) return;
   held.plot.setAttribute("aria-label", figure.alt);
+  say(held.hint, figure.caption || " ");
   if (!held.table.hidden) return tabulate(held.table, figure.table);
   if (!window.Plotly) return setTimeout(() => { if (held.figure === figure) draw(held, figure, zoom); }, 50);
-  return window.Plotly.react(held.plot, ...dressed(figure, zoom), CONFIG);
+  return window.Plotly.react(held.plot, ...dressed(figure, zoom, held.plot.clientWidth), CONFIG);
 }
 
 function tabulate(holder, { columns, rows }) {

@@ -22,7 +22,7 @@ export function blockDrawing(block) {
   const box = (each) => el("span", { class: each.trained ? "box trained" : "box", title: each.trained ? `${each.count} trained` : "frozen" },
     each.name, el("small", {}, each.trained ? each.count : "frozen"));
   return el("div", { class: "drawing" }, block.before.map(box),
-    el("div", { class: "block" }, el("span", { class: "times" }, `${block.layers} layers, each:`), block.boxes.map(box)), block.after.map(box));
+    el("div", { class: "block" }, el("span", { class: "times" }, block.caption), block.boxes.map(box)), block.after.map(box));
 }
 
 export function memoryBar(bar, longest) {

@@ -26,7 +26,10 @@ export function mount(element, { props, server, watch }) {
   holder.firstChild.dataset.state = "home";
 
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !document.querySelector("dialog[open]") && holder.offsetParent) runView.stop();
+    if (event.key === "Escape" && !document.querySelector("dialog[open]") && holder.offsetParent && runView.stoppable()) {
+      event.preventDefault(); // else the same key would close the question at once
+      setTimeout(runView.stop);
+    }
   });
   window.addEventListener("lab-open", (event) => open(event.detail));
   window.addEventListener("popstate", begin_from_address);
@@ -44,7 +47,10 @@ export function mount(element, { props, server, watch }) {
 
   async function openLink(spec) {
     const answer = await question(server, "open_link", { spec }).catch(() => ({ error: "the lab cannot be reached: load the page again" }));
-    if (!answer.error) return paint(answer.draft, answer);
+    if (!answer.error) {
+      page.edited = true; // what the link says is not to be overwritten by a run that is found
+      return paint(answer.draft, answer);
+    }
     await paint(start.draft, { form: start.form, price: start.price });
     form.fail({ error: `This link cannot be opened: ${answer.error}` });
     form.button.disabled = false;
@@ -89,7 +95,7 @@ export function mount(element, { props, server, watch }) {
       if (answer.error) return form.fail(answer);
       page.edited = false;
       open(answer.run);
-      if (matchMedia("(max-width: 1199px)").matches) runView.node.scrollIntoView({ behavior: "auto", block: "start" });
+      if (runView.node.getBoundingClientRect().top < 0 || matchMedia("(max-width: 1199px)").matches) runView.node.scrollIntoView({ block: "start" });
       return null;
     } catch {
       form.fail({ error: "The lab cannot be reached. Your settings are kept; try again in a moment." });
@@ -111,6 +117,7 @@ export function mount(element, { props, server, watch }) {
     if (!page.edited && !address().spec && !view.mine) paint(view.draft, null);
     else if (!page.edited && !address().spec && page.first !== false) paint(view.draft, null);
     page.first = false;
+    if (view.state === "finished") count(form.values()); // this machine's pace is known now
   }
 
   function edit(draft, knob) {
@@ -132,7 +139,7 @@ export function mount(element, { props, server, watch }) {
     const owner = await who();
     const answer = await question(server, "latest", { owner }).catch(() => null);
     if (!answer?.run || holder.firstChild.dataset.state !== "home") return;
-    if (!answer.ended) return open(answer.run);
+    if (!answer.ended && !address().spec) return open(answer.run);
     last.hidden = false;
     fill(last, "Your last run: ", el("button", { type: "button", class: "link", onclick: () => open(answer.run) }, answer.name), `, ${answer.state}`);
   }

@@ -5,6 +5,7 @@ import { blockDrawing, counts, memoryBar, memoryParts, scoreRows, shareBar } fro
 import { question, who } from "./session.js";
 
 const FAST = 250, STEADY = 500, HIDDEN = 5000; // milliseconds between questions
+const ENDED = ["finished", "failed", "cancelled"];
 const WORDS = { queued: "waiting", preparing: "preparing", running: "running", finished: "finished", failed: "failed", cancelled: "stopped" };
 const SPOKEN = { queued: "Your run is waiting.", preparing: "Your run is being prepared.", running: "Training has begun.", finished: "The run is finished; its results are below the chart.",
   failed: "The run failed; the reason is above the chart.", cancelled: "The run was stopped." };
@@ -52,7 +53,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     notice.hidden = true;
     for (const each of [learned, trained, cost]) { each.drawn = ""; fill(each.body, el("p", { class: "soft" }, "when the run is finished")); }
     fill(next);
-    draw(chart, { data: [], layout: { xaxis: { range: [0, 1], showticklabels: false }, yaxis: { domain: [0.56, 1], showticklabels: false }, yaxis2: { domain: [0, 0.46], showticklabels: false } }, alt: "No point yet", table: { columns: [], rows: [] } }, "none");
+    draw(chart, { data: [], layout: { xaxis: { range: [0, 1], showticklabels: false }, yaxis: { range: [0, 1], domain: [0.56, 1], showticklabels: false }, yaxis2: { range: [0, 1], domain: [0, 0.46], showticklabels: false } }, alt: "No point yet", table: { columns: [], rows: [] } }, "none");
   }
 
   function leave() {
@@ -77,7 +78,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
       offline.hidden = false;
       say(offline, "No connection to the lab. Your run goes on without this page; asking again every few seconds.");
     }
-    if (["finished", "failed", "cancelled"].includes(state.view?.state) && !state.tries) return;
+    if (ENDED.includes(state.view?.state) && !state.tries) return;
     const pause = document.hidden ? HIDDEN : state.tries ? Math.min(5000, 500 * 2 ** state.tries) : state.view?.state === "running" ? STEADY : FAST;
     state.timer = setTimeout(() => look(run), pause);
   }
@@ -113,7 +114,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     progress.firstChild.style.width = `${100 * view.progress}%`;
     progress.setAttribute("aria-valuenow", Math.round(100 * view.progress));
     progress.classList.toggle("busy", view.state === "preparing" || view.state === "queued" || (view.state === "running" && view.progress >= 1));
-    const ended = ["finished", "failed", "cancelled"].includes(view.state);
+    const ended = ENDED.includes(view.state);
     stop.hidden = ended || !view.mine;
     stop.disabled = view.stopping;
     share.hidden = false;
@@ -164,9 +165,13 @@ export function createWatch(server, { opened, edit, close, try_next }) {
       el("tbody", {}, rows.map((row) => el("tr", {}, el("td", {}, row.text), el("td", {}, row.label), el("td", {}, answer(row.before, row.label)), el("td", {}, answer(row.after, row.label))))));
   }
 
+  function stoppable() {
+    return Boolean(state.run && state.view?.mine && !ENDED.includes(state.view.state));
+  }
+
   async function stopRun() {
     const run = state.run;
-    if (!run || !state.view?.mine || ["finished", "failed", "cancelled"].includes(state.view.state)) return;
+    if (!stoppable()) return;
     if (!(await ask("Stop this run? What it has shown so far is kept.", "Stop it", "Let it go on"))) return;
     stop.disabled = true;
     await question(server, "stop", { run, owner: await who() }).catch(() => { stop.disabled = false; });
@@ -182,7 +187,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     setTimeout(() => { share.textContent = "Copy link"; }, 2500);
   }
 
-  return { node, open, leave, stop: stopRun, shown: () => state.view, focus: () => title.focus({ preventScroll: true }) };
+  return { node, open, leave, stop: stopRun, stoppable, shown: () => state.view, focus: () => title.focus({ preventScroll: true }) };
 }
 
 function capital(text) {

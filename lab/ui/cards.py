@@ -36,7 +36,8 @@ def trained(spec: RunSpec) -> dict[str, Any]:
         "trainable": whole(counts.trainable), "share": percent(counts.trainable / counts.total), "part": counts.trainable / counts.total,
         "rows": [
             {"name": "method", "value": whole(counts.method), "about": f"what {spec.method.title} trains"},
-            {"name": "head", "value": whole(counts.head), "about": "a new classifier, the same for every method" if counts.head else "none: the model answers in words"},
+            {"name": "head", "value": whole(counts.head),
+             "about": "a new classifier, the same for every method" if counts.head else "none: the model answers in words"},
             {"name": "frozen", "value": whole(counts.frozen), "about": "stays as it is"},
             {"name": "total", "value": whole(counts.total), "about": "each number once"},
         ],
@@ -45,19 +46,24 @@ def trained(spec: RunSpec) -> dict[str, Any]:
 
 
 def block(spec: RunSpec) -> dict[str, Any]:
-    """The model in boxes, for the drawing: which of them the method trains."""
-    shape, roles = spec.shape, spec.method.count(spec.shape)
-    here = {linear.role for linear in shape.linears if linear.layer is not None}
-    layers = {place.layer for place in spec.method.places(shape) if place.layer is not None}
-    fused = {"query", "key", "value"} if "qkv" in roles else set()
-    boxes = [_box(role, roles.get(role, 0) or (roles.get("qkv", 0) if role in fused else 0)) for role in BLOCK if role in here]
-    outer = [_box(role, roles.get(role, 0)) for role in ("prompt", "embedding") if role in roles or role == "embedding"]
-    ends = [_box("head", spec.counts.head)] if spec.counts.head else []
-    return {"before": outer, "boxes": boxes, "after": ends, "layers": shape.layers, "touched": len(layers), "norms": roles.get("norm", 0) > 0}
+    """The model in boxes, for the drawing: which of them the method trains, and how much in each layer that it touches."""
+    shape, roles, places = spec.shape, spec.method.count(spec.shape), spec.method.places(spec.shape)
+    here = [role for role in BLOCK if any(linear.role == role and linear.layer is not None for linear in shape.linears)]
+    layers = sorted({place.layer for place in places if place.layer is not None})
+    fused = {role: "qkv" for role in ("query", "key", "value") if "qkv" in roles}
+    each = {role: sum(place.count for place in places if place.role == fused.get(role, role) and place.layer == layers[-1]) if layers else 0 for role in here}
+    outside = {role: sum(place.count for place in places if place.role == role and place.layer is None) for role in ("prompt", "embedding")}
+    norms = sum(place.count for place in places if place.role == "norm" and layers and place.layer == layers[-1])
+    head = [_box("head", spec.counts.head)] if spec.counts.head else []
+    return {
+        "before": [_box(role, count) for role, count in outside.items() if count or role == "embedding"], "boxes": [_box(role, each[role]) for role in here]
+        + ([_box("norm", norms)] if norms else []), "after": head,
+        "caption": f"{shape.layers} layers, each:" if len(layers) in (0, shape.layers) else f"{formula.layers_said(layers, shape.layers)}, each:",
+    }
 
 
 def _box(role: str, count: int) -> dict[str, Any]:
-    return {"name": {"head": "head"}.get(role) or formula.ROLE_WORDS.get(role, role), "count": whole(count) if count else "", "trained": bool(count)}
+    return {"name": formula.ROLE_WORDS.get(role, role), "count": whole(count) if count else "", "trained": bool(count)}
 
 
 def learned(result: RunResult, shape: Shape | None) -> dict[str, Any]:
@@ -91,7 +97,8 @@ def cost(result: RunResult) -> dict[str, Any]:
 
 def bar(memory: Mapping[str, Any], name: str) -> dict[str, Any]:
     """One stacked bar of a training step's peak."""
-    parts = [{"name": part, "bytes": memory["parts"].get(part, 0), "text": size(memory["parts"].get(part, 0)), "colour": colour} for part, colour in PARTS.items()]
+    known = {part: memory["parts"].get(part, 0) for part in PARTS}
+    parts = [{"name": part, "bytes": amount, "text": size(amount), "colour": PARTS[part]} for part, amount in known.items()]
     return {"name": name, "peak": size(memory["peak_bytes"]), "bytes": memory["peak_bytes"], "parts": parts}
 
 

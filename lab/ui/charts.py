@@ -5,7 +5,7 @@ Colours of lines and text are left to the page, which knows whether it is light 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.events import Evaluated, RunResult
@@ -18,9 +18,10 @@ FROZEN, TRAINABLE = GREY, VERMILLION
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
 MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star", "hexagon")
 USUAL = ("lora", "full", "prompt_tuning", "head", "prefix_tuning", "houlsby")  # these six never share a colour
-REFERENCES = {"majority": "always the most frequent answer", "base": "untouched model", "prompt": "best hand-written prompt"}
+REFERENCES = {"majority": "most frequent answer", "base": "untouched model", "prompt": "best hand-written prompt"}
 POINTS = 600  # of one line; more cannot be seen
 SMOOTHED = 10  # steps
+FEW = 40  # looks that can be told apart as marks
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Curve:
     method: str
     result: RunResult
     steps: int
+    again: bool = False  # a second run of the same method: same colour, other line and open marks
 
 
 def colour(method: str) -> str:
@@ -41,6 +43,10 @@ def marker(method: str) -> str:
     return MARKERS[_place(method) // len(COLOURS) % len(MARKERS)]
 
 
+def _symbol(curve: Curve) -> str:
+    return marker(curve.method) + ("-open" if curve.again else "")
+
+
 def _place(method: str) -> int:
     """Fixed by the name alone, so that a new method changes nobody's colour."""
     return USUAL.index(method) if method in USUAL else len(USUAL) + sum(ord(sign) * place for place, sign in enumerate(method, 1)) % 36
@@ -49,18 +55,19 @@ def _place(method: str) -> int:
 def learning(curves: Sequence[Curve], references: Mapping[str, Evaluated] | None = None) -> dict[str, Any]:
     """Loss above, score below, over the steps; reference lines carry their names."""
     steps = max((curve.steps for curve in curves), default=1)
-    lines = references if references is not None else _references(curves)
+    lines = references if references is not None else own_references(curves)
+    curves = [replace(curve, again=curve.method in {other.method for other in curves[:place]}) for place, curve in enumerate(curves)]
     traces = [trace for curve in curves for trace in (*_losses(curve, len(curves) == 1), *_scores(curve, len(curves) > 1))]
     low = _lowest([*lines.values(), *(seen for curve in curves for seen in curve.result.evaluations)])
-    shapes, labels = _reference_lines(lines)
     return {
-        "data": traces,
+        "data": [*traces, *({"x": [0], "y": [None], "xaxis": "x", "yaxis": axis, "hoverinfo": "skip"} for axis in ("y", "y2"))],  # empty axes are drawn too
         "layout": {
             "xaxis": {"range": [0, steps * 1.02], "anchor": "y2", "title": {"text": "step", "standoff": 4}, "nticks": 6},
-            "yaxis": {"domain": [0.56, 1], "rangemode": "tozero", "nticks": 4, "title": {"text": "loss"}},
+            "yaxis": {"domain": [0.56, 1], "nticks": 4, "title": {"text": "loss"}, **({"rangemode": "tozero"} if traces else {"range": [0, 1]})},
             "yaxis2": {"domain": [0, 0.46], "range": [low, 1.0], "nticks": 4, "title": {"text": _metric(curves)}},
-            "shapes": shapes, "annotations": [*labels, *_names(curves)],
+            "shapes": [_line(seen.score) for seen in lines.values()],
         },
+        "labels": spread([*_line_labels(lines), *_end_labels(curves)], 0.095 * (1.0 - low)), "caption": _caption(curves),
         "alt": _alt(curves, lines), "table": _table(curves, lines),
     }
 
@@ -71,6 +78,7 @@ def scores(curves: Sequence[Curve], references: Mapping[str, Evaluated] | None =
     layout = figure["layout"]
     layout["yaxis2"]["domain"] = [0, 1]
     layout.pop("yaxis")
+    figure["labels"] = spread(figure["labels"], 0.07 * (1.0 - layout["yaxis2"]["range"][0]))
     figure["data"] = [trace for trace in figure["data"] if trace.get("yaxis") == "y2"]
     return figure
 
@@ -79,7 +87,8 @@ def _losses(curve: Curve, alone: bool) -> list[dict[str, Any]]:
     seen = thinned([(step, loss) for step, loss in curve.result.losses if loss is not None])
     smooth = smoothed([loss for _, loss in seen], SMOOTHED)
     x = [step for step, _ in seen]
-    main = {"x": x, "y": smooth, "name": f"{curve.name}: mean of {SMOOTHED} steps", "mode": "lines", "line": {"color": colour(curve.method), "width": 2.5},
+    mode = "lines" if len(x) > 2 else "lines+markers"
+    main = {"x": x, "y": smooth, "name": f"{curve.name}: mean of {SMOOTHED} steps", "mode": mode, "line": {"color": colour(curve.method), "width": 2.5, "dash": "dash" if curve.again else "solid"},
             "hovertemplate": "step %{x}: %{y:.3f}<extra>mean of the last 10</extra>", "xaxis": "x", "yaxis": "y"}
     raw = {"x": x, "y": [round(loss, 4) for _, loss in seen], "name": f"{curve.name}: loss", "mode": "lines", "opacity": 0.35,
            "line": {"color": colour(curve.method), "width": 1}, "hovertemplate": "step %{x}: %{y:.4f}<extra>loss</extra>", "xaxis": "x", "yaxis": "y"}
@@ -90,17 +99,18 @@ def _scores(curve: Curve, named: bool) -> list[dict[str, Any]]:
     looks = [seen for seen in curve.result.evaluations if seen.who == "tuned" and seen.split == "validation"]
     final = curve.result.scores.get("tuned")
     name = f"{curve.name}: " if named else ""
+    few = len(looks) <= FEW
     traces = [{
-        "x": [seen.step for seen in looks], "y": [seen.score for seen in looks], "name": f"{name}validation texts", "mode": "lines+markers",
-        "line": {"color": colour(curve.method), "width": 2, "dash": "dot"}, "marker": {"symbol": marker(curve.method), "size": 8},
-        "error_y": {"type": "data", "array": [seen.standard_error for seen in looks], "thickness": 1, "width": 0},
+        "x": [seen.step for seen in looks], "y": [seen.score for seen in looks], "name": f"{name}validation texts", "mode": "lines+markers" if few else "lines",
+        "line": {"color": colour(curve.method), "width": 2, "dash": "dot" if few else "solid"}, "marker": {"symbol": _symbol(curve), "size": 8},
+        "error_y": {"type": "data", "array": [seen.standard_error for seen in looks], "thickness": 1, "width": 0, "visible": few},
         "customdata": [[seen.items, seen.standard_error] for seen in looks],
         "hovertemplate": "step %{x}: %{y:.3f} ± %{customdata[1]:.3f} on %{customdata[0]} validation texts<extra></extra>", "xaxis": "x", "yaxis": "y2",
     }] if looks else []
     if final:
         traces.append({
             "x": [curve.result.step], "y": [final.score], "name": f"{name}test texts", "mode": "markers", "xaxis": "x", "yaxis": "y2",
-            "marker": {"symbol": marker(curve.method), "size": 13, "color": colour(curve.method), "line": {"width": 2}},
+            "marker": {"symbol": _symbol(curve), "size": 13, "color": colour(curve.method), "line": {"width": 2}},
             "error_y": {"type": "data", "array": [final.standard_error], "thickness": 2, "width": 5, "color": colour(curve.method)},
             "customdata": [[final.items, final.standard_error]], "cliponaxis": False,
             "hovertemplate": "%{y:.3f} ± %{customdata[1]:.3f} on %{customdata[0]} test texts<extra></extra>",
@@ -108,7 +118,7 @@ def _scores(curve: Curve, named: bool) -> list[dict[str, Any]]:
     return traces
 
 
-def _references(curves: Sequence[Curve]) -> dict[str, Evaluated]:
+def own_references(curves: Sequence[Curve]) -> dict[str, Evaluated]:
     """Scores of the test items that no step of these runs has changed."""
     found: dict[str, Evaluated] = {}
     for curve in curves:
@@ -116,30 +126,48 @@ def _references(curves: Sequence[Curve]) -> dict[str, Evaluated]:
     return found
 
 
-def _reference_lines(lines: Mapping[str, Evaluated]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    shapes, labels = [], []
-    below: float | None = None
-    for name, seen in sorted(lines.items(), key=lambda pair: pair[1].score):
-        close = below is not None and seen.score - below < 0.05  # then this name goes above its line and the lower one's below
-        shapes.append({"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": seen.score, "y1": seen.score, "layer": "below",
-                       "line": {"dash": "dash", "width": 1}})
-        if close and labels:
-            labels[-1]["yanchor"] = "top"
-        labels.append({"text": f"{name} {seen.score:.2f}", "xref": "paper", "x": 1, "xanchor": "right", "yref": "y2", "y": seen.score, "yanchor": "bottom",
-                       "showarrow": False, "font": {"size": 12}})
-        below = seen.score
-    return shapes, labels
+def _line(height: float) -> dict[str, Any]:
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": height, "y1": height, "layer": "below", "line": {"dash": "dash", "width": 1}}
 
 
-def _names(curves: Sequence[Curve]) -> list[dict[str, Any]]:
-    """A curve's name at its end, instead of a legend."""
-    if len(curves) < 2:
-        return []
-    ends = [(curve, curve.result.scores.get("tuned") or next(reversed(curve.result.evaluations), None)) for curve in curves]
-    order = sorted((pair for pair in ends if pair[1]), key=lambda pair: pair[1].score)
-    return [{"text": curve.name, "xref": "x", "x": curve.result.step, "xanchor": "right", "xshift": -12, "yref": "y2", "y": seen.score,
-             "yanchor": "bottom" if place else "top", "yshift": 6 if place else -6, "showarrow": False, "font": {"color": colour(curve.method), "size": 13}}
-            for place, (curve, seen) in enumerate(order)]
+def _line_labels(lines: Mapping[str, Evaluated]) -> list[dict[str, Any]]:
+    return [{"name": name, "value": f"{seen.score:.2f}", "y": seen.score, "colour": None, "own": False} for name, seen in lines.items()]
+
+
+def _end_labels(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    """A curve's name and its last score at its end, instead of a legend."""
+    found = []
+    for curve in curves:
+        looks = [seen for seen in curve.result.evaluations if seen.who == "tuned"]
+        last = curve.result.scores.get("tuned") or (looks[-1] if looks else None)
+        if last:
+            name = f"{curve.name}, {last.split}" if len(curves) > 1 else f"{last.split} texts"
+            found.append({"name": name, "value": f"{last.score:.2f}", "y": last.score, "colour": colour(curve.method),
+                          "own": len(curves) == 1})
+    return found
+
+
+def spread(labels: list[dict[str, Any]], gap: float) -> list[dict[str, Any]]:
+    """Labels in order of height, each with a place `at` that keeps `gap` to its neighbours, as near to its own height as that allows."""
+    order = sorted(labels, key=lambda label: label["y"])
+    places: list[float] = []
+    for label in order:
+        places.append(max(label["y"], places[-1] + gap) if places else label["y"])
+    over = max(0.0, places[-1] - 1.0) if places else 0.0  # pushed above the chart: move all that are packed together down
+    for place in reversed(range(len(places))):
+        places[place] -= over
+        if place and places[place] - places[place - 1] >= gap + over:
+            break
+    return [{**label, "at": round(at, 4)} for label, at in zip(order, places, strict=True)]
+
+
+def _caption(curves: Sequence[Curve]) -> str:
+    """What the marks are: validation and test texts are never mixed up."""
+    looks = [seen for curve in curves for seen in curve.result.evaluations if seen.who == "tuned"]
+    small = next((seen.items for seen in looks if seen.split == "validation"), None)
+    large = next((seen.items for seen in looks if seen.split == "test"), None)
+    parts = ([f"small marks: {small:,} validation texts"] if small else []) + ([f"large mark: {large:,} test texts, after the last step"] if large else [])
+    return f"{'; '.join(parts)}; bars are one standard error. Drag to zoom, double click to reset." if parts else ""
 
 
 def _metric(curves: Sequence[Curve]) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab import catalogue, describe
-from lab.accounting.shapes import shape_of
 from lab.contracts import ROLES, LabError, Shape
 from lab.spec import RunSpec
 from lab.ui.formula import ROLE_WORDS
@@ -51,7 +50,8 @@ def catalogues() -> dict[str, Any]:
     models = [{key: row[key] for key in ("key", "title", "about", "kind", "seeded", "licence")} | {"task": _usual_task(row["key"])}
               for row in describe.catalogue_rows("models")]
     tasks = [{key: row[key] for key in ("key", "title", "about", "rule", "licence", "source")} for row in describe.catalogue_rows("tasks")]
-    methods = [{"key": row["key"], "title": row["title"], "family": FAMILIES[row["family"]], "supports": _reasons(row)} for row in describe.catalogue_rows("methods")]
+    methods = [{"key": row["key"], "title": row["title"], "family": FAMILIES[row["family"]], "supports": _reasons(row)}
+               for row in describe.catalogue_rows("methods")]
     order = list(FAMILIES.values())
     return {"models": models, "tasks": tasks, "methods": sorted(methods, key=lambda row: order.index(row["family"]))}
 
@@ -110,8 +110,9 @@ def _setting(name: str, spec: RunSpec) -> dict[str, Any]:
 def _control(name: str, kind: str, default: Any, low: float | None, high: float | None, choices: list[list[str]], help: str, *,
              small: str = "", advanced: bool = False, part: str) -> dict[str, Any]:
     label = LABELS.get(name) or name.replace("_", " ").capitalize()
-    return {"name": name, "part": part, "label": label, "small": small if small != label.lower() else "", "kind": kind, "default": default, "low": low, "high": high,
-            "choices": choices, "help": _sentence(help), "advanced": advanced, "marks": marks(kind, low, high, default), "optional": False, "fixed": False}
+    return {"name": name, "part": part, "label": label, "small": small if small != label.lower() else "", "kind": kind, "default": default,
+            "low": low, "high": high, "choices": choices, "help": _sentence(help), "advanced": advanced,
+            "marks": marks(kind, low, high, default), "optional": False, "fixed": False}
 
 
 def _sentence(text: str) -> str:

@@ -66,10 +66,10 @@ def _where(places: tuple[Place, ...], shape: Shape) -> str:
         return f"in the {roles}" if len(places) == 1 else f"in {len(places)} places: {roles}"
     outside = sum(place.layer is None for place in places)
     beside = f", {outside} outside them" if outside else ""
-    return f"in {len(places)} place{'s' * (len(places) > 1)}: {roles} of {_layers(layers, shape.layers)}{beside}"
+    return f"in {len(places)} place{'s' * (len(places) > 1)}: {roles} of {layers_said(layers, shape.layers)}{beside}"
 
 
-def _layers(layers: list[int], of: int) -> str:
+def layers_said(layers: list[int], of: int) -> str:
     if len(layers) == of:
         return f"all {of} layers"
     if layers == list(range(of - len(layers), of)):

@@ -44,7 +44,8 @@ def sentence(pair: Sequence[Recorded]) -> str:
     parts = []
     for each in pair:
         counts, tuned = each.spec.counts, each.result.scores["tuned"]
-        parts.append(f"{each.spec.method.title} trained {percent(counts.trainable / counts.total)} of the weights and reached {score(tuned.score, tuned.standard_error)}")
+        share = percent(counts.trainable / counts.total)
+        parts.append(f"{each.spec.method.title} trained {share} of the weights and reached {score(tuned.score, tuned.standard_error)}")
     return "; ".join(parts) + "."
 
 
@@ -55,6 +56,6 @@ def _card(recorded: Recorded) -> dict[str, Any]:
     if memory:
         facts.append(("memory of a step", size(memory["peak_bytes"])))
     return {"title": spec.method.title, "colour": charts.colour(spec.method.key), "marker": charts.marker(spec.method.key),
-            "score": score(tuned.score, tuned.standard_error), "metric": f"{tuned.metric} on {tuned.items:,} test texts", "share": percent(counts.trainable / counts.total),
+            "score": score(tuned.score, tuned.standard_error), "metric": f"{tuned.metric} on {tuned.items:,} test texts",
             "part": counts.trainable / counts.total, "facts": [{"name": name, "value": value} for name, value in facts],
             "label": f"recorded {recorded.made['date']} on {recorded.made['cores']} CPU cores"}

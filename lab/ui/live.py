@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from lab import catalogue
+from lab import catalogue, describe
 from lab.contracts import LabError
 from lab.events import Evaluated, Event, RunResult, fold
 from lab.recorded import Recorded, find
@@ -69,7 +69,7 @@ def picture(spec: RunSpec | None, settings: Mapping[str, Any], result: RunResult
     steps = int(settings.get("steps", 0))
     name = title(settings)
     curve = charts.Curve(name, settings["method"]["name"], result, steps)
-    lines = charts._references([curve]) | {key: seen for key, seen in references.items() if settings["method"]["name"] != "full"}
+    lines = charts.own_references([curve]) | {key: seen for key, seen in references.items() if settings["method"]["name"] != "full"}
     view = {
         "state": state, "name": name, "step": result.step, "steps": steps, "status": status(spec, result, state, steps),
         "progress": progress(result, state, steps), "figure": charts.learning([curve], lines), "settings": sentence(settings),
@@ -90,7 +90,6 @@ def status(spec: RunSpec | None, result: RunResult, state: str, steps: int) -> s
             parts = [f"step {result.step} of {steps}"]
             if result.steps_per_second and result.step >= 3:
                 parts += [f"{roughly(left(spec, result, steps))} left", f"{result.steps_per_second:.1f} steps/s"]
-            if result.tokens and result.seconds.get("training"):
                 parts.append(f"{whole(result.tokens / result.seconds['training'])} tokens/s")
             return " · ".join(parts)
         case "running":
@@ -168,9 +167,19 @@ def title(settings: Mapping[str, Any]) -> str:
 
 def sentence(settings: Mapping[str, Any]) -> str:
     """rank 8, alpha 16, targets query value · 100 steps of 16 texts · learning rate 0.001 · seed 0 · movies"""
-    knobs = [f"{key.replace('_', ' ')} {_value(value)}" for key, value in settings["method"].items() if key != "name" and value not in ("", None)]
+    knobs = [f"{key.replace('_', ' ')} {_value(value)}" for key, value in _told(settings["method"])]
     run = [f"{settings['steps']} steps of {settings['batch']} texts", f"learning rate {plain(settings['lr'])}", f"seed {settings['seed']}"]
     return " · ".join([_known("tasks", settings["task"]), *([", ".join(knobs)] if knobs else []), *run])
+
+
+def _told(method: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The knobs worth a mention: the advanced ones only where they were turned."""
+    try:
+        known = describe.knobs(catalogue.find("methods", method["name"]))
+    except LabError:
+        return [(key, value) for key, value in method.items() if key != "name"]
+    return [(knob["name"], method[knob["name"]]) for knob in known
+            if knob["name"] in method and (not knob["advanced"] or method[knob["name"]] != knob["default"])]
 
 
 def _value(value: Any) -> str:

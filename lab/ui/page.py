@@ -21,7 +21,6 @@ from lab.contracts import LabError
 from lab.ui import runs, train
 from lab.ui.bench import Bench
 from lab.ui.security import Headers
-from lab.ui.view import View
 
 TITLE = "The PEFT Lab"
 STORED = {"storage_key": "peft-lab", "secret": "peft-lab-browser"}  # fixed, or a restart of the lab would forget every browser
@@ -33,7 +32,7 @@ class Place:
 
     key: str
     title: str
-    make: Callable[[Bench], View] | None = None
+    make: Callable[[Bench], gr.HTML] | None = None
 
 
 PLACES = (
@@ -64,8 +63,9 @@ def known(key: Any, views: int) -> list[Any]:
 def launching(bench: Bench, assets: Path) -> dict[str, Any]:
     """What `launch` is told: nothing but our own page is served, nothing is sent anywhere."""
     return {
-        "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]), "head": HEAD, "footer_links": [], "run_history": False,
-        "enable_monitoring": False, "show_error": False, "max_file_size": "2mb", "allowed_paths": [], "state_session_capacity": 500, "max_threads": 100,
+        "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]), "head": HEAD,
+        "footer_links": [], "run_history": False, "enable_monitoring": False, "show_error": False,
+        "max_file_size": "2mb", "allowed_paths": [], "state_session_capacity": 500, "max_threads": 100,
         "mcp_server": False, "ssr_mode": False, "share": False, "quiet": True, "pwa": False,
         "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None, "middleware": [Middleware(Headers)], "routes": routes(bench, assets)},
     }
@@ -96,7 +96,8 @@ def routes(bench: Bench, assets: Path) -> list[Any]:
         name = f"{run.settings['method']['name']}-{run.settings['model']}-{run.id[:6]}.zip"
         return Response(packed, media_type="application/zip", headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"})
 
-    return [Route("/lab-assets/plotly.min.js", plotly_script), Mount("/lab-assets", StaticFiles(directory=assets / "page")), Route("/adapter/{run}.zip", adapter)]
+    return [Route("/lab-assets/plotly.min.js", plotly_script), Mount("/lab-assets", StaticFiles(directory=assets / "page")),
+            Route("/adapter/{run}.zip", adapter)]
 
 
 def zipped(folder: Path) -> bytes:

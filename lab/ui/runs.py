@@ -8,20 +8,22 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import gradio as gr
+
 from lab.contracts import LabError
 from lab.events import RunResult
 from lab.store import Run
 from lab.ui import charts
 from lab.ui.bench import Bench
 from lab.ui.live import sentence, title
-from lab.ui.view import View, answered
+from lab.ui.view import answered, view
 from lab.ui.wording import percent, score, seconds, size, whole
 
 PAGE = 50
 
 
-def tab(bench: Bench) -> View:
-    return View("runs.js", server_functions=questions(bench), elem_id="runs")
+def tab(bench: Bench) -> gr.HTML:
+    return view("runs.js", server_functions=questions(bench), elem_id="runs")
 
 
 def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
@@ -71,7 +73,8 @@ def row(run: Run, result: RunResult) -> dict[str, Any]:
         "id": run.id, "name": title(run.settings), "title": run.title, "settings": sentence(run.settings), "state": run.state, "reason": run.reason,
         "colour": charts.colour(run.settings["method"]["name"]), "created": time.strftime("%Y-%m-%d %H:%M", time.gmtime(run.created)), "at": run.created,
         "score": score(tuned.score, tuned.standard_error) if tuned else "", "trained": whole(counts["trainable"]) if counts else "",
-        "share": percent(counts["share"]) if counts else "", "seconds": seconds(result.seconds["total"]) if "total" in result.seconds else "", "shared": run.shared,
+        "share": percent(counts["share"]) if counts else "", "shared": run.shared,
+        "seconds": seconds(result.seconds["total"]) if "total" in result.seconds else "",
     }
 
 
@@ -87,9 +90,14 @@ def side_by_side(pair: Sequence[tuple[Run, RunResult]]) -> dict[str, Any]:
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[dict[str, Any]]:
-    flat = [{**{f"method {key}": value for key, value in each["method"].items()}, **{key: value for key, value in each.items() if key != "method"}} for each in (first, second)]
-    keys = dict.fromkeys([*flat[0], *flat[1]])
-    return [{"name": key.replace("method name", "method").replace("_", " "), "values": [_said(each.get(key)) for each in flat]} for key in keys if flat[0].get(key) != flat[1].get(key)]
+    one, other = (_flat(each) for each in (first, second))
+    keys = [key for key in dict.fromkeys([*one, *other]) if one.get(key) != other.get(key)]
+    return [{"name": key.replace("_", " "), "values": [_said(each.get(key)) for each in (one, other)]} for key in keys]
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    knobs = {("method" if key == "name" else key): value for key, value in settings["method"].items()}
+    return {**knobs, **{key: value for key, value in settings.items() if key != "method"}}
 
 
 def _said(value: Any) -> str:
@@ -108,11 +116,15 @@ def as_csv(results: Sequence[tuple[Run, RunResult]]) -> str:
     writer.writerow(["id", "title", "created", "state", "model", "task", "method", "knobs", "steps", "batch", "lr", "seed", "trainable", "share",
                      "test_score", "standard_error", "test_items", "training_seconds", "steps_per_second", "peak_bytes"])
     for run, result in results:
-        spec, tuned = run.settings, result.scores.get("tuned")
-        counts, memory = result.started.counts if result.started else {}, result.seen("memory") or {}
-        knobs = json.dumps({key: value for key, value in spec["method"].items() if key != "name"}, ensure_ascii=False)
-        cells = [run.id, run.title, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(run.created)), run.state, spec["model"], spec["task"], spec["method"]["name"], knobs,
-                 spec["steps"], spec["batch"], spec["lr"], spec["seed"], counts.get("trainable"), counts.get("share"), tuned and tuned.score,
-                 tuned and tuned.standard_error, tuned and tuned.items, result.seconds.get("training"), result.steps_per_second or None, memory.get("peak_bytes")]
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell for cell in cells])
+        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell for cell in _cells(run, result)])
     return table.getvalue()
+
+
+def _cells(run: Run, result: RunResult) -> list[Any]:
+    spec, tuned, memory = run.settings, result.scores.get("tuned"), result.seen("memory") or {}
+    counts = result.started.counts if result.started else {}
+    knobs = json.dumps({key: value for key, value in spec["method"].items() if key != "name"}, ensure_ascii=False)
+    measured = [tuned.score, tuned.standard_error, tuned.items] if tuned else [None] * 3
+    return [run.id, run.title, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(run.created)), run.state, spec["model"], spec["task"],
+            spec["method"]["name"], knobs, spec["steps"], spec["batch"], spec["lr"], spec["seed"], counts.get("trainable"), counts.get("share"), *measured,
+            result.seconds.get("training"), result.steps_per_second or None, memory.get("peak_bytes")]

@@ -4,19 +4,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gradio as gr
+
 from lab.spec import RunSpec
 from lab.ui import address, cards, controls
 from lab.ui.bench import Bench
 from lab.ui.home import home
 from lab.ui.live import Watcher, title
-from lab.ui.view import View, answered
+from lab.ui.view import answered, view
 
 FIRST = {"model": "minilm-l6", "method": "lora"}
 
 
-def tab(bench: Bench) -> View:
+def tab(bench: Bench) -> gr.HTML:
     """Its one component; `value` is {"owner": key} once the browser has said who it is."""
-    return View("train.js", server_functions=questions(bench), elem_id="train", start=start(bench))
+    return view("train.js", server_functions=questions(bench), elem_id="train", start=start(bench))
 
 
 def start(bench: Bench) -> dict[str, Any]:

@@ -17,20 +17,12 @@ import(new URL("lab-assets/SCRIPT", document.baseURI)).then((script) => script.m
 """
 
 
-class View(gr.HTML):
-    """`value` and the keyword arguments reach the script as `props`; `server_functions` as `server`."""
+def view(script: str, **more: Any) -> gr.HTML:
+    """`value` and the keyword arguments reach the script as `props`, `server_functions` as `server`.
 
-    def __init__(self, script: str = "", **more: Any) -> None:
-        super().__init__(value={}, html_template="<div class='lab-view'></div>", js_on_load=LOADER.replace("SCRIPT", script), apply_default_css=False, **more)
-
-    def get_block_name(self) -> str:
-        return "html"
-
-    def postprocess(self, value: Any) -> Any:
-        return value
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    A function and not a subclass: for subclasses Gradio writes a stub file beside the source.
+    """
+    return gr.HTML(value={}, html_template="<div class='lab-view'></div>", js_on_load=LOADER.replace("SCRIPT", script), apply_default_css=False, **more)
 
 
 def answered(question: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
