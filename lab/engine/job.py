@@ -19,7 +19,6 @@ from lab.spec import RunSpec
 from lab.supply import TaskData
 
 MOST_LOOKED_AT = 100  # validation items behind each look during training; a fifth of the test items where that is less
-SHORT = 256  # tokens up to which plain attention is quicker than the fused kernel on a CPU, whose backward pass is slow
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def prepare(spec: RunSpec, workshop: Workshop) -> Generator[Preparing, None, Job
     data = yield from workshop.data(spec.goal)
     dtype = _dtype(spec, device, workshop)
     weights_dtype = torch.float32 if spec.method.trains_base else dtype
-    attention = spec.attention if spec.attention != "auto" else ("eager" if spec.tokens <= SHORT and device == "cpu" else "sdpa")
+    attention = "sdpa" if spec.attention == "auto" else spec.attention
     pristine = yield from workshop.base(spec.base, weights_dtype, attention, device)
     reader, texts = _read(spec, workshop, pristine, data)
     return Job(spec, workshop, device, dtype, pristine, data, reader, texts, attached(spec, pristine, reader, device))

@@ -9,6 +9,8 @@ import torch
 
 from lab.contracts import Item, Kind, LabError, Task
 
+POOL = 8  # batches that share one sorting by length: large enough to help, small enough to stay random
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -84,13 +86,20 @@ def collate(rows: Sequence[Encoded], pad: int, device: str) -> Batch:
 
 
 def epochs(rows: Sequence[Encoded], size: int, order: torch.Generator) -> Iterator[list[Encoded]]:
-    """Batches without end: each pass in a new random order, what is left of a pass fills up from the next."""
+    """Batches without end: each pass in a new random order, what is left of a pass is used first in the next.
+
+    Within a pool of a few random batches texts are put together by length, and the batches drawn in random order: on the movie
+    reviews (200 batches) that leaves 486 positions a step of 775 for MiniLM, 266 of 374 for SmolLM2; the rest was padding.
+    """
     waiting: list[int] = []
     while True:
-        while len(waiting) < size:
-            waiting += torch.randperm(len(rows), generator=order).tolist()
-        yield [rows[place] for place in waiting[:size]]
-        del waiting[:size]
+        waiting += torch.randperm(len(rows), generator=order).tolist()
+        whole = len(waiting) // size * size
+        ready, waiting = waiting[:whole], waiting[whole:]
+        for start in range(0, whole, POOL * size):
+            pool = sorted(ready[start:start + POOL * size], key=lambda place: len(rows[place].ids))
+            for batch in torch.randperm(len(pool) // size, generator=order).tolist():
+                yield [rows[place] for place in pool[batch * size:(batch + 1) * size]]
 
 
 def by_length(rows: Iterable[Encoded], size: int) -> Iterator[list[tuple[int, Encoded]]]:

@@ -1,0 +1,428 @@
+"""The page without a browser: the form from knobs, the address, the figures, the cards, and who may see and change what."""
+from __future__ import annotations
+
+import csv
+import io
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import catalogue
+from lab.contracts import LabError
+from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, Preparing, Started, Stepped, fold
+from lab.recording import Recorded, find, read, shelf, write
+from lab.spec import RunSpec
+from lab.store import Store
+from lab.ui import address, cards, charts, controls, formula, home, live, page, runs, train, wording
+from lab.ui.bench import Bench, Limits
+from lab.ui.view import answered
+
+ROOT = Path(__file__).parent.parent
+PAIRS = [(model, method) for model, entry in catalogue.entries("models").items() for method in catalogue.entries("methods")
+         if catalogue.find("methods", method)().supports(RunSpec.parse({"model": model, "method": "full"}).shape).ok]
+TINY = {"model": "seed-bert", "method": {"name": "lora", "rank": 4}, "steps": 20}
+MEMORY = {"peak_bytes": 30, "peak_moment": "forward_end", "parts": {"weights": 10, "activations": 20}, "moments": []}
+
+
+SAMPLE = {"text": "<b>${alert(1)}</b>", "label": "positive", "before": {"answer": "negative", "probability": 0.6},
+          "after": {"answer": "positive", "probability": 0.9}}
+
+
+def started(spec: RunSpec) -> Started:
+    return Started(spec.to_dict(), spec.fingerprint, "w" * 64, "d" * 64, {}, spec.counts.to_dict(), "cpu", "float32", 2,
+                   {"train": 100, "validation": 20, "test": 50}, MEMORY)
+
+
+def stream(spec: RunSpec, end: Event | None = None, score: float = 0.75) -> list[Event]:
+    """A run as the engine would tell it."""
+    steps = [Stepped(step, 1 / step, spec.lr, step / 10, [[step - 1, 1.0], [step, 1 / step]], tokens=10 * step) for step in range(2, spec.steps + 1, 2)]
+    return [
+        started(spec), Evaluated(0, "majority", "test", "accuracy", 0.5, 0.07, 50), Evaluated(0, "base", "test", "accuracy", 0.6, 0.07, 50), *steps,
+        Evaluated(10, "tuned", "validation", "accuracy", 0.7, 0.1, 20, seconds=0.2), Observed(3, "memory", MEMORY),
+        *([end] if end else [Evaluated(spec.steps, "tuned", "test", "accuracy", score, 0.06, 50), Evaluated(0, "untrained", "test", "accuracy", 0.5, 0.07, 50),
+                             Observed(spec.steps, "samples", [SAMPLE]),
+                             Finished(spec.steps, {"first_step": 0.1, "training": 2.0, "total": 3.0}, 10.0, 5000)]),
+    ]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Any:
+    with Store(tmp_path) as store:
+        yield Bench(store)
+
+
+def ask(questions: list[Any], name: str, **asked: Any) -> dict[str, Any]:
+    return next(each for each in questions if each.__name__ == name)(asked)
+
+
+def ran(bench: Bench, owner: str = "me", **change: Any) -> str:
+    """A finished run in the store."""
+    spec = RunSpec.parse({**TINY, **change})
+    run = bench.store.submit(spec, owner)
+    bench.store.claim("worker")
+    bench.store.append(run.id, stream(spec))
+    return run.id
+
+
+# ── the form ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("model", "method"), PAIRS)
+def test_every_knob_of_every_method_is_in_the_form_with_help(model: str, method: str) -> None:
+    form = controls.form(model, method)
+    shown = {control["name"]: control for control in (*form["knobs"], *form["settings"], *form["advanced"])}
+    kind = catalogue.find("methods", method)
+    assert set(kind.model_fields) <= set(shown)
+    assert set(RunSpec.model_fields) - set(controls.HIDDEN) <= set(shown)
+    for name, control in shown.items():
+        assert control["help"].endswith("."), f"{name} has no help"
+        assert control["label"][0].isupper()
+        if control["marks"]:
+            assert control["marks"] == sorted(set(control["marks"]))
+            assert all(control["low"] <= mark <= control["high"] for mark in control["marks"])
+    json.dumps(form, allow_nan=False)
+
+
+@pytest.mark.parametrize(("model", "method"), PAIRS)
+def test_what_the_form_shows_unchanged_is_what_the_defaults_run(model: str, method: str) -> None:
+    form = controls.form(model, method)
+    draft: dict[str, Any] = {"model": model, "task": form["task"], "method": {"name": method}}
+    for control in (*form["knobs"], *form["settings"], *form["advanced"]):
+        (draft["method"] if control["part"] == "method" else draft)[control["name"]] = control["default"]
+    assert controls.parse(draft) == controls.defaults(model, method)
+
+
+def test_a_knob_says_its_own_and_peft_s_name() -> None:
+    rank = next(control for control in controls.form("minilm-l6", "lora")["knobs"] if control["name"] == "rank")
+    assert (rank["label"], rank["small"], rank["kind"]) == ("Rank", "peft: r", "whole")
+    assert {1, 8, 256} <= set(rank["marks"])
+
+
+def test_what_a_method_fixes_cannot_be_changed() -> None:
+    steps = next(control for control in controls.form("seed-llama", "in_context")["settings"] if control["name"] == "steps")
+    assert steps["fixed"] and steps["default"] == 0
+
+
+def test_limits_are_enforced_by_the_server() -> None:
+    with pytest.raises(LabError, match="rank is 0: must be 1 to 256"):
+        controls.parse({"model": "seed-bert", "method": {"name": "lora", "rank": 0}})
+    for nonsense in (None, 3, [], {"model": {"config": {}}}, {"model": "seed-bert", "method": "lora", "path": "/etc"}):
+        with pytest.raises(LabError):
+            controls.parse(nonsense)
+
+
+def test_a_method_that_does_not_fit_says_why() -> None:
+    methods = {row["key"]: row for row in controls.catalogues()["methods"]}
+    assert "decoder" in methods["head"]["supports"]["smollm2-135m"]
+    assert "smollm2-135m" not in methods["lora"]["supports"]
+
+
+# ── counting by hand ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("model", "method"), PAIRS)
+def test_the_terms_add_up_to_the_count(model: str, method: str) -> None:
+    spec = controls.defaults(model, method)
+    assert sum(term.total for term in formula.terms(spec.method.places(spec.shape))) == spec.counts.method
+    assert sum(int(line["total"].replace(",", "")) for line in formula.lines(spec)) == spec.counts.trainable
+
+
+def test_lora_s_formula_with_the_numbers_put_in() -> None:
+    line, head = formula.lines(controls.defaults("minilm-l6", "lora"))
+    assert line == {"each": "A 8 × 384 + B 384 × 8 = 6,144", "where": "in 12 places: query and value of all 6 layers", "total": "73,728"}
+    assert head["total"] == "770"
+
+
+def test_the_drawing_shows_what_one_layer_trains() -> None:
+    block = cards.trained(controls.defaults("minilm-l6", "lora"))["block"]
+    assert {box["name"]: box["count"] for box in block["boxes"] if box["trained"]} == {"query": "6,144", "value": "6,144"}
+    assert cards.trained(controls.defaults("minilm-l6", "top_layers"))["block"]["caption"] == "the last 2 of 6 layers, each:"
+
+
+# ── the address ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("model", "method"), PAIRS)
+def test_a_link_brings_back_the_same_settings(model: str, method: str) -> None:
+    spec = controls.defaults(model, method)
+    changed = spec.model_copy(update={"seed": 7, "weight_decay": 0.1, "shuffle_labels": True})
+    for each in (spec, changed):
+        assert address.read(address.query(each)) == each
+        assert not set(address.query(each)) & set(' "{}&#+')
+
+
+def test_a_broken_link_is_told_in_words(bench: Bench) -> None:
+    for spec in ("", "%7B", "{}", '{"model":"gtp2","method":"lora"}', "x" * 100_000):
+        assert ask(train.questions(bench), "open_link", spec=spec)["error"]
+
+
+# ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def curve(**change: Any) -> charts.Curve:
+    spec = RunSpec.parse({**TINY, **change})
+    return charts.Curve("LoRA", spec.method.key, fold(stream(spec)), spec.steps)
+
+
+def test_a_figure_has_curves_reference_lines_and_the_same_in_words() -> None:
+    figure = charts.learning([curve()])
+    json.dumps(figure, allow_nan=False)
+    assert [label["name"] for label in figure["labels"]] == ["most frequent answer", "untouched model", "test texts"]
+    assert "test accuracy 0.750 ± 0.060" in figure["alt"]
+    assert ["LoRA", "20", "accuracy on 50 test texts", "0.750 ± 0.060"] in figure["table"]["rows"]
+    assert figure["caption"].startswith("small marks: 20 validation texts; large mark: 50 test texts")
+
+
+def test_an_empty_run_has_a_figure() -> None:
+    json.dumps(charts.learning([charts.Curve("LoRA", "lora", fold([]), 100)]), allow_nan=False)
+
+
+def test_a_loss_that_is_no_number_leaves_a_gap() -> None:
+    spec = RunSpec.parse(TINY)
+    result = fold([started(spec), Stepped(2, 0.5, 0.1, 1.0, [[1, None], [2, 0.5]])])
+    json.dumps(charts.learning([charts.Curve("LoRA", "lora", result, 20)]), allow_nan=False)
+
+
+def test_a_long_run_is_thinned_and_keeps_its_ends() -> None:
+    thin = charts.thinned([(step, 1.0) for step in range(1, 5001)])
+    assert len(thin) <= charts.POINTS + 1 and thin[0][0] == 1 and thin[-1][0] == 5000
+
+
+def test_the_mean_of_the_last_steps() -> None:
+    assert charts.smoothed([1, 2, 3, 4], 2) == [1, 1.5, 2.5, 3.5]
+    assert charts.smoothed([], 2) == []
+
+
+def test_labels_keep_their_distance_and_their_order() -> None:
+    placed = charts.spread([{"y": height} for height in (0.98, 0.5, 0.97, 0.99)], 0.05)
+    heights = [label["at"] for label in placed]
+    assert [label["y"] for label in placed] == [0.5, 0.97, 0.98, 0.99]
+    assert all(high - low >= 0.0499 for low, high in pairwise(heights)) and heights[-1] <= 1.0 and heights[0] == 0.5
+
+
+def test_a_method_keeps_its_colour_and_usual_ones_never_share_one() -> None:
+    assert len({charts.colour(method) for method in charts.USUAL}) == len(charts.USUAL)
+    assert charts.colour("lora") == charts.colour("lora") == charts.BLUE
+
+
+def test_two_runs_of_one_method_can_be_told_apart() -> None:
+    lines = [trace["line"]["dash"] for trace in charts.learning([curve(), curve(seed=1)])["data"] if "mean" in trace.get("name", "")]
+    assert lines == ["solid", "dash"]
+
+
+# ── live ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_poll_tells_only_what_is_new(bench: Bench) -> None:
+    spec = RunSpec.parse(TINY)
+    run = bench.store.submit(spec, "me")
+    watcher = live.Watcher(bench)
+    first = watcher.poll({"run": run.id, "owner": "me"})
+    assert (first["state"], first["status"], first["mine"]) == ("queued", "next in line", True)
+    assert watcher.poll({"run": run.id, "mark": first["mark"]}) == {"mark": first["mark"]}
+    bench.store.claim("worker")
+    bench.store.append(run.id, [Preparing("fetching the model", 20_000_000, 80_000_000)])
+    seen = watcher.poll({"run": run.id, "mark": first["mark"]})
+    assert (seen["state"], seen["status"], seen["mine"]) == ("preparing", "fetching the model: 20.0\u202fMB of 80.0\u202fMB", False)
+    assert seen["progress"] == 0.25
+    bench.store.append(run.id, stream(spec)[:8])
+    seen = watcher.poll({"run": run.id, "mark": seen["mark"]})
+    assert seen["state"] == "running" and seen["status"].startswith("step 10 of 20 · ")
+    bench.store.append(run.id, stream(spec)[8:])
+    done = watcher.poll({"run": run.id, "mark": seen["mark"]})
+    assert done["state"] == "finished" and [row["who"] for row in done["learned"]["rows"]] == ["majority", "base", "untrained", "tuned"]
+    assert done["cost"]["bars"][0]["name"] == "measured" and done["next"]
+    json.dumps(done, allow_nan=False)
+
+
+def test_a_run_that_is_not_there_is_told_so(bench: Bench) -> None:
+    for asked in ({}, {"run": "nobody"}, {"run": None}, "text"):
+        assert "unknown run" in live.Watcher(bench).poll(asked)["error"]
+
+
+def test_a_deleted_run_is_told_so_while_it_is_watched(bench: Bench) -> None:
+    watcher, run = live.Watcher(bench), ran(bench)
+    assert watcher.poll({"run": run})["state"] == "finished"
+    bench.store.delete(run)
+    assert "deleted" in watcher.poll({"run": run})["error"]
+
+
+def test_failed_and_stopped_runs_keep_what_they_showed(bench: Bench) -> None:
+    ran_away = Failed("The loss ran away.", "Lower the learning rate.", "lr", step=12)
+    for end, words in ((ran_away, "failed at step 20"), (Cancelled(20), "stopped at step 20 of 20")):
+        spec = RunSpec.parse(TINY)
+        run = bench.store.submit(spec, "me")
+        bench.store.claim("worker")
+        bench.store.append(run.id, stream(spec, end))
+        seen = live.Watcher(bench).poll({"run": run.id, "owner": "me"})
+        assert seen["status"] == words and seen["figure"]["data"]
+        if isinstance(end, Failed):
+            assert (seen["reason"], seen["advice"], seen["knob"]) == ("The loss ran away.", "Lower the learning rate.", "lr")
+
+
+def test_the_time_left_counts_looks_and_scoring() -> None:
+    spec = RunSpec.parse({**TINY, "eval_every": 10})
+    result = fold([*stream(spec)[:8], Evaluated(10, "tuned", "validation", "accuracy", 0.7, 0.1, 20, seconds=0.2)])
+    # 10 steps at 10 a second, one more look of 0.2 s, and 50 test texts twice at 0.01 s each
+    assert live.left(spec, result, 20) == pytest.approx(1.0 + 0.2 + 1.0)
+
+
+def test_full_fine_tuning_is_a_line_where_it_was_recorded(bench: Bench) -> None:
+    full = RunSpec.parse({"model": "seed-bert", "method": "full", "steps": 20})
+    recorded = Recorded("full", {"date": "2026-01-01", "cores": 2}, tuple(stream(full, score=0.9)))
+    lines = live.reference([recorded], RunSpec.parse(TINY).to_dict())
+    assert lines["full fine-tuning, recorded"].score == 0.9
+    assert not live.reference([recorded], RunSpec.parse({"model": "seed-llama", "method": "lora"}).to_dict())
+
+
+# ── who may do what ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_the_owner_changes_a_run(bench: Bench) -> None:
+    run = ran(bench)
+    asked = {"stop": train.questions(bench), "share": train.questions(bench), "rename": runs.questions(bench), "delete": runs.questions(bench)}
+    for owner in ("somebody", "", None):
+        for name, questions in asked.items():
+            assert "only the browser that started" in ask(questions, name, run=run, owner=owner, title="x")["error"]
+    assert ask(asked["rename"], "rename", run=run, owner="me", title="mine")["title"] == "mine"
+    assert ask(asked["share"], "share", run=run, owner="me")["shared"]
+    assert ask(asked["delete"], "delete", run=run, owner="me")["deleted"]
+
+
+def test_the_history_is_one_s_own(bench: Bench) -> None:
+    ran(bench)
+    questions = runs.questions(bench)
+    assert len(ask(questions, "history", owner="me")["rows"]) == 1
+    for owner in ("you", "", None):
+        assert ask(questions, "history", owner=owner)["rows"] == []
+    assert json.loads(ask(questions, "export", owner="", format="json")["text"]) == []
+    assert ask(train.questions(bench), "latest", owner="you") == {"run": None}
+
+
+def test_a_browser_cannot_fill_the_queue(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        questions = train.questions(Bench(store, limits=Limits(waiting=2, steps=50)))
+        submit = lambda **change: ask(questions, "submit", draft={**TINY, **change}, owner="me")  # noqa: E731
+        assert "run" in submit() and "run" in submit(seed=1)
+        assert "2 of your runs" in submit(seed=2)["error"]
+        assert "this lab allows 50" in submit(steps=60)["error"]
+
+
+def test_errors_come_back_in_words_with_their_field() -> None:
+    @answered
+    def wrong(asked: Any) -> dict[str, Any]:
+        raise LabError("rank is 0: must be 1 to 256")
+
+    assert wrong({}) == wrong(None) == {"error": "rank is 0: must be 1 to 256", "field": "rank"}
+
+
+# ── history ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_two_runs_side_by_side_name_what_differs_and_no_winner(bench: Bench) -> None:
+    answer = ask(runs.questions(bench), "pair", runs=[ran(bench), ran(bench, method={"name": "lora", "rank": 2}, seed=3)])
+    assert [(each["name"], each["values"]) for each in answer["differ"]] == [("rank", ["4", "2"]), ("seed", ["0", "3"])]
+    assert not any(word in json.dumps(answer).lower() for word in ("better", "wins", "beats"))
+
+
+def test_the_table_for_a_spreadsheet_runs_no_formula(bench: Bench) -> None:
+    run = ran(bench)
+    bench.store.rename(run, '=HYPERLINK("http://x")')
+    rows = list(csv.DictReader(io.StringIO(ask(runs.questions(bench), "export", owner="me", format="csv")["text"])))
+    assert rows[0]["title"].startswith("'=") and rows[0]["test_score"] == "0.75" and rows[0]["method"] == "lora"
+
+
+def test_past_runs_tell_the_time(bench: Bench) -> None:
+    spec = RunSpec.parse(TINY)
+    assert bench.pace(spec) is None
+    ran(bench)
+    rate, words = bench.pace(spec)
+    assert rate == 10.0 and words == "as in 1 past run here"
+    assert "another batch" in bench.pace(RunSpec.parse({**TINY, "batch": 4}))[1]
+    assert bench.pace(RunSpec.parse({"model": "seed-bert", "method": "full"})) is None
+
+
+# ── recorded runs and the first screen ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_recorded_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    spec = RunSpec.parse(TINY)
+    write(tmp_path / "one.jsonl.gz", {"date": "2026-01-01", "cores": 2}, stream(spec))
+    first = (tmp_path / "one.jsonl.gz").read_bytes()
+    write(tmp_path / "one.jsonl.gz", {"date": "2026-01-01", "cores": 2}, stream(spec))
+    assert (tmp_path / "one.jsonl.gz").read_bytes() == first
+    (recorded,) = shelf(tmp_path)
+    assert recorded.spec == spec and recorded.result == fold(stream(spec)) and find([recorded], "seed-bert", "toy", "lora") is recorded
+    assert read(tmp_path / "one.jsonl.gz").made["cores"] == 2
+
+
+def test_the_shipped_recordings_make_the_first_screen() -> None:
+    recorded = shelf(ROOT / "assets" / "recorded")
+    shown = home.home(recorded)
+    assert shown is not None and len(shown["runs"]) == 2
+    for each in recorded:
+        assert {"majority", "base", "untrained", "tuned"} <= set(each.result.scores) and each.made["date"]
+    for run in shown["runs"]:
+        assert run["label"].startswith("recorded 20") and run["score"] in shown["sentence"]
+    assert not any(word in (shown["sentence"] + shown["question"]).lower() for word in ("better", "beats", "wins", "as good"))
+
+
+def test_runs_that_do_not_belong_together_are_not_put_side_by_side() -> None:
+    made = {"date": "2026-01-01", "cores": 2}
+    lora, full = (RunSpec.parse({**TINY, "method": method}) for method in ("lora", "full"))
+    other = RunSpec.parse({**TINY, "method": "full", "seed": 1})
+    assert home.home([Recorded("a", made, tuple(stream(lora))), Recorded("b", made, tuple(stream(full)))])
+    assert home.home([Recorded("a", made, tuple(stream(lora))), Recorded("b", made, tuple(stream(other)))]) is None
+    assert home.home([]) is None
+
+
+# ── the page ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_page_is_built_and_shows_only_tabs_that_work(bench: Bench) -> None:
+    blocks = page.build(bench)
+    titles = [block.label for block in blocks.blocks.values() if block.get_block_name() == "tabitem"]
+    assert titles == [place.title for place in page.PLACES if place.make]
+    assert {"Learn", "Compare", "Memory", "Look inside", "Try", "Class"} <= {place.title for place in page.PLACES}
+
+
+def test_a_browser_keeps_its_key() -> None:
+    key = page.known(None, 2)[0]
+    assert len(key) >= 32 and page.known(key, 2)[0] == key != page.known("short", 2)[0]
+
+
+def test_an_adapter_is_packed_on_demand(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="left no adapter"):
+        page.zipped(tmp_path / "none")
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "weights.bin").write_bytes(b"x" * 10)
+    assert b"adapter/weights.bin" in page.zipped(tmp_path / "adapter")
+
+
+def test_nothing_a_person_wrote_can_become_markup() -> None:
+    """Scripts set text and attributes only, and no template has a place to fill in."""
+    for script in sorted((ROOT / "assets" / "page").glob("*.js")):
+        text = script.read_text(encoding="utf-8")
+        for dangerous in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://"):
+            assert dangerous not in text, f"{script.name} uses {dangerous}"
+    for source in sorted((ROOT / "lab" / "ui").glob("*.py")):
+        assert "gr.Markdown" not in source.read_text(encoding="utf-8")
+
+
+# ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("said", "expected"), [
+    (wording.percent(0.0032905), "0.33 %"), (wording.percent(1.0), "100 %"), (wording.percent(0.0000856), "0.0086 %"), (wording.percent(0.1573), "15.7 %"),
+    (wording.percent(0), "0 %"), (wording.size(1.24e9), "1.24 GB"), (wording.size(109.2e6), "109 MB"), (wording.size(300), "300 bytes"),
+    (wording.seconds(0.42), "0.42 s"), (wording.seconds(8.6), "8.6 s"), (wording.seconds(12.3), "12 s"), (wording.seconds(200), "3 min 20 s"),
+    (wording.seconds(3900), "1 h 5 min"), (wording.roughly(1), "a few seconds"), (wording.roughly(43), "45 s"), (wording.roughly(130), "2 min"),
+    (wording.plain(0.00003), "0.00003"), (wording.plain(16.0), "16"), (wording.plain(1e-3), "0.001"), (wording.ordinal(3), "third"),
+    (wording.ordinal(11), "11th"), (wording.ordinal(21), "21st"),
+    (wording.listing(["query", "key", "value"]), "query, key and value"), (wording.score(0.8181, 0.0122), "0.818 ± 0.012"),
+])
+def test_numbers_are_for_people(said: str, expected: str) -> None:
+    assert said.replace(wording.THIN, " ") == expected

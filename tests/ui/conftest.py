@@ -1,0 +1,128 @@
+"""A lab of its own and a real Chromium for the browser tests; where there is none they are skipped, and in CI they fail instead."""
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running lab: its address, its program, and how long it took to answer."""
+
+    url: str
+    process: subprocess.Popen[str]
+    data: Path
+    seconds: float
+
+
+def missing(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"browser tests cannot be skipped in CI: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """`python -m lab serve` on a free port, with an empty folder of runs and of weights: only seeded models are used."""
+    data, port = tmp_path_factory.mktemp("lab"), free_port()
+    environment = {**os.environ, "LAB_CACHE": str(tmp_path_factory.mktemp("cache"))}
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", "lab", "serve", "--port", str(port), "--data", str(data)], cwd=ROOT, env=environment,
+                               text=True, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        wait_for(lambda: answers(url), 60, "the lab does not answer")
+        seconds = time.monotonic() - began
+        wait_for(lambda: any((data / "workers").glob("*.ready")), 120, "no worker gets warm")
+        yield Lab(url, process, data, seconds)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed: pip install -r requirements-dev.txt")
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        missing("there is no Chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(chromium: Any, lab: Lab) -> Iterator[Callable[..., Any]]:
+    """Opens a page in a browser of its own: `visitor("?run=…", width=390)`. Script errors and outside requests fail the test."""
+    contexts, trouble = [], []
+
+    def visit(path: str = "", *, width: int = 1440, height: int = 900, scheme: str = "light", context: Any = None) -> Any:
+        if context is None:
+            context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True)
+            contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: trouble.append(f"script error: {error}"))
+        page.on("request", lambda request: None if request.url.startswith((lab.url, "data:", "blob:")) else trouble.append(f"outside request: {request.url}"))
+        page.goto(lab.url + path)
+        page.wait_for_selector(".bench")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not trouble
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, an accessibility checker, fetched with npm for this session only."""
+    if not shutil.which("npm"):
+        pytest.skip("axe-core is fetched with npm, and there is no npm on this machine")
+    folder = tmp_path_factory.mktemp("axe")
+    fetched = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "axe-core@4"], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        pytest.skip(f"axe-core cannot be fetched: {fetched.stderr.strip()[-200:]}")
+    return script.read_text(encoding="utf-8")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except (URLError, OSError):
+        return False
+
+
+def wait_for(happened: Callable[[], bool], seconds: float, trouble: str) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, trouble
+        time.sleep(0.05)

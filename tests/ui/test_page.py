@@ -1,0 +1,366 @@
+"""The page in a real Chromium: choose, train, watch, stop, reload, close and find again, share, keyboard only, and fail well."""
+from __future__ import annotations
+
+import json
+import statistics
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.browser
+SHORT = {"model": "seed-bert", "method": {"name": "lora", "rank": 4}, "steps": 60}
+LONG = {**SHORT, "steps": 5000}
+ENDED = ".watch[data-state=finished]"
+MOVED = """window.moved = 0; new PerformanceObserver((seen) => seen.getEntries().forEach((each) => {
+    if (!each.hadRecentInput) window.moved += each.value; })).observe({type: 'layout-shift', buffered: false})"""
+FIRST_LOSS = """window.first = 0; let began = 0;
+    document.querySelector('#train-button').addEventListener('click', () => { began = performance.now(); });
+    const look = () => { document.querySelector('.watch .js-line') ? (window.first = performance.now() - began) : requestAnimationFrame(look); }; look();"""
+CHANGED = """([rank, count]) => new Promise((done) => {
+    const began = performance.now(), field = document.querySelector('#knob-rank'), shown = document.querySelector('#trainable').parentNode;
+    const look = () => shown.querySelector('#trainable').textContent.startsWith(count) ? done(performance.now() - began) : requestAnimationFrame(look);
+    field.value = rank; field.dispatchEvent(new Event('input')); look(); })"""
+BAD_LINKS = ('{', '{"model":"gtp2","method":"lora"}', '{"model":"seed-bert","method":{"name":"lora","rank":0}}')
+
+
+def link(spec: dict[str, Any]) -> str:
+    return "?spec=" + quote(json.dumps(spec))
+
+
+def counted(page: Any, text: str) -> None:
+    """Wait until the instant panel shows a number."""
+    page.wait_for_function("text => document.querySelector('#trainable')?.textContent.startsWith(text)", arg=text)
+
+
+def train(page: Any, spec: dict[str, Any] = SHORT) -> Any:
+    """Open the form filled in and press the button."""
+    page.goto(page.url.split("?")[0] + link(spec))
+    page.wait_for_function("steps => document.querySelector('#knob-steps')?.value === steps", arg=str(spec["steps"]))
+    page.click("#train-button")
+    page.wait_for_url("**run=*")
+    return page
+
+
+def stop(page: Any) -> None:
+    page.keyboard.press("Escape")
+    page.click("dialog .warn")
+    page.wait_for_selector(".watch[data-state=cancelled]", timeout=5000)
+
+
+# ── the first screen ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_without_a_click_two_recorded_runs_are_on_the_screen(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    page.wait_for_selector(".home .plot .main-svg")
+    assert page.locator(".recorded").count() == 2
+    assert page.locator(".recorded .chip").first.inner_text().startswith("recorded 20")
+    shown = page.evaluate("performance.now()")
+    assert shown < 8000, f"{shown:.0f} ms"  # 2 s on a quiet machine
+
+
+def test_run_it_yourself_leads_to_the_first_knob(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    page.get_by_role("button", name="Run it yourself").click()
+    page.wait_for_function("document.activeElement.id === 'knob-rank'")
+
+
+# ── choose ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_knob_moves_the_count_at_once(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    counted(page, "74,498")
+    times = []
+    for rank, count in ((1, "9,986"), (2, "19,202"), (4, "37,634"), (16, "148,226"), (32, "295,682")):
+        times.append(page.evaluate(CHANGED, [rank, count]))
+    assert statistics.median(times) < 200, times
+    assert "A 32 × 384 + B 384 × 32 = 24,576" in page.locator(".costs").inner_text()
+
+
+def test_a_bad_value_is_told_in_words_and_nothing_is_sent(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    counted(page, "74,498")
+    page.fill("#knob-rank", "0")
+    page.get_by_text("rank is 0: must be 1 to 256").wait_for()
+    assert page.locator("#train-button").is_disabled() and page.locator("#knob-rank").get_attribute("aria-invalid") == "true"
+    page.fill("#knob-rank", "8")
+    page.wait_for_function("!document.querySelector('#train-button').disabled")
+
+
+def test_another_model_brings_its_own_form(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    counted(page, "74,498")
+    page.select_option("#choose-model", "smollm2-135m")
+    counted(page, "460,800")
+    assert page.locator("#knob-targets").count() == 1 and page.get_by_text("feed-forward gate").count() >= 1
+    page.get_by_text("does not fit this model", exact=False).or_(page.get_by_text("do not fit this model", exact=False)).first.click()
+    assert "decoder" in page.locator(".blocked").inner_text()
+
+
+def test_the_fold_says_how_much_differs(visitor: Callable[..., Any]) -> None:
+    page = visitor(link({**SHORT, "weight_decay": 0.1, "warmup": 0.0}))
+    page.get_by_text("2 differ from the defaults").wait_for()
+
+
+# ── train and watch ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_choose_train_watch_understand(visitor: Callable[..., Any], tmp_path: Path) -> None:
+    page = visitor(link(SHORT))
+    counted(page, "1,090")
+    page.evaluate(MOVED)
+    page.evaluate(FIRST_LOSS)
+    page.click("#train-button")
+    page.wait_for_selector(ENDED)
+    page.wait_for_selector(".score.tuned")
+    assert 0 < page.evaluate("window.first") < 4000, "first loss"  # 0.6 s on a quiet machine
+    assert page.evaluate("window.moved") < 0.05, "layout shift"
+    assert page.locator(".learned .score").count() == 4 and page.locator("table.samples tbody tr").count() == 6
+    assert "1,090" in page.locator(".card.trained").inner_text() and "measured" in page.locator(".card.cost").inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the adapter").click()
+    download.value.save_as(tmp_path / "adapter.zip")
+    assert any(name.endswith(".safetensors") for name in zipfile.ZipFile(tmp_path / "adapter.zip").namelist())
+    page.get_by_role("button", name="The same with another seed").click()
+    page.wait_for_function("document.querySelector('.watch .settings').textContent.includes('seed 1')")
+    page.wait_for_selector(ENDED)
+
+
+def test_the_chart_has_its_numbers(visitor: Callable[..., Any]) -> None:
+    page = train(visitor())
+    page.wait_for_selector(ENDED)
+    page.locator(".watch").get_by_role("button", name="Numbers").click()
+    assert "accuracy on 100 test texts" in page.locator(".watch .numbers").inner_text()
+    assert page.locator(".watch .plot").get_attribute("aria-label").startswith("Chart.")
+
+
+def test_zoom_survives_updates(visitor: Callable[..., Any]) -> None:
+    page = train(visitor(), LONG)
+    page.wait_for_selector(".watch .js-line")
+    page.evaluate("Plotly.relayout(document.querySelector('.watch .plot'), {'xaxis.range': [5, 55]})")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("document.querySelector('.watch .plot').layout.xaxis.range") == [5, 55]
+    stop(page)
+
+
+def test_stop_asks_and_then_acts(visitor: Callable[..., Any]) -> None:
+    page = train(visitor(), LONG)
+    page.wait_for_selector(".watch[data-state=running]")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")  # is no
+    page.wait_for_function("!document.querySelector('dialog')")
+    assert page.locator(".watch").get_attribute("data-state") == "running"
+    stop(page)
+    assert "stopped at step" in page.locator(".status").inner_text()
+
+
+def test_the_keyboard_is_enough(visitor: Callable[..., Any]) -> None:
+    page = visitor(link(SHORT))
+    counted(page, "1,090")
+    page.locator("#choose-model").focus()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "knob-rank":
+            break
+    page.keyboard.press("Control+A")
+    page.keyboard.type("2")
+    counted(page, "578")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(ENDED)
+    assert "rank 2" in page.locator(".watch .settings").inner_text()
+
+
+# ── find again ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_reload_and_a_closed_tab_find_the_run_again(visitor: Callable[..., Any], lab: Any) -> None:
+    page = train(visitor(), LONG)
+    page.wait_for_selector(".watch[data-state=running]")
+    page.reload()
+    page.wait_for_selector(".watch[data-state=running]")
+    again = visitor(context=page.context)  # the bare address, as from a bookmark
+    page.close()
+    again.wait_for_selector(".watch[data-state=running]")
+    stop(again)
+
+
+def test_what_was_typed_outlives_a_reload(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    counted(page, "74,498")
+    page.fill("#knob-rank", "5")
+    page.fill("#knob-seed", "11")
+    page.wait_for_url("**spec=*")
+    counted(page, "46,850")
+    page.reload()
+    counted(page, "46,850")
+    assert page.input_value("#knob-seed") == "11"
+    other = visitor(page.url.partition("/?")[2] and "?" + page.url.partition("/?")[2])
+    counted(other, "46,850")
+    assert other.input_value("#knob-seed") == "11"
+
+
+def test_a_link_opens_a_run_in_another_browser_to_look_at(visitor: Callable[..., Any]) -> None:
+    page = train(visitor(), LONG)
+    page.wait_for_selector(".watch[data-state=running]")
+    other = visitor("?" + page.url.partition("?")[2])
+    other.wait_for_selector(".watch[data-state=running]")
+    assert other.get_by_role("button", name="Stop").is_hidden()
+    other.click("#place-runs-button")
+    other.get_by_text("No runs yet").wait_for()
+    stop(page)
+
+
+def test_a_lost_network_loses_nothing(visitor: Callable[..., Any]) -> None:
+    page = train(visitor(), {**SHORT, "steps": 400})
+    page.wait_for_selector(".watch[data-state=running]")
+    page.context.set_offline(True)
+    page.wait_for_selector(".offline:not([hidden])")
+    page.context.set_offline(False)
+    page.wait_for_selector(ENDED)
+    assert page.locator(".offline").is_hidden()
+
+
+# ── fail well ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("spec", BAD_LINKS)
+def test_a_bad_link_leaves_a_page_that_works(visitor: Callable[..., Any], spec: str) -> None:
+    page = visitor("?spec=" + quote(spec))
+    page.get_by_text("This link cannot be opened").wait_for()
+    counted(page, "74,498")
+    assert page.locator("#train-button").is_enabled()
+
+
+def test_a_run_that_is_not_there(visitor: Callable[..., Any]) -> None:
+    page = visitor("?run=abc123")
+    page.get_by_text("it was deleted, or its address is not complete").wait_for()
+    page.get_by_role("button", name="To the start screen").click()
+    page.wait_for_selector(".home")
+
+
+def test_a_deleted_run_is_told(visitor: Callable[..., Any]) -> None:
+    page = train(visitor())
+    page.wait_for_selector(ENDED)
+    page.click("#place-runs-button")
+    page.get_by_role("button", name="Delete").first.click()
+    page.click("dialog .warn")
+    page.get_by_text("No runs yet").wait_for()
+    page.reload()
+    page.get_by_text("it was deleted, or its address is not complete").wait_for()
+
+
+def test_a_killed_worker_is_explained(visitor: Callable[..., Any], lab: Any) -> None:
+    page = train(visitor(), LONG)
+    page.wait_for_selector(".watch[data-state=running]")
+    for child in psutil.Process(lab.process.pid).children(recursive=True):
+        child.kill()
+    page.wait_for_selector(".watch[data-state=failed]")
+    assert "worker" in page.locator(".notice").first.inner_text().lower() or "memory" in page.locator(".notice").first.inner_text().lower()
+    page = train(page)  # a fresh worker takes its place
+    page.wait_for_selector(ENDED, timeout=90_000)
+
+
+def test_what_people_write_stays_text(visitor: Callable[..., Any]) -> None:
+    page = train(visitor())
+    page.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    page.wait_for_selector(ENDED)
+    page.click("#place-runs-button")
+    name = "${alert(1)}<img src=x onerror=alert(2)>{{value}}"
+    page.get_by_role("button", name="Rename").first.click()
+    page.fill("dialog input", name)
+    page.click("dialog .main")
+    page.get_by_text(name).wait_for()
+    page.get_by_role("button", name="Open").first.click()
+    page.wait_for_function("name => document.querySelector('.watch h2')?.textContent === name", arg=name)
+
+
+# ── history ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_two_runs_at_a_glance_and_as_files(visitor: Callable[..., Any]) -> None:
+    page = train(visitor())
+    page.wait_for_selector(ENDED)
+    page = train(page, {**SHORT, "seed": 5})
+    page.wait_for_selector(ENDED)
+    page.click("#place-runs-button")
+    boxes = page.locator(".run-row input[type=checkbox]")
+    boxes.nth(1).wait_for()
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    page.wait_for_selector(".pair-view .main-svg")
+    assert "differs: seed" in page.locator(".pair-view").inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export CSV").click()
+    assert Path(download.value.path()).read_text(encoding="utf-8").count("\n") == 3
+    page.fill("input[type=search]", "nothing like this")
+    page.get_by_text("No run fits this search").wait_for()
+
+
+# ── looks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1024, 1200, 1440, 1920])
+def test_nothing_sticks_out_at_any_width(visitor: Callable[..., Any], width: int) -> None:
+    page = train(visitor(width=width, height=844))
+    page.wait_for_selector(ENDED)
+    for place in ("train", "runs"):
+        page.click(f"#place-{place}-button")
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.click("#place-train-button")
+    assert page.locator("#train-button").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_serious_accessibility_finding(visitor: Callable[..., Any], axe: str, scheme: str, width: int) -> None:
+    page = visitor(width=width, scheme=scheme)
+    page.wait_for_selector(".home .plot .main-svg")
+    found = findings(page, axe, "home")
+    train(page)
+    page.wait_for_selector(ENDED)
+    found += findings(page, axe, "run")
+    page.click("#place-runs-button")
+    page.wait_for_selector(".run-row")
+    found += findings(page, axe, "runs")
+    assert not found, found
+
+
+def findings(page: Any, axe: str, where: str) -> list[str]:
+    page.wait_for_timeout(300)
+    page.evaluate(axe)
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    serious = [each for each in result["violations"] if each["impact"] in ("serious", "critical")]
+    return [f"{where}: {each['id']} {[node['target'] for node in each['nodes']][:4]}" for each in serious]
+
+
+def test_reduced_motion_is_respected(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    page.emulate_media(reduced_motion="reduce")
+    page = train(page)
+    page.wait_for_selector(ENDED)
+    assert page.evaluate("getComputedStyle(document.querySelector('.progress span')).transitionDuration") == "0s"
+
+
+# ── the server ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_server_gives_away_nothing_it_need_not(visitor: Callable[..., Any], lab: Any) -> None:
+    page = visitor()
+    answer = page.request.get(lab.url)
+    assert "default-src 'self'" in answer.headers["content-security-policy"] and answer.headers["x-content-type-options"] == "nosniff"
+    for path in ("docs", "openapi.json", "redoc", "gradio_api/file=" + str(lab.data / "lab.sqlite3"), "lab-assets/../../app.py", "adapter/abc.zip"):
+        assert page.request.get(lab.url + path).status in (403, 404), path
+    assert str(lab.data) not in page.content() and str(Path.home()) not in page.content()
+
+
+def test_the_page_process_is_light(lab: Any, visitor: Callable[..., Any]) -> None:
+    visitor()
+    assert psutil.Process(lab.process.pid).memory_info().rss < 250_000_000
+    assert lab.seconds < 20, f"{lab.seconds:.1f} s until the first answer"  # 3 s on a quiet machine
