@@ -44,7 +44,7 @@ def serve(host: str | None, port: int | None, data: Path, runner: str) -> int:
 
 
 def _recorded() -> tuple[Any, ...]:
-    from lab.recorded import shelf
+    from lab.recording import shelf
 
     return shelf(ROOT / "assets" / "recorded")
 

@@ -1,39 +1,86 @@
-"""Make the recorded runs that the page shows before anything was run: `python -m lab.recording SPEC.json … [--out FOLDER]`.
+"""Recorded runs that come with the lab: event streams in files, read through the same fold as a live run, and the command that makes them.
 
-Without a spec it makes the pair of the first screen: LoRA and full fine-tuning of MiniLM on movie reviews.
+A file is gzipped JSON lines: first where and how it was made, then one event a line.
+
+    python -m lab.recording [SPEC.json …] [--out FOLDER]     without a spec: the pair of the first screen
 """
 from __future__ import annotations
 
 import argparse
+import gzip
+import json
 import os
 import platform
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from lab.contracts import LabError
-from lab.events import Event
-from lab.recorded import write
+from lab.events import Event, RunResult, fold, from_json, to_json
 from lab.spec import RunSpec
-from lab.supply import default_cache
 
+FORMAT = 1
 USUAL = ({"model": "minilm-l6", "method": "lora"}, {"model": "minilm-l6", "method": "full"})
-FOLDER = Path(__file__).resolve().parent.parent / "assets" / "recorded"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m lab.recording", description=__doc__.splitlines()[0])
-    parser.add_argument("specs", type=Path, nargs="*", metavar="SPEC.json")
-    parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--cache", type=Path, default=None, help="folder of fetched weights and data")
-    options = parser.parse_args()
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One recorded run. `made` says when, on what machine and with what command."""
+
+    key: str
+    made: dict[str, Any]
+    events: tuple[Event, ...]
+
+    @cached_property
+    def result(self) -> RunResult:
+        return fold(self.events)
+
+    @cached_property
+    def spec(self) -> RunSpec:
+        if self.result.started is None:
+            raise LabError(f"the recorded run {self.key} has no beginning: record it again")
+        return RunSpec.parse(self.result.started.spec)
+
+
+def read(path: Path) -> Recorded:
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    made = json.loads(lines[0])
+    if made.pop("recording", None) != FORMAT:
+        raise LabError(f"{path.name} is not a recorded run of this lab: record it again")
+    return Recorded(path.name.removesuffix(".jsonl.gz"), made, tuple(from_json(line) for line in lines[1:]))
+
+
+def shelf(folder: Path) -> tuple[Recorded, ...]:
+    """All finished recorded runs of a folder; one whose settings the catalogue no longer knows is left out, the page does without it."""
+    return tuple(recorded for recorded in map(read, sorted(folder.glob("*.jsonl.gz"))) if _usable(recorded))
+
+
+def find(recorded: Sequence[Recorded], model: str, task: str, method: str) -> Recorded | None:
+    return next((each for each in recorded if (each.spec.model, each.spec.task, each.spec.method.key) == (model, task, method)), None)
+
+
+def _usable(recorded: Recorded) -> bool:
     try:
-        for spec in [RunSpec.read(path) for path in options.specs] or [RunSpec.parse(each) for each in USUAL]:
-            record(spec, options.cache or default_cache(), options.out)
-    except LabError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return recorded.result.state == "finished" and bool(recorded.spec.fingerprint)
+    except LabError:
+        return False
+
+
+# ── making ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write(path: Path, made: dict[str, Any], events: Iterable[Event]) -> None:
+    header = json.dumps({"recording": FORMAT, **made}, ensure_ascii=False)
+    text = "\n".join([header, *(to_json(event) for event in events)]) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))  # no time stamp: equal runs give equal files
 
 
 def record(spec: RunSpec, cache: Path, out: Path) -> Path:
@@ -47,13 +94,27 @@ def record(spec: RunSpec, cache: Path, out: Path) -> Path:
     if events[-1].name != "finished":
         raise LabError(f"the run ended as {events[-1].name}: {getattr(events[-1], 'reason', '')}")
     path = out / f"{spec.model}_{spec.task}_{spec.method.key}_{spec.fingerprint[:8]}.jsonl.gz"
-    write(path, _made(), events)
+    made = {"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count(),
+            "command": "python -m lab.recording"}
+    write(path, made, events)
     return path
 
 
-def _made() -> dict[str, object]:
-    return {"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count(),
-            "command": "python -m lab.recording"}
+def main() -> int:
+    from lab.supply import default_cache
+
+    parser = argparse.ArgumentParser(prog="python -m lab.recording", description="Run specs and keep their events for the page's first screen.")
+    parser.add_argument("specs", type=Path, nargs="*", metavar="SPEC.json", help="left out: LoRA and full fine-tuning of MiniLM on movie reviews")
+    parser.add_argument("--out", type=Path, default=Path("assets/recorded"))
+    parser.add_argument("--cache", type=Path, default=None, help="folder of fetched weights and data")
+    options = parser.parse_args()
+    try:
+        for spec in [RunSpec.read(path) for path in options.specs] or [RunSpec.parse(each) for each in USUAL]:
+            record(spec, options.cache or default_cache(), options.out)
+    except LabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // Draw a figure that Python described, in the colours of the page, with the same numbers as a table one click away.
 import { el, fill, say } from "./dom.js";
 
-const CONFIG = { displayModeBar: false, responsive: true, displaylogo: false, doubleClick: "reset" };
+const CONFIG = { displayModeBar: false, responsive: false, displaylogo: false, doubleClick: "reset" };
 
 function colours() {
   const style = getComputedStyle(document.querySelector(".lab") || document.body);
@@ -42,7 +42,7 @@ function dressed(figure, zoom, width) {
   layout.annotations = labels.filter((label) => beside || !label.own).map((label) => named(label, beside, soft, ground));
   const data = figure.data.map((trace) => trace.marker && trace.marker.line ? { ...trace, marker: { ...trace.marker, line: { ...trace.marker.line, color: ground } } } : trace);
   return [data, {
-    ...layout, showlegend: false, margin: { l: 8, r: beside && (figure.labels || []).length ? room(figure.labels) : 14, t: 8, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
+    ...layout, showlegend: false, margin: { l: 8, r: beside && (figure.labels || []).length ? room(figure.labels) : 14, t: 8, b: 8 }, width, autosize: false, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
     font: { family: "system-ui, sans-serif", color: ink, size: 13 }, hovermode: "closest", hoverlabel: { bgcolor: ground, bordercolor: strong, font: { color: ink } }, dragmode: "zoom",
   }];
 }
@@ -54,7 +54,7 @@ export function figureHolder(name, height) {
   const toggle = el("button", { type: "button", class: "small", "aria-pressed": "false" }, "Numbers");
   const hint = el("figcaption", { class: "hint" });
   const node = el("figure", { class: "figure" }, plot, table, el("div", { class: "under" }, hint, toggle));
-  const held = { node, plot, table, hint, figure: null, zoom: "" };
+  const held = { node, plot, table, hint, figure: null, zoom: "", width: 0 };
   toggle.addEventListener("click", () => {
     const shown = table.hidden;
     table.hidden = !shown;
@@ -63,6 +63,7 @@ export function figureHolder(name, height) {
     toggle.textContent = shown ? "Chart" : "Numbers";
     draw(held, held.figure, held.zoom);
   });
+  new ResizeObserver(() => { if (plot.clientWidth && plot.clientWidth !== held.width) draw(held, held.figure, held.zoom); }).observe(plot);
   new MutationObserver(() => { if (node.isConnected) draw(held, held.figure, held.zoom); }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   return held;
 }
@@ -74,8 +75,10 @@ export function draw(held, figure, zoom) {
   held.plot.setAttribute("aria-label", figure.alt);
   say(held.hint, figure.caption || " ");
   if (!held.table.hidden) return tabulate(held.table, figure.table);
+  held.width = held.plot.clientWidth;
+  if (!held.width) return null; // not on the page yet, or in a tab that is not shown: drawn when it gets a size
   if (!window.Plotly) return setTimeout(() => { if (held.figure === figure) draw(held, figure, zoom); }, 50);
-  return window.Plotly.react(held.plot, ...dressed(figure, zoom, held.plot.clientWidth), CONFIG);
+  return window.Plotly.react(held.plot, ...dressed(figure, zoom, held.width), CONFIG);
 }
 
 function tabulate(holder, { columns, rows }) {

@@ -1,17 +1,16 @@
-// The name of the lab above the tabs, and the switch between light and dark.
-import { el } from "./dom.js";
+// The switch between light and dark in the header; what was chosen is remembered in this browser.
 import { recall, remember } from "./session.js";
 
-export function header() {
-  if (document.querySelector(".lab-header")) return;
-  const wished = recall("theme");
-  if (wished) document.body.classList.toggle("dark", wished === "dark");
-  const words = () => (document.body.classList.contains("dark") ? "Light" : "Dark");
-  const theme = el("button", { type: "button", class: "plain", "aria-label": "switch between light and dark", onclick: () => {
-    const dark = document.body.classList.toggle("dark");
-    remember("theme", dark ? "dark" : "light");
-    theme.textContent = words();
-  } }, words());
-  const node = el("header", { class: "lab lab-header" }, el("h1", {}, "The PEFT Lab"), el("p", {}, "Train a few numbers of a model, and see what that buys and costs."), theme);
-  document.getElementById("places")?.before(node);
+export function mount(element) {
+  const button = element.querySelector("button");
+  const paint = (wished) => {
+    if (wished) document.body.classList.toggle("dark", wished === "dark");
+    button.textContent = document.body.classList.contains("dark") ? "Light" : "Dark";
+  };
+  paint(recall("theme"));
+  button.addEventListener("click", () => {
+    const wished = document.body.classList.contains("dark") ? "light" : "dark";
+    remember("theme", wished);
+    paint(wished);
+  });
 }

@@ -5,12 +5,10 @@ import { createHome } from "./home.js";
 import { blockDrawing, counts, memoryBar, memoryParts, shareBar, terms } from "./pieces.js";
 import { address, known, question, recall, remember, setAddress, who } from "./session.js";
 import { createWatch } from "./watch.js";
-import { header } from "./header.js";
 
 export function mount(element, { props, server, watch }) {
   const holder = element.querySelector(".lab-view");
   if (holder.childElementCount) return;
-  header();
   watch("value", () => known(props.value));
   known(props.value);
   const start = props.start;

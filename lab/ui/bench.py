@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from lab.contracts import LabError
-from lab.recorded import Recorded
+from lab.recording import Recorded
 from lab.spec import RunSpec
 from lab.store import Run, Store
 

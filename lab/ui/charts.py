@@ -88,8 +88,9 @@ def _losses(curve: Curve, alone: bool) -> list[dict[str, Any]]:
     smooth = smoothed([loss for _, loss in seen], SMOOTHED)
     x = [step for step, _ in seen]
     mode = "lines" if len(x) > 2 else "lines+markers"
-    main = {"x": x, "y": smooth, "name": f"{curve.name}: mean of {SMOOTHED} steps", "mode": mode, "line": {"color": colour(curve.method), "width": 2.5, "dash": "dash" if curve.again else "solid"},
-            "hovertemplate": "step %{x}: %{y:.3f}<extra>mean of the last 10</extra>", "xaxis": "x", "yaxis": "y"}
+    main = {"x": x, "y": smooth, "name": f"{curve.name}: mean of {SMOOTHED} steps", "mode": mode, "xaxis": "x", "yaxis": "y",
+            "line": {"color": colour(curve.method), "width": 2.5, "dash": "dash" if curve.again else "solid"},
+            "hovertemplate": f"step %{{x}}: %{{y:.3f}}<extra>mean of the last {SMOOTHED}</extra>"}
     raw = {"x": x, "y": [round(loss, 4) for _, loss in seen], "name": f"{curve.name}: loss", "mode": "lines", "opacity": 0.35,
            "line": {"color": colour(curve.method), "width": 1}, "hovertemplate": "step %{x}: %{y:.4f}<extra>loss</extra>", "xaxis": "x", "yaxis": "y"}
     return [raw, main] if alone else [main]

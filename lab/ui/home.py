@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lab.recorded import Recorded
+from lab.recording import Recorded
 from lab.ui import address, charts
 from lab.ui.wording import percent, score, seconds, size, whole
 

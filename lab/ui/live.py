@@ -8,7 +8,7 @@ from typing import Any
 from lab import catalogue, describe
 from lab.contracts import LabError
 from lab.events import Evaluated, Event, RunResult, fold
-from lab.recorded import Recorded, find
+from lab.recording import Recorded, find
 from lab.spec import RunSpec
 from lab.store import Run
 from lab.ui import address, cards, charts

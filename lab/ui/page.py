@@ -21,9 +21,14 @@ from lab.contracts import LabError
 from lab.ui import runs, train
 from lab.ui.bench import Bench
 from lab.ui.security import Headers
+from lab.ui.view import view
 
 TITLE = "The PEFT Lab"
 STORED = {"storage_key": "peft-lab", "secret": "peft-lab-browser"}  # fixed, or a restart of the lab would forget every browser
+
+
+BANNER = f"""<header class="lab lab-header"><h1>{TITLE}</h1><p>Train a few numbers of a model, and see what that buys and costs.</p>
+<button type="button" class="plain" aria-label="switch between light and dark">Dark</button></header>"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ PLACES = (
 def build(bench: Bench) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         browser = gr.BrowserState(None, **STORED)
+        view("header.js", BANNER, elem_id="banner")
         with gr.Tabs(selected="train", elem_id="places"):
             views = []
             for place in PLACES:
@@ -63,7 +69,7 @@ def known(key: Any, views: int) -> list[Any]:
 def launching(bench: Bench, assets: Path) -> dict[str, Any]:
     """What `launch` is told: nothing but our own page is served, nothing is sent anywhere."""
     return {
-        "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]), "head": HEAD,
+        "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]), "head": head(),
         "footer_links": [], "run_history": False, "enable_monitoring": False, "show_error": False,
         "max_file_size": "2mb", "allowed_paths": [], "state_session_capacity": 500, "max_threads": 100,
         "mcp_server": False, "ssr_mode": False, "share": False, "quiet": True, "pwa": False,
@@ -75,9 +81,13 @@ HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="description" content="Train a small model with parameter-efficient methods, live, and see what each costs.">
 <link rel="stylesheet" href="lab-assets/lab.css">
-<link rel="modulepreload" href="lab-assets/train.js">
 <script src="lab-assets/plotly.min.js" defer></script>
 """
+SCRIPTS = ("train", "dom", "session", "form", "home", "figure", "pieces", "watch", "header")  # fetched side by side, not one after another
+
+
+def head() -> str:
+    return HEAD + "".join(f'<link rel="modulepreload" href="lab-assets/{name}.js">\n' for name in SCRIPTS)
 
 
 def routes(bench: Bench, assets: Path) -> list[Any]:

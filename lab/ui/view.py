@@ -17,12 +17,15 @@ import(new URL("lab-assets/SCRIPT", document.baseURI)).then((script) => script.m
 """
 
 
-def view(script: str, **more: Any) -> gr.HTML:
+EMPTY = "<div class='lab-view'></div>"
+
+
+def view(script: str, template: str = EMPTY, **more: Any) -> gr.HTML:
     """`value` and the keyword arguments reach the script as `props`, `server_functions` as `server`.
 
     A function and not a subclass: for subclasses Gradio writes a stub file beside the source.
     """
-    return gr.HTML(value={}, html_template="<div class='lab-view'></div>", js_on_load=LOADER.replace("SCRIPT", script), apply_default_css=False, **more)
+    return gr.HTML(value={}, html_template=template, js_on_load=LOADER.replace("SCRIPT", script), apply_default_css=False, **more)
 
 
 def answered(question: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:

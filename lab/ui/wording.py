@@ -63,8 +63,10 @@ def plain(value: float) -> str:
 
 
 def ordinal(place: int) -> str:
-    names = {1: "first", 2: "second", 3: "third"}
-    return names.get(place) or f"{place}th"
+    """first, second, third, 4th … 11th, 21st"""
+    if place in (1, 2, 3):
+        return ("first", "second", "third")[place - 1]
+    return f"{place}{'th' if 10 < place % 100 < 14 else {1: 'st', 2: 'nd', 3: 'rd'}.get(place % 10, 'th')}"
 
 
 def listing(words: Sequence[str]) -> str:
