@@ -208,11 +208,11 @@ def _ask_base(job: Job) -> Answers:
 
 
 def _samples(job: Job, before: Answers, tuned: Answers) -> list[dict[str, Any]]:
-    """The first test items with the answer and its probability before and after."""
+    """The first test items, exactly as the model reads them (`read`), with the answer and its probability before and after."""
     labels = job.spec.goal.labels
     chances = [answers.logits.softmax(dim=1) for answers in (before, tuned)]
     return [
-        {"text": item.text, "label": labels[item.label],
+        {"text": item.text, "read": job.reader.tokenizer.decode(job.texts.test[place].ids), "label": labels[item.label],
          **{when: {"answer": labels[int(chance[place].argmax())], "probability": round(float(chance[place].max()), 4)}
             for when, chance in zip(("before", "after"), chances, strict=True)}}
         for place, item in enumerate(job.data.splits.test[:min(SAMPLES, len(job.texts.test))])

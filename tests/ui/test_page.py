@@ -143,9 +143,16 @@ def test_the_chart_has_its_numbers(visitor: Callable[..., Any]) -> None:
 def test_zoom_survives_updates(visitor: Callable[..., Any]) -> None:
     page = train(visitor(), LONG)
     page.wait_for_selector(".watch .js-line")
-    page.evaluate("Plotly.relayout(document.querySelector('.watch .plot'), {'xaxis.range': [5, 55]})")
-    page.wait_for_timeout(1500)
-    assert page.evaluate("document.querySelector('.watch .plot').layout.xaxis.range") == [5, 55]
+    box = page.locator(".watch .plot .drag.nsewdrag").first.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 140, box["y"] + 90, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    zoomed, drawn = (page.evaluate(f"document.querySelector('.watch .plot').{what}") for what in ("layout.xaxis.range", "data[0].x.length"))
+    assert zoomed[1] < 2000
+    page.wait_for_function("drawn => document.querySelector('.watch .plot').data[0].x.length > drawn", arg=drawn)
+    assert page.evaluate("document.querySelector('.watch .plot').layout.xaxis.range") == zoomed
     stop(page)
 
 
@@ -153,6 +160,7 @@ def test_stop_asks_and_then_acts(visitor: Callable[..., Any]) -> None:
     page = train(visitor(), LONG)
     page.wait_for_selector(".watch[data-state=running]")
     page.keyboard.press("Escape")
+    page.wait_for_selector("dialog[open]")
     page.keyboard.press("Escape")  # is no
     page.wait_for_function("!document.querySelector('dialog')")
     assert page.locator(".watch").get_attribute("data-state") == "running"
@@ -261,7 +269,7 @@ def test_a_killed_worker_is_explained(visitor: Callable[..., Any], lab: Any) -> 
     for child in psutil.Process(lab.process.pid).children(recursive=True):
         child.kill()
     page.wait_for_selector(".watch[data-state=failed]")
-    assert "worker" in page.locator(".notice").first.inner_text().lower() or "memory" in page.locator(".notice").first.inner_text().lower()
+    assert "worker" in page.locator(".notice:not(.offline)").inner_text()
     page = train(page)  # a fresh worker takes its place
     page.wait_for_selector(ENDED, timeout=90_000)
 
