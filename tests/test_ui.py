@@ -278,6 +278,28 @@ def test_full_fine_tuning_is_a_line_where_it_was_recorded(bench: Bench) -> None:
     assert not live.reference([recorded], RunSpec.parse({"model": "seed-llama", "method": "lora"}).to_dict())
 
 
+def test_a_recorded_run_opens_in_the_same_view(tmp_path: Path) -> None:
+    recorded = Recorded("one", {"date": "2026-01-01", "cores": 2}, tuple(stream(RunSpec.parse(TINY))))
+    with Store(tmp_path) as store:
+        watcher = live.Watcher(Bench(store, [recorded]))
+        seen = watcher.poll({"run": "recorded.one"})
+        assert (seen["state"], seen["label"], seen["mine"], seen["cost"]["adapter"]) == ("finished", "recorded 2026-01-01 on 2 CPU cores", False, "")
+        assert watcher.poll({"run": "recorded.one", "mark": seen["mark"]}) == {"mark": seen["mark"]}
+        assert "unknown run" in watcher.poll({"run": "recorded.two"})["error"]
+
+
+def test_a_place_in_the_queue_comes_with_a_time_where_it_is_known(bench: Bench) -> None:
+    first, second = (bench.store.submit(RunSpec.parse({**TINY, "steps": 100, "seed": seed}), "me") for seed in (1, 2))
+    watcher = live.Watcher(bench)
+    assert watcher.poll({"run": second.id})["status"] == "second in line"
+    bench.store.cancel(first.id)
+    bench.store.cancel(second.id)
+    ran(bench)
+    bench.store.submit(RunSpec.parse({**TINY, "steps": 300}), "you")
+    last = bench.store.submit(RunSpec.parse(TINY), "me")
+    assert watcher.poll({"run": last.id})["status"] == "second in line, about 30\u202fs"  # 300 steps at 10 a second
+
+
 # ── who may do what ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -42,6 +42,11 @@ export function mount(element, { props, server, watch }) {
     }
   }
 
+  setInterval(() => {
+    const going = page.rows.some((run) => run.state === "running" || run.state === "queued");
+    if (going && holder.offsetParent && !document.hidden && !list.contains(document.activeElement)) load();
+  }, 3000);
+
   async function load(before = null) {
     const answer = await asked("history", { search: search.value, state: state.value, before });
     if (!answer) return;

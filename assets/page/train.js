@@ -17,7 +17,7 @@ export function mount(element, { props, server, watch }) {
   const form = createForm({ catalogues: start.catalogues, ask: (name, value) => question(server, name, value), changed, train });
   const panel = createPanel();
   const runView = createWatch(server, { opened, edit, close: showHome, try_next: tryNext });
-  const home = createHome(start.home, () => begin());
+  const home = createHome(start.home, () => begin(), (run) => open(run));
   const last = el("p", { class: "last", hidden: true });
   const middle = el("div", { class: "middle" });
   fill(holder, el("div", { class: "lab bench" }, form.node, middle, panel.node));
@@ -58,7 +58,7 @@ export function mount(element, { props, server, watch }) {
   async function paint(draft, ready) {
     const failed = await form.set(draft, ready?.form || null);
     if (failed) return form.set(start.draft, start.form).then(() => panel.show(start.price));
-    if (ready?.price) return priced(ready.price);
+    if (ready?.price) priced(ready.price);
     return count(form.values());
   }
 

@@ -11,7 +11,7 @@ const SPOKEN = { queued: "Your run is waiting.", preparing: "Your run is being p
   failed: "The run failed; the reason is above the chart.", cancelled: "The run was stopped." };
 
 export function createWatch(server, { opened, edit, close, try_next }) {
-  const state = { run: null, mark: "", view: null, tries: 0, timer: 0, said: "" };
+  const state = { run: null, mark: "", view: null, tries: 0, timer: 0, asking: false };
   const title = el("h2", { tabindex: "-1" });
   const chip = el("span", { class: "chip" });
   const status = el("p", { class: "status" });
@@ -38,9 +38,14 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   }
 
   function open(run) {
-    if (state.run === run) return;
+    if (state.run === run) { // it may have a new name by now
+      clearTimeout(state.timer);
+      state.mark = "";
+      look(run);
+      return;
+    }
     leave();
-    Object.assign(state, { run, mark: "", view: null, tries: 0, said: "" });
+    Object.assign(state, { run, mark: "", view: null, tries: 0 });
     wait();
     look(run);
   }
@@ -106,7 +111,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     state.view = view;
     node.dataset.state = view.state;
     say(title, view.title || view.name);
-    say(chip, view.stopping ? "stopping" : WORDS[view.state]);
+    say(chip, view.label || (view.stopping ? "stopping" : WORDS[view.state]));
     chip.className = `chip ${view.state}`;
     say(settings, view.settings);
     say(status, view.status);
@@ -171,8 +176,11 @@ export function createWatch(server, { opened, edit, close, try_next }) {
 
   async function stopRun() {
     const run = state.run;
-    if (!stoppable()) return;
-    if (!(await ask("Stop this run? What it has shown so far is kept.", "Stop it", "Let it go on"))) return;
+    if (!stoppable() || state.asking) return;
+    state.asking = true;
+    const sure = await ask("Stop this run? What it has shown so far is kept.", "Stop it", "Let it go on");
+    state.asking = false;
+    if (!sure) return;
     stop.disabled = true;
     await question(server, "stop", { run, owner: await who() }).catch(() => { stop.disabled = false; });
   }

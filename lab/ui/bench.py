@@ -62,6 +62,22 @@ class Bench:
         runs = f"{len(rates)} past run" + "s" * (len(rates) > 1)
         return median(rates), f"as in {runs} here" if same else f"roughly, from {runs} with another batch or text length"
 
+    def wait(self, place: int, workers: int) -> float | None:
+        """Seconds until the run at this place of the queue begins, by the pace of runs like those before it; None where one of them is not known."""
+        running = self.store.history(None, state="running", limit=workers)
+        ahead = sorted(self.store.history(None, state="queued", limit=LOOKED_AT), key=lambda run: (-run.priority, run.number))[: place - 1]
+        times = [self._left(run) for run in (*running, *ahead)]
+        return None if None in times or place > LOOKED_AT else sum(times) / workers
+
+    def _left(self, run: Run) -> float | None:
+        """Seconds of training that a run has before it."""
+        try:
+            pace = self.pace(run.spec)
+        except LabError:
+            return None
+        done = self.store.result(run.id).step if run.state == "running" else 0
+        return (run.spec.steps - done) / pace[0] if pace else None
+
     def _rate(self, run: Run) -> float:
         if run.id not in self.paces:
             while len(self.paces) >= REMEMBERED:

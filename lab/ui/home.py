@@ -6,6 +6,7 @@ from typing import Any
 
 from lab.recording import Recorded
 from lab.ui import address, charts
+from lab.ui.live import RECORDED, made
 from lab.ui.wording import percent, score, seconds, size, whole
 
 PAIRS = (("lora", "full"), ("lora", "prompt_tuning"), ("lora", "head"))  # the first that is recorded is shown
@@ -58,4 +59,4 @@ def _card(recorded: Recorded) -> dict[str, Any]:
     return {"title": spec.method.title, "colour": charts.colour(spec.method.key), "marker": charts.marker(spec.method.key),
             "score": score(tuned.score, tuned.standard_error), "metric": f"{tuned.metric} on {tuned.items:,} test texts",
             "part": counts.trainable / counts.total, "facts": [{"name": name, "value": value} for name, value in facts],
-            "label": f"recorded {recorded.made['date']} on {recorded.made['cores']} CPU cores"}
+            "label": made(recorded), "run": RECORDED + recorded.key}

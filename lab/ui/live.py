@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab import catalogue, describe
@@ -15,6 +15,7 @@ from lab.ui import address, cards, charts
 from lab.ui.bench import Bench
 from lab.ui.wording import ordinal, plain, roughly, seconds, size, whole
 
+RECORDED = "recorded."  # in front of a recorded run's key, where a run's id is asked for
 KEPT_RUNS = 64  # whose events stay parsed between two looks
 
 
@@ -28,6 +29,9 @@ class Watcher:
     def poll(self, asked: Any) -> dict[str, Any]:
         """{"run", "mark", "owner"} → the view, or {"mark"} alone when it has not changed, or {"error"}."""
         asked = asked if isinstance(asked, Mapping) else {}
+        recorded = next((each for each in self.bench.recorded if asked.get("run") == RECORDED + each.key), None)
+        if recorded:
+            return {"mark": "recorded"} if asked.get("mark") == "recorded" else {"mark": "recorded", "mine": False, **replay(recorded, self.bench.recorded)}
         try:
             run = self.bench.store.run(str(asked.get("run", "")))
             place = self.bench.store.place(run.id)
@@ -62,6 +66,18 @@ def show(run: Run, result: RunResult, place: int, bench: Bench) -> dict[str, Any
     if run.state == "failed":
         view["reason"] = result.reason or run.reason
     return view
+
+
+def replay(recorded: Recorded, others: Sequence[Recorded]) -> dict[str, Any]:
+    """A recorded run in the same view as one's own."""
+    settings = recorded.spec.to_dict()
+    view = picture(recorded.spec, settings, recorded.result, "finished", reference(others, settings))
+    return {**view, "id": RECORDED + recorded.key, "title": "", "shared": True, "stopping": False, "label": made(recorded),
+            "cost": {**view["cost"], "adapter": ""}}
+
+
+def made(recorded: Recorded) -> str:
+    return f"recorded {recorded.made['date']} on {recorded.made['cores']} CPU cores"
 
 
 def picture(spec: RunSpec | None, settings: Mapping[str, Any], result: RunResult, state: str, references: Mapping[str, Evaluated]) -> dict[str, Any]:
@@ -135,10 +151,11 @@ def _waiting(place: int, bench: Bench) -> str:
     workers = list(bench.workers())
     if workers and all(worker.state in ("starting", "waiting") for worker in workers):
         return "the worker is still warming up, a few seconds after the lab's start"
-    return "next in line" if place == 1 else f"{ordinal(place)} in line"
+    wait = bench.wait(place, max(1, len(workers)))
+    return ("next in line" if place == 1 else f"{ordinal(place)} in line") + (f", about {roughly(wait)}" if wait else "")
 
 
-def reference(recorded: tuple[Recorded, ...], settings: Mapping[str, Any]) -> dict[str, Evaluated]:
+def reference(recorded: Sequence[Recorded], settings: Mapping[str, Any]) -> dict[str, Evaluated]:
     """The score of recorded full fine-tuning of the same model and task, as a line to compare with."""
     full = find(recorded, settings.get("model"), settings.get("task"), "full")
     return {"full fine-tuning, recorded": full.result.scores["tuned"]} if full and "tuned" in full.result.scores else {}
