@@ -2,7 +2,8 @@
 
 Read `loop.py` first: it is the whole training loop. The files beside it each do one thing for it.
 """
+from lab.engine.job import ahead
 from lab.engine.loop import train
 from lab.engine.workshop import Workshop
 
-__all__ = ["Workshop", "train"]
+__all__ = ["Workshop", "ahead", "train"]

@@ -1,12 +1,13 @@
 """One run made ready: base, data, method and head in place. The loop trains it, the scores are taken from it."""
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from lab import catalogue
 from lab.contracts import Base, Item, LabError
 from lab.engine import bases, precision, room
 from lab.engine.chance import drawn_from, generator
@@ -96,6 +97,17 @@ def prepare(spec: RunSpec, workshop: Workshop) -> Generator[Preparing, None, Job
     pristine = yield from workshop.base(spec.base, weights_dtype, attention, device)
     reader, texts = _read(spec, workshop, pristine, data)
     return Job(spec, workshop, device, dtype, pristine, data, reader, texts, attached(spec, pristine, reader, device))
+
+
+def ahead(workshop: Workshop) -> Iterator[str]:
+    """Make ready, one model a call and while nobody waits, what is asked for first; yields the model's key. Nothing is fetched for it."""
+    for key, model in catalogue.entries("models").items():
+        spec = RunSpec.parse({"model": key, "method": "lora"})
+        supply = workshop.supply
+        if not model.seeded and supply.known_sha256(model) and supply.known_data_sha256(spec.goal):
+            for _ in prepare(spec, workshop):
+                pass
+            yield key
 
 
 def attached(spec: RunSpec, pristine: bases.Pristine, reader: Reader, device: str) -> Classifier | Writer:

@@ -17,7 +17,7 @@ from lab.engine.texts import Encoded, Reader
 from lab.events import Preparing
 from lab.supply import Supply, TaskData
 
-KEPT_BASES = 2
+KEPT_BASES = 3
 KEPT_TEXTS = 8
 
 

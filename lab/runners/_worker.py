@@ -54,11 +54,11 @@ def main(settings: Settings) -> None:
         os.nice(10)  # the page answers first
     data = Path(settings.data)
     with Store(data, largest_bytes=settings.largest_bytes) as store:
-        work, workshop = warm(settings)
+        work, workshop, idle = warm(settings)
         limit = _machine.limit_memory(settings.budget_bytes) if settings.budget_bytes else None
         ready_file(data, settings.name).touch()
         for _ in range(settings.runs):
-            run = next_run(store, settings.name, tuple(work))
+            run = next_run(store, settings.name, tuple(work), idle)
             Recorder(store, run, settings.patience_seconds).record(partial(work[run.kind], run, workshop, store.folder(run.id)))
             if limit and limit - _machine.data_bytes() < settings.budget_bytes / 2:
                 return  # what this process keeps would be missing to the next run; near the limit even libraries fail in odd ways
@@ -76,11 +76,14 @@ def ready_file(data: Path, name: str) -> Path:
     return data / "workers" / f"{name}.ready"
 
 
-def warm(settings: Settings) -> tuple[dict[str, Work], Any]:
-    """Load what every run needs; the one-step run makes the libraries import what they put off, 3 s that no student waits for."""
+def warm(settings: Settings) -> tuple[dict[str, Work], Any, Iterator[str]]:
+    """Load what every run needs; the one-step run makes the libraries import what they put off, 3 s that no student waits for.
+
+    Returns what can be done, by kind of run, the warm things it is done with, and work for idle moments.
+    """
     import torch
 
-    from lab.engine import Workshop, train
+    from lab.engine import Workshop, ahead, train
     from lab.spec import RunSpec
 
     torch.set_num_threads(settings.threads)
@@ -88,15 +91,25 @@ def warm(settings: Settings) -> tuple[dict[str, Work], Any]:
     for event in train(RunSpec.parse(WARM_UP), workshop):
         if isinstance(event, Failed):  # real runs will fail as well and tell their students; whoever hosts the lab finds it here
             print(f"{settings.name} could not warm up: {event.reason}\n{event.detail}", flush=True)
-    return {"train": lambda run, workshop, out, cancelled: train(run.spec, workshop, out=out, cancelled=cancelled)}, workshop
+    return {"train": lambda run, workshop, out, cancelled: train(run.spec, workshop, out=out, cancelled=cancelled)}, workshop, guarded(ahead(workshop))
 
 
-def next_run(store: Store, name: str, kinds: tuple[str, ...]) -> Run:
+def next_run(store: Store, name: str, kinds: tuple[str, ...], idle: Iterator[str]) -> Run:
+    """The next run in the queue; while there is none, a piece of `idle` work at a time."""
     while True:
         with suppress(Unwritable):  # a full or locked database may be writable again at the next look
             if run := store.claim(name, kinds):
                 return run
-        time.sleep(POLL_SECONDS)
+        if next(idle, None) is None:
+            time.sleep(POLL_SECONDS)
+
+
+def guarded(work: Iterator[str]) -> Iterator[str]:
+    """Work ahead of time that goes wrong is only logged: the run that needs it will fail by itself and tell its student."""
+    try:
+        yield from work
+    except Exception:
+        traceback.print_exc()
 
 
 class Recorder:

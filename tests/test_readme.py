@@ -1,0 +1,69 @@
+"""The README is executed: its tree, its commands and its examples."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return [text for name, text in re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE) if name == language]
+
+
+def test_every_name_of_the_tree_exists_and_nothing_is_left_out() -> None:
+    tree = next(block for block in blocks("") if "app.py   " in block)
+    top, inside = set(), set()
+    for line in tree.splitlines():
+        name = line.split()[0].rstrip("/") if line.strip() else ""
+        if line.startswith("  "):
+            inside.add(name)
+        elif name:
+            top.add(name)
+    assert all((ROOT / name).exists() for name in top), top
+    real = {path.name for path in (ROOT / "lab").iterdir() if not path.name.startswith("_")}
+    assert inside == real
+
+
+def test_the_two_commands_are_there() -> None:
+    commands = blocks("sh")
+    assert len(commands) == 2 and commands[0].strip().endswith("app.py") and commands[1].strip().endswith("pytest")
+    for command in commands:
+        for name in re.findall(r"-r (\S+)", command):
+            assert (ROOT / name).exists()
+
+
+def test_pictures_exist() -> None:
+    for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README):
+        assert (ROOT / name).stat().st_size > 10_000
+
+
+def test_the_example_spec_is_one() -> None:
+    from lab.spec import RunSpec
+
+    for block in blocks("json"):
+        RunSpec.from_json(block)
+
+
+def test_a_method_a_model_and_a_task_are_one_file_each(tmp_path: Path) -> None:
+    """The README's own files, dropped into a copy of the lab, and trained from the command line."""
+    shutil.copytree(ROOT / "lab", tmp_path / "lab", ignore=shutil.ignore_patterns("__pycache__"))
+    names = re.findall(r"`(lab/\w+/\w+\.py)`", README)
+    examples = blocks("python")
+    assert len(examples) == 3 and [Path(name).parts[1] for name in names[-3:]] == ["methods", "models", "tasks"]
+    for name, code in zip(names[-3:], examples, strict=True):
+        (tmp_path / name).write_text(code)
+    spec = {"model": "seed-bert-wide", "task": "weather", "method": "value_tuning", "lr": 3e-3, "steps": 60, "eval_items": 30}
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    done = subprocess.run([sys.executable, "-m", "lab", "train", "spec.json", "--json"], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "LAB_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["counts"]["by_role"] == {"value": 64 * 64 + 64}
+    assert result["scores"]["tuned"]["score"] > result["scores"]["untrained"]["score"]
