@@ -265,9 +265,12 @@ def test_failed_and_stopped_runs_keep_what_they_showed(bench: Bench) -> None:
 
 def test_the_time_left_counts_looks_and_scoring() -> None:
     spec = RunSpec.parse({**TINY, "eval_every": 10})
-    result = fold([*stream(spec)[:8], Evaluated(10, "tuned", "validation", "accuracy", 0.7, 0.1, 20, seconds=0.2)])
-    # 10 steps at 10 a second, one more look of 0.2 s, and 50 test texts twice at 0.01 s each
-    assert live.left(spec, result, 20) == pytest.approx(1.0 + 0.2 + 1.0)
+    early = stream(spec)[:8]
+    looked = [*early, Evaluated(10, "tuned", "validation", "accuracy", 0.7, 0.1, 20, seconds=0.2)]
+    # 10 steps at 10 a second; one more look at 20 validation texts and two passes over 50 test texts, 0.01 s a text as seen in the look
+    assert live.left(spec, fold(looked), 20) == pytest.approx(1.0 + 0.2 + 1.0)
+    # before any look, a third of a training step's time a text: 1 / 3 / (10 steps a second of 8 texts)
+    assert live.left(spec, fold(early), 20) == pytest.approx(1.0 + 120 / 240)
 
 
 def test_full_fine_tuning_is_a_line_where_it_was_recorded(bench: Bench) -> None:

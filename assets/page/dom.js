@@ -45,7 +45,17 @@ export function ask(question, yes, no = "Go on") {
   });
 }
 
-export function prompt_for(question, value) {
+// For browsers that do not let a page write to the clipboard.
+export function showToCopy(text) {
+  const field = el("input", { type: "text", value: text, readonly: true, "aria-label": "link" });
+  const box = el("dialog", { class: "lab lab-dialog", "aria-label": "Copy this link" }, el("p", {}, "Copy this link:"), field,
+    el("div", { class: "buttons" }, el("button", { type: "button", class: "main", onclick: () => { box.close(); box.remove(); } }, "Done")));
+  document.body.append(box);
+  box.showModal();
+  field.select();
+}
+
+export function promptFor(question, value) {
   return new Promise((resolve) => {
     const box = el("dialog", { class: "lab lab-dialog", "aria-label": question });
     const field = el("input", { type: "text", value, maxlength: 200, "aria-label": question });

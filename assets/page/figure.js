@@ -31,7 +31,7 @@ function room(labels) {
   return 24 + 6.3 * Math.max(...labels.map((label) => label.name.length + label.value.length + 1));
 }
 
-function dressed(figure, zoom, width) {
+function dressed(figure, zoom, width, height) {
   const { ink, soft, line, ground, strong } = colours();
   const axis = { color: soft, gridcolor: line, zeroline: false, linecolor: line, fixedrange: false, automargin: true, tickfont: { size: 12 } };
   const layout = { ...figure.layout };
@@ -42,7 +42,7 @@ function dressed(figure, zoom, width) {
   layout.annotations = labels.filter((label) => beside || !label.own).map((label) => named(label, beside, soft, ground));
   const data = figure.data.map((trace) => trace.marker && trace.marker.line ? { ...trace, marker: { ...trace.marker, line: { ...trace.marker.line, color: ground } } } : trace);
   return [data, {
-    ...layout, showlegend: false, margin: { l: 8, r: beside && (figure.labels || []).length ? room(figure.labels) : 14, t: 8, b: 8 }, width, autosize: false, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
+    ...layout, showlegend: false, margin: { l: 8, r: beside && (figure.labels || []).length ? room(figure.labels) : 14, t: 8, b: 8 }, width, height, autosize: false, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
     font: { family: "system-ui, sans-serif", color: ink, size: 13 }, hovermode: "closest", hoverlabel: { bgcolor: ground, bordercolor: strong, font: { color: ink } }, dragmode: "zoom",
   }];
 }
@@ -78,7 +78,7 @@ export function draw(held, figure, zoom) {
   held.width = held.plot.clientWidth;
   if (!held.width) return null; // not on the page yet, or in a tab that is not shown: drawn when it gets a size
   if (!window.Plotly) return setTimeout(() => { if (held.figure === figure) draw(held, figure, zoom); }, 50);
-  return window.Plotly.react(held.plot, ...dressed(figure, zoom, held.width), CONFIG);
+  return window.Plotly.react(held.plot, ...dressed(figure, zoom, held.width, held.plot.clientHeight), CONFIG);
 }
 
 function tabulate(holder, { columns, rows }) {

@@ -1,5 +1,5 @@
 // The Runs tab: what this browser has run. Open, rename, delete, export, and two of them side by side.
-import { ask, download, el, fill, prompt_for, say } from "./dom.js";
+import { ask, download, el, fill, promptFor, say } from "./dom.js";
 import { draw, figureHolder } from "./figure.js";
 import { goTo, known, question, who } from "./session.js";
 
@@ -77,7 +77,7 @@ export function mount(element, { props, server, watch }) {
   }
 
   async function rename(run) {
-    const title = await prompt_for("A name for this run", run.title || run.name);
+    const title = await promptFor("A name for this run", run.title || run.name);
     if (title !== null && (await asked("rename", { run: run.id, title }))) load();
   }
 

@@ -82,6 +82,7 @@ export function mount(element, { props, server, watch }) {
   function priced(answer) {
     page.address = answer.address;
     panel.show(answer);
+    say(form.button, answer.spec.steps ? "Train" : "Ask it");
     say(form.time, answer.spec.steps ? answer.time : "nothing is trained");
   }
 

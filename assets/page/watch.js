@@ -1,5 +1,5 @@
 // One run as it goes: asks for what is new, draws it, and finds back by itself after a lost network.
-import { ask, el, fill, say } from "./dom.js";
+import { ask, el, fill, say, showToCopy } from "./dom.js";
 import { draw, figureHolder } from "./figure.js";
 import { blockDrawing, counts, memoryBar, memoryParts, scoreRows, shareBar } from "./pieces.js";
 import { question, who } from "./session.js";
@@ -134,7 +134,8 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     notice.hidden = view.state !== "failed";
     if (view.state !== "failed") return;
     fill(notice, el("p", {}, el("b", {}, view.reason)), view.advice ? el("p", {}, view.advice) : null,
-      el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => edit(view.draft, view.knob) }, view.knob ? "Take me to that knob" : "Change the settings")));
+      el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => edit(view.draft, view.knob) }, view.knob ? "Take me to that knob" : "Change the settings"),
+      el("button", { type: "button", class: "plain", onclick: () => try_next(view.draft) }, "Run it again")));
   }
 
   function cards(view, ended) {
@@ -166,8 +167,10 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   function samples(rows, ended) {
     if (!rows.length) return el("div", { class: "samples waiting" }, el("p", { class: "soft" }, ended ? "" : "Answers before and after training come with the score."));
     const answer = (each, right) => el("span", { class: each.answer === right ? "right" : "wrong" }, `${each.answer === right ? "✓" : "✗"} ${each.answer}`, el("small", {}, ` ${Math.round(100 * each.probability)} %`));
-    return el("table", { class: "samples" }, el("thead", {}, el("tr", {}, ["test text", "is", "before", "after"].map((name) => el("th", { scope: "col" }, name)))),
+    const table = el("table", { class: "samples" }, el("thead", {}, el("tr", {}, ["test text", "is", "before", "after"].map((name) => el("th", { scope: "col" }, name)))),
       el("tbody", {}, rows.map((row) => el("tr", {}, el("td", {}, row.text), el("td", {}, row.label), el("td", {}, answer(row.before, row.label)), el("td", {}, answer(row.after, row.label))))));
+    const read = rows.filter((row) => row.read);
+    return [table, read.length ? el("details", {}, el("summary", {}, "the same texts as the model reads them"), read.map((row) => el("pre", {}, row.read))) : null];
   }
 
   function stoppable() {
@@ -190,9 +193,11 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     if (state.view.mine) await question(server, "share", { run, owner: await who() }).catch(() => null);
     const link = `${location.origin}${location.pathname}?run=${run}`;
     const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
-    share.textContent = copied ? "Copied" : "Link is in the address bar";
+    if (!copied) return showToCopy(link);
+    share.textContent = "Copied";
     say(spoken, "Who has this link can see the run; only this browser can change it.");
     setTimeout(() => { share.textContent = "Copy link"; }, 2500);
+    return null;
   }
 
   return { node, open, leave, stop: stopRun, stoppable, shown: () => state.view, focus: () => title.focus({ preventScroll: true }) };

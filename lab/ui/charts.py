@@ -15,7 +15,7 @@ from lab.ui.wording import score
 BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#8A8F98"
 PARTS = {"weights": SKY, "gradients": GREEN, "optimizer": PURPLE, "activations": ORANGE, "temporary": YELLOW}
 FROZEN, TRAINABLE = GREY, VERMILLION
-COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
+COLOURS = (BLUE, GREEN, PURPLE, SKY, ORANGE, VERMILLION)  # of methods; the last is also what is trainable, so the commonest do without it
 MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star", "hexagon")
 USUAL = ("lora", "full", "prompt_tuning", "head", "prefix_tuning", "houlsby")  # these six never share a colour
 REFERENCES = {"majority": "most frequent answer", "base": "untouched model", "prompt": "best hand-written prompt"}
@@ -54,16 +54,17 @@ def _place(method: str) -> int:
 
 def learning(curves: Sequence[Curve], references: Mapping[str, Evaluated] | None = None) -> dict[str, Any]:
     """Loss above, score below, over the steps; reference lines carry their names."""
-    steps = max((curve.steps for curve in curves), default=1)
+    steps = max([1, *(curve.steps for curve in curves)])
     lines = references if references is not None else own_references(curves)
     curves = [replace(curve, again=curve.method in {other.method for other in curves[:place]}) for place, curve in enumerate(curves)]
     traces = [trace for curve in curves for trace in (*_losses(curve, len(curves) == 1), *_scores(curve, len(curves) > 1))]
+    loss_range = {"rangemode": "tozero"} if any(curve.result.losses for curve in curves) else {"range": [0, 1]}
     low = _lowest([*lines.values(), *(seen for curve in curves for seen in curve.result.evaluations)])
     return {
         "data": [*traces, *({"x": [0], "y": [None], "xaxis": "x", "yaxis": axis, "hoverinfo": "skip"} for axis in ("y", "y2"))],  # empty axes are drawn too
         "layout": {
             "xaxis": {"range": [0, steps * 1.02], "anchor": "y2", "title": {"text": "step", "standoff": 4}, "nticks": 6},
-            "yaxis": {"domain": [0.56, 1], "nticks": 4, "title": {"text": "loss"}, **({"rangemode": "tozero"} if traces else {"range": [0, 1]})},
+            "yaxis": {"domain": [0.56, 1], "nticks": 4, "title": {"text": "loss"}, **loss_range},
             "yaxis2": {"domain": [0, 0.46], "range": [low, 1.0], "nticks": 4, "title": {"text": _metric(curves)}},
             "shapes": [_line(seen.score) for seen in lines.values()],
         },
@@ -176,7 +177,7 @@ def _metric(curves: Sequence[Curve]) -> str:
 
 
 def _lowest(seen: Sequence[Evaluated]) -> float:
-    low = min((each.score - each.standard_error for each in seen), default=0.5)
+    low = min((0.5, *(each.score - each.standard_error for each in seen)))  # so that the axis does not jump while scores come in
     return max(0.0, int((low - 0.04) * 10) / 10)
 
 

@@ -16,6 +16,7 @@ from lab.ui.bench import Bench
 from lab.ui.wording import ordinal, plain, roughly, seconds, size, whole
 
 RECORDED = "recorded."  # in front of a recorded run's key, where a run's id is asked for
+FORWARD = 1 / 3  # of a training step's time goes into its forward pass: used until a look at validation texts has been timed
 KEPT_RUNS = 64  # whose events stay parsed between two looks
 
 
@@ -111,7 +112,8 @@ def status(spec: RunSpec | None, result: RunResult, state: str, steps: int) -> s
         case "running":
             return f"{'training done, now' if steps else 'now'} answering the test texts"
         case "finished":
-            return f"finished: {seconds(result.seconds.get('training', 0))} of training, {seconds(result.seconds.get('total', 0))} in all"
+            training = f"{seconds(result.seconds.get('training', 0))} of training, " if steps else ""
+            return f"finished: {training}{seconds(result.seconds.get('total', 0))} in all"
         case "failed":
             return f"failed at step {result.step}" if result.step else "failed before the first step"
         case "cancelled":
@@ -138,13 +140,14 @@ def progress(result: RunResult, state: str, steps: int) -> float:
 def left(spec: RunSpec | None, result: RunResult, steps: int) -> float:
     """Seconds to the end: the steps, the looks at validation texts between them, and the scoring after the last."""
     training = (steps - result.step) / result.steps_per_second
-    looks = [seen for seen in result.evaluations if seen.split == "validation" and seen.seconds]
-    if not looks or spec is None or result.started is None:
+    if spec is None or result.started is None:
         return training
-    one = looks[-1].seconds
-    between = one * (steps // spec.eval_every - result.step // spec.eval_every) if spec.eval_every else 0
+    looks = [seen for seen in result.evaluations if seen.split == "validation" and seen.seconds]
+    text = looks[-1].seconds / looks[-1].items if looks else FORWARD / (result.steps_per_second * spec.batch)
+    between = steps // spec.eval_every - result.step // spec.eval_every if spec.eval_every else 0
     passes = 2 if "base" in result.scores else 3  # tuned and untrained, and the base where nobody has asked it before
-    return training + between + one / looks[-1].items * result.started.items.get("test", 0) * passes
+    items = result.started.items
+    return training + text * (between * items.get("validation", 0) + passes * items.get("test", 0))
 
 
 def _waiting(place: int, bench: Bench) -> str:
@@ -169,7 +172,7 @@ def next_steps(spec: RunSpec) -> list[dict[str, Any]]:
               ("Learning rate × 10", {"lr": spec.lr * 10, "method": spec.method.settings()})]
     kept = {key: value for key, value in address.short(spec).items() if key not in ("method", "lr")}
     found = []
-    for words, change in offers:
+    for words, change in offers if spec.steps else offers[:1]:
         try:
             found.append({"words": words, "draft": address.short(RunSpec.parse({**kept, **change}))})
         except LabError:  # a value at its limit has no such neighbour
