@@ -209,6 +209,7 @@ class Task:
     metric: str
     read: Callable[[Path | None], Splits]
     package: Package | None = None
+    wordings: tuple[str, ...] = ()  # other hand-written prompts, with {text}, that the label words continue as well
 
     def ask(self, text: str, shots: Iterable[Item] = ()) -> str:
         """The text a decoder continues: each shot with its answer, a blank line between, then the question."""

@@ -39,7 +39,7 @@ def test_a_run_tells_everything_in_order(base: dict[str, Any], workshop: Worksho
     assert isinstance(events[0], Started) and isinstance(events[-1], Finished)
     result = fold(events).to_dict()
     assert result["state"] == "finished" and len(result["losses"]) == 6 and [step for step, _ in result["losses"]] == [1, 2, 3, 4, 5, 6]
-    assert set(result["scores"]) == {"majority", "base", "untrained", "tuned"}
+    assert set(result["scores"]) == {"majority", "base", "untrained", "tuned"} | ({"prompt"} if base is LLAMA else set())
     assert len({score["items"] for score in result["scores"].values()}) == 1
     assert [seen["step"] for seen in result["evaluations"] if seen["split"] == "validation"] == [3, 6]
     assert sum(result["memory"]["measured"]["parts"].values()) == result["memory"]["measured"]["peak_bytes"]
@@ -346,6 +346,14 @@ def test_the_readmes_own_lines_give_the_same_scores(workshop: Workshop, run: Any
         seen = json.loads((folder / "adapter" / "lab.json").read_text())["scores"]["tuned"]
         right = (found.argmax(1) == torch.tensor([item.label for item in items])).float().mean()
         assert float(right) == pytest.approx(seen["score"], abs=1e-6) and seen["items"] == 100
+
+
+def test_the_hand_written_prompt_is_chosen_on_validation_items_only(tmp_path: Path) -> None:
+    result = fold(events_of(Workshop(tmp_path, offline=True), **LLAMA, steps=2))
+    task = RunSpec.parse(LLAMA).goal
+    chosen = result.seen("wording")
+    assert set(chosen["validation"]) == {task.prompt, *task.wordings} and chosen["best"] == max(chosen["validation"], key=chosen["validation"].get)
+    assert (result.scores["prompt"].split, result.scores["prompt"].items) == ("test", 100)
 
 
 def test_majority_and_base_are_cached_scores_of_the_same_items(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from lab.events import Preparing
 from lab.spec import RunSpec
 from lab.supply import TaskData
 
+WORDED = 60  # validation items that decide between hand-written prompts
 MOST_LOOKED_AT = 100  # validation items behind each look during training; a fifth of the test items where that is less
 
 
@@ -68,20 +69,35 @@ class Job:
 
     def untouched(self) -> Answers:
         """What the base says without the method: a decoder is asked, an encoder's frozen features are compared."""
-        items = self.data.splits
-        plain = Reader(self.reader.tokenizer, self.reader.kind, self.reader.task, self.reader.tokens, self.reader.window)
-        test = plain.encode(items.test[:self.spec.eval_items])
-        pad, module = self.reader.tokenizer.pad_token_id, self.pristine.module
+        items, module = self.data.splits, self.pristine.module
         if self.spec.shape.kind == "decoder":
-            return answer(Writer(module, plain.answers(), self.device).scores, module, test, pad, self.device)
-        train = plain.encode(items.train[:512])
+            return self.prompted(self.spec.goal.prompt, items.test[:self.spec.eval_items])
+        reader = self._plain(self.spec.goal.prompt)
+        train, test = reader.encode(items.train[:512]), reader.encode(items.test[:self.spec.eval_items])
 
         def features(batch: Batch) -> torch.Tensor:
             hidden = module(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
             real = batch.mask.unsqueeze(-1)
             return (hidden * real).sum(1) / real.sum(1)
 
-        return nearest_mean(features, train, test, pad, self.device)
+        return nearest_mean(features, train, test, self.reader.tokenizer.pad_token_id, self.device)
+
+    def prompted(self, prompt: str, items: tuple[Item, ...]) -> Answers:
+        """What the untouched decoder answers to a prompt of a given wording."""
+        reader, module = self._plain(prompt), self.pristine.module
+        writer = Writer(module, reader.answers(), self.device)
+        return answer(writer.scores, module, reader.encode(items), self.reader.tokenizer.pad_token_id, self.device)
+
+    def best_wording(self) -> tuple[str, dict[str, float]]:
+        """The hand-written prompt that scores best on validation items, and the score of each there."""
+        task, items = self.spec.goal, self.data.splits.validation[:WORDED]
+        scores = {prompt: self.prompted(prompt, items).evaluated("prompt", "validation", 0, task.metric).score for prompt in (task.prompt, *task.wordings)}
+        return max(scores, key=lambda prompt: scores[prompt]), scores
+
+    def _plain(self, prompt: str) -> Reader:
+        """Reads without shots, in the given wording."""
+        reader = self.reader
+        return Reader(reader.tokenizer, reader.kind, replace(reader.task, prompt=prompt), reader.tokens, reader.window)
 
 
 def prepare(spec: RunSpec, workshop: Workshop) -> Generator[Preparing, None, Job]:

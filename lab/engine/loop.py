@@ -79,19 +79,19 @@ def _run(spec: RunSpec, workshop: Workshop, out: Path | None, cancelled: Callabl
     yield _started(job)
     metric = spec.goal.metric
     yield majority(job.texts.test, metric)
-    base = _known_base(job)
-    if base:
-        yield base.evaluated("base", "test", 0, metric)
+    known = workshop.notes.get("untouched", _base_key(job))  # from an earlier run, so that the first step need not wait for it
+    if known:
+        yield from _told_base(known, metric)
     yield from _steps(job, cancelled, progress)
     adapter_bytes = 0
     if out is not None:
         adapter_bytes = saving.save(out / "adapter", spec, job.module, job.learner.head, job.texts.shots)
     tuned = job.answers(job.texts.test)
     yield tuned.evaluated("tuned", "test", progress.step, metric)
-    if not base:
-        base = _ask_base(job)
-        yield base.evaluated("base", "test", 0, metric)
-    before = _before_training(job, base, tuned)
+    if not known:
+        known = workshop.notes.put("untouched", _base_key(job), _ask_base(job))
+        yield from _told_base(known, metric)
+    before = _before_training(job, Answers.from_note(known["base"]), tuned)
     yield before.evaluated("untrained", "test", 0, metric)
     yield Observed(progress.step, "answers", {"untrained": before.letters(), "tuned": tuned.letters()})
     yield Observed(progress.step, "samples", _samples(job, before, tuned))
@@ -191,20 +191,28 @@ def _before_training(job: Job, base: Answers, tuned: Answers) -> Answers:
 
 
 def _base_key(job: Job) -> str:
-    spec = job.spec
-    return f"{job.pristine.sha256} {job.data.sha256} {spec.tokens} {spec.eval_items} {job.pristine.dtype} {torch.__version__} {platform.machine()}"
+    spec, pristine = job.spec, job.pristine
+    asked = (spec.goal.prompt, spec.goal.wordings, spec.goal.words, spec.tokens, spec.eval_items)
+    how = (pristine.dtype, pristine.module.config._attn_implementation, job.device, torch.__version__, platform.machine())
+    return f"{pristine.sha256} {job.data.sha256} {asked} {how}"
 
 
-def _known_base(job: Job) -> Answers | None:
-    """The untouched model's answers from an earlier run, so that the first step need not wait for them."""
-    note = job.workshop.notes.get("untouched", _base_key(job))
-    return Answers.from_note(note) if note else None
+def _ask_base(job: Job) -> dict[str, Any]:
+    """The untouched model's answers; of a decoder also those to the best of the hand-written prompts, chosen on validation items."""
+    note: dict[str, Any] = {"base": job.untouched().to_note()}
+    if job.spec.shape.kind == "decoder" and job.spec.goal.wordings:
+        best, scores = job.best_wording()
+        asked = note["base"] if best == job.spec.goal.prompt else job.prompted(best, job.data.splits.test[:job.spec.eval_items]).to_note()
+        note |= {"prompt": asked, "wording": {"best": best, "validation": scores}}
+    return note
 
 
-def _ask_base(job: Job) -> Answers:
-    base = job.untouched()
-    job.workshop.notes.put("untouched", _base_key(job), base.to_note())
-    return base
+def _told_base(note: dict[str, Any], metric: str) -> Iterator[Event]:
+    for who in ("base", "prompt"):
+        if who in note:
+            yield Answers.from_note(note[who]).evaluated(who, "test", 0, metric)
+    if "wording" in note:
+        yield Observed(0, "wording", note["wording"])
 
 
 def _samples(job: Job, before: Answers, tuned: Answers) -> list[dict[str, Any]]:

@@ -21,6 +21,11 @@ PACKAGE = Package(
 )
 LABELS, WORDS = ("negative", "positive"), (" negative", " positive")
 THRESHOLD = 0.5
+WORDINGS = (  # what a person would try who may not train anything
+    "{text}\nOverall, the text is",
+    "Is the following text positive or negative?\nText: {text}\nAnswer:",
+    "Decide whether what a person wrote is positive or negative.\n\n\"{text}\"\n\nThe sentiment of this is",
+)
 RULE = (
     "At least 20 people rated each text from -4 to 4. A mean of 0.5 or more is positive, of -0.5 or less negative; texts between are left out. "
     "Texts that differ in case, spaces or punctuation only count once. Each set is cut to as many positive as negative texts."

@@ -1,6 +1,6 @@
 """Sentences of newspaper editorials, positive or negative: the hardest of the four; an article's sentences stay together in one split."""
 from lab.contracts import Task
-from lab.tasks._hutto import LABELS, PACKAGE, PAPER, RULE, WORDS, before_underscore, reader
+from lab.tasks._hutto import LABELS, PACKAGE, PAPER, RULE, WORDINGS, WORDS, before_underscore, reader
 
 entry = Task(
     key="editorials",
@@ -15,4 +15,5 @@ entry = Task(
     metric="accuracy",
     read=reader("nytEditorialSnippets", "editorials", before_underscore),
     package=PACKAGE,
+    wordings=WORDINGS,
 )

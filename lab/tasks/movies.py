@@ -3,7 +3,7 @@
 Never train on `rotten_tomatoes` or `sst2` and test here: they very likely hold the same sentences.
 """
 from lab.contracts import Task
-from lab.tasks._hutto import LABELS, PACKAGE, PAPER, RULE, WORDS, reader
+from lab.tasks._hutto import LABELS, PACKAGE, PAPER, RULE, WORDINGS, WORDS, reader
 
 entry = Task(
     key="movies",
@@ -18,4 +18,5 @@ entry = Task(
     metric="accuracy",
     read=reader("movieReviewSnippets", "movies"),
     package=PACKAGE,
+    wordings=WORDINGS,
 )

@@ -1,6 +1,6 @@
 """Sentences of product reviews, positive or negative; a review's sentences stay together in one split."""
 from lab.contracts import Task
-from lab.tasks._hutto import LABELS, PACKAGE, PAPER, RULE, WORDS, before_underscore, reader
+from lab.tasks._hutto import LABELS, PACKAGE, PAPER, RULE, WORDINGS, WORDS, before_underscore, reader
 
 entry = Task(
     key="products",
@@ -15,4 +15,5 @@ entry = Task(
     metric="accuracy",
     read=reader("amazonReviewSnippets", "products", before_underscore),
     package=PACKAGE,
+    wordings=WORDINGS,
 )

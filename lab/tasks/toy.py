@@ -36,4 +36,5 @@ entry = Task(
     prompt="Review: {text}\nSentiment:",
     metric="accuracy",
     read=read,
+    wordings=("Is it good or bad?\n{text}\nIt is",),
 )

@@ -1,6 +1,6 @@
 """Tweets, positive or negative, with their emoticons and hashtags."""
 from lab.contracts import Task
-from lab.tasks._hutto import LABELS, PACKAGE, PAPER, RULE, WORDS, reader
+from lab.tasks._hutto import LABELS, PACKAGE, PAPER, RULE, WORDINGS, WORDS, reader
 
 entry = Task(
     key="tweets",
@@ -15,4 +15,5 @@ entry = Task(
     metric="accuracy",
     read=reader("tweets", "tweets"),
     package=PACKAGE,
+    wordings=WORDINGS,
 )
