@@ -22,6 +22,7 @@ QUIET = {
 def serve(host: str | None, port: int | None, data: Path, runner: str) -> int:
     """Open the page, start the workers beside it, and end them together on Ctrl-C or SIGTERM."""
     os.environ.update(QUIET)  # read when gradio is imported
+    from lab.contracts import LabError
     from lab.store import Store
     from lab.ui import page
     from lab.ui.bench import Bench
@@ -36,7 +37,10 @@ def serve(host: str | None, port: int | None, data: Path, runner: str) -> int:
         blocks = page.build(bench).queue(default_concurrency_limit=None, api_open=False)
         pool.start()
         ends.callback(pool.stop)
-        _, address, _ = blocks.launch(server_name=host, server_port=port, prevent_thread_lock=True, **page.launching(bench, ROOT / "assets"))
+        try:
+            _, address, _ = blocks.launch(server_name=host, server_port=port, prevent_thread_lock=True, **page.launching(bench, ROOT / "assets"))
+        except OSError:
+            raise LabError(f"port {port or '7860 and those after it'} cannot be used on {host or 'this machine'}: choose another with --port") from None
         ends.callback(blocks.close, verbose=False)
         print(f"The PEFT Lab is at {address} (Ctrl-C ends it)", flush=True)
         stopped.wait()

@@ -16,7 +16,7 @@ from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, 
 from lab.recording import Recorded, find, read, shelf, write
 from lab.spec import RunSpec
 from lab.store import Store
-from lab.ui import address, cards, charts, controls, formula, home, live, page, runs, train, wording
+from lab.ui import address, cards, charts, controls, formula, home, live, page, picture, runs, train, wording
 from lab.ui.bench import Bench, Limits
 from lab.ui.view import answered
 
@@ -268,17 +268,17 @@ def test_the_time_left_counts_looks_and_scoring() -> None:
     early = stream(spec)[:8]
     looked = [*early, Evaluated(10, "tuned", "validation", "accuracy", 0.7, 0.1, 20, seconds=0.2)]
     # 10 steps at 10 a second; one more look at 20 validation texts and two passes over 50 test texts, 0.01 s a text as seen in the look
-    assert live.left(spec, fold(looked), 20) == pytest.approx(1.0 + 0.2 + 1.0)
+    assert picture.left(spec, fold(looked), 20) == pytest.approx(1.0 + 0.2 + 1.0)
     # before any look, a third of a training step's time a text: 1 / 3 / (10 steps a second of 8 texts)
-    assert live.left(spec, fold(early), 20) == pytest.approx(1.0 + 120 / 240)
+    assert picture.left(spec, fold(early), 20) == pytest.approx(1.0 + 120 / 240)
 
 
 def test_full_fine_tuning_is_a_line_where_it_was_recorded(bench: Bench) -> None:
     full = RunSpec.parse({"model": "seed-bert", "method": "full", "steps": 20})
     recorded = Recorded("full", {"date": "2026-01-01", "cores": 2}, tuple(stream(full, score=0.9)))
-    lines = live.reference([recorded], RunSpec.parse(TINY).to_dict())
+    lines = picture.reference([recorded], RunSpec.parse(TINY).to_dict())
     assert lines["full fine-tuning, recorded"].score == 0.9
-    assert not live.reference([recorded], RunSpec.parse({"model": "seed-llama", "method": "lora"}).to_dict())
+    assert not picture.reference([recorded], RunSpec.parse({"model": "seed-llama", "method": "lora"}).to_dict())
 
 
 def test_a_recorded_run_opens_in_the_same_view(tmp_path: Path) -> None:

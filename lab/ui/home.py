@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.recording import Recorded
 from lab.ui import address, charts
-from lab.ui.live import RECORDED, made
+from lab.ui.picture import RECORDED, made
 from lab.ui.wording import percent, score, seconds, size, whole
 
 PAIRS = (("lora", "full"), ("lora", "prompt_tuning"), ("lora", "head"))  # the first that is recorded is shown

@@ -15,7 +15,7 @@ from lab.events import RunResult
 from lab.store import Run
 from lab.ui import charts
 from lab.ui.bench import Bench
-from lab.ui.live import sentence, title
+from lab.ui.picture import sentence, title
 from lab.ui.view import answered, view
 from lab.ui.wording import percent, score, seconds, size, whole
 

@@ -10,7 +10,8 @@ from lab.spec import RunSpec
 from lab.ui import address, cards, controls
 from lab.ui.bench import Bench
 from lab.ui.home import home
-from lab.ui.live import Watcher, title
+from lab.ui.live import Watcher
+from lab.ui.picture import title
 from lab.ui.view import answered, view
 
 FIRST = {"model": "minilm-l6", "method": "lora"}

@@ -1,0 +1,158 @@
+"""What is to be seen of a run, as plain values: made from its settings and the fold of its events, for live, past and recorded runs alike."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab import catalogue, describe
+from lab.contracts import LabError
+from lab.events import Evaluated, RunResult
+from lab.recording import Recorded, find
+from lab.spec import RunSpec
+from lab.ui import address, cards, charts
+from lab.ui.wording import plain, roughly, seconds, size, whole
+
+RECORDED = "recorded."  # in front of a recorded run's key, where a run's id is asked for
+FORWARD = 1 / 3  # of a training step's time goes into its forward pass: used until a look at validation texts has been timed
+
+
+def replay(recorded: Recorded, others: Sequence[Recorded]) -> dict[str, Any]:
+    """A recorded run in the same view as one's own."""
+    settings = recorded.spec.to_dict()
+    view = picture(recorded.spec, settings, settled(recorded.spec, settings), recorded.result, "finished", reference(others, settings))
+    return {**view, "id": RECORDED + recorded.key, "title": "", "shared": True, "stopping": False, "label": made(recorded),
+            "cost": {**view["cost"], "adapter": ""}}
+
+
+def made(recorded: Recorded) -> str:
+    return f"recorded {recorded.made['date']} on {recorded.made['cores']} CPU cores"
+
+
+def settled(spec: RunSpec | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be seen of the settings; it stays the same while a run goes on, so it is made once."""
+    fixed = {"name": title(settings), "settings": sentence(settings), "steps": int(settings.get("steps", 0)), "draft": dict(settings), "next": []}
+    if spec:
+        fixed |= {"trained": cards.trained(spec), "address": address.query(spec), "draft": address.short(spec), "next": next_steps(spec)}
+    return fixed
+
+
+def picture(spec: RunSpec | None, settings: Mapping[str, Any], fixed: Mapping[str, Any], result: RunResult, state: str,
+            references: Mapping[str, Evaluated]) -> dict[str, Any]:
+    """Everything that is to be seen, the same for a live, a past and a recorded run."""
+    steps, method = fixed["steps"], settings["method"]["name"]
+    curve = charts.Curve(fixed["name"], method, result, steps)
+    lines = charts.own_references([curve]) | {key: seen for key, seen in references.items() if method != "full"}
+    return {
+        **fixed, "state": state, "step": result.step, "status": status(spec, result, state, steps), "progress": progress(result, state, steps),
+        "figure": charts.learning([curve], lines), "reason": result.reason, "advice": result.advice, "knob": result.knob, "done": state == "finished",
+        "cost": cards.cost(result), "learned": cards.learned(result, spec.shape if spec else None),
+    }
+
+
+def status(spec: RunSpec | None, result: RunResult, state: str, steps: int) -> str:
+    """One line under the title: what is happening now."""
+    match state:
+        case "preparing":
+            return _preparing(result)
+        case "running" if steps and result.step < steps:
+            parts = [f"step {result.step} of {steps}"]
+            if result.steps_per_second and result.step >= 3:
+                parts += [f"{roughly(left(spec, result, steps))} left", f"{result.steps_per_second:.1f} steps/s"]
+                parts.append(f"{whole(result.tokens / result.seconds['training'])} tokens/s")
+            return " · ".join(parts)
+        case "running":
+            return f"{'training done, now' if steps else 'now'} answering the test texts"
+        case "finished":
+            training = f"{seconds(result.seconds.get('training', 0))} of training, " if steps else ""
+            return f"finished: {training}{seconds(result.seconds.get('total', 0))} in all"
+        case "failed":
+            return f"failed at step {result.step}" if result.step else "failed before the first step"
+        case "cancelled":
+            return f"stopped at step {result.step} of {steps}" if result.step else "stopped before the first step"
+    return ""
+
+
+def _preparing(result: RunResult) -> str:
+    seen = result.preparing
+    if seen is None:
+        return "a worker has taken your run and is loading the model"
+    if seen.total_bytes:
+        return f"{seen.what}: {size(seen.done_bytes)} of {size(seen.total_bytes)}"
+    return seen.what
+
+
+def progress(result: RunResult, state: str, steps: int) -> float:
+    """0…1 for the bar."""
+    if state == "preparing" and result.preparing and result.preparing.total_bytes:
+        return result.preparing.done_bytes / result.preparing.total_bytes
+    return result.step / steps if steps and state not in ("queued", "preparing") else 0.0
+
+
+def left(spec: RunSpec | None, result: RunResult, steps: int) -> float:
+    """Seconds to the end: the steps, the looks at validation texts between them, and the scoring after the last."""
+    training = (steps - result.step) / result.steps_per_second
+    if spec is None or result.started is None:
+        return training
+    looks = [seen for seen in result.evaluations if seen.split == "validation" and seen.seconds]
+    text = looks[-1].seconds / looks[-1].items if looks else FORWARD / (result.steps_per_second * spec.batch)
+    between = steps // spec.eval_every - result.step // spec.eval_every if spec.eval_every else 0
+    passes = 2 if "base" in result.scores else 3  # tuned and untrained, and the base where nobody has asked it before
+    items = result.started.items
+    return training + text * (between * items.get("validation", 0) + passes * items.get("test", 0))
+
+
+def reference(recorded: Sequence[Recorded], settings: Mapping[str, Any]) -> dict[str, Evaluated]:
+    """The score of recorded full fine-tuning of the same model and task, as a line to compare with."""
+    full = find(recorded, settings.get("model"), settings.get("task"), "full")
+    return {"full fine-tuning, recorded": full.result.scores["tuned"]} if full and "tuned" in full.result.scores else {}
+
+
+def next_steps(spec: RunSpec) -> list[dict[str, Any]]:
+    """Offers to run something near by: the same seed and data order, one thing changed."""
+    other = "prompt_tuning" if spec.method.key != "prompt_tuning" else "lora"
+    offers = [(f"Try {catalogue.find('methods', other).title}, same seed", {"method": {"name": other}}),
+              ("The same with another seed", {"seed": spec.seed + 1, "lr": spec.lr, "method": spec.method.settings()}),
+              ("Learning rate × 10", {"lr": spec.lr * 10, "method": spec.method.settings()})]
+    kept = {key: value for key, value in address.short(spec).items() if key not in ("method", "lr")}
+    found = []
+    for words, change in offers if spec.steps else offers[:1]:
+        try:
+            found.append({"words": words, "draft": address.short(RunSpec.parse({**kept, **change}))})
+        except LabError:  # a value at its limit has no such neighbour
+            continue
+    return found
+
+
+def title(settings: Mapping[str, Any]) -> str:
+    """LoRA · MiniLM-L6"""
+    return f"{_known('methods', settings['method']['name'])} · {_known('models', settings['model']).partition(' (')[0]}"
+
+
+def sentence(settings: Mapping[str, Any]) -> str:
+    """rank 8, alpha 16, targets query value · 100 steps of 16 texts · learning rate 0.001 · seed 0 · movies"""
+    knobs = [f"{key.replace('_', ' ')} {_value(value)}" for key, value in _told(settings["method"])]
+    run = [f"{settings['steps']} steps of {settings['batch']} texts", f"learning rate {plain(settings['lr'])}", f"seed {settings['seed']}"]
+    return " · ".join([_known("tasks", settings["task"]), *([", ".join(knobs)] if knobs else []), *run])
+
+
+def _told(method: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The knobs worth a mention: the advanced ones only where they were turned."""
+    try:
+        known = describe.knobs(catalogue.find("methods", method["name"]))
+    except LabError:
+        return [(key, value) for key, value in method.items() if key != "name"]
+    return [(knob["name"], method[knob["name"]]) for knob in known
+            if knob["name"] in method and (not knob["advanced"] or method[knob["name"]] != knob["default"])]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(str(part) for part in value)
+    return plain(value) if isinstance(value, int | float) else str(value)
+
+
+def _known(folder: str, key: str) -> str:
+    try:
+        return catalogue.find(folder, key).title
+    except LabError:
+        return str(key)
