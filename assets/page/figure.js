@@ -12,7 +12,7 @@ function colours() {
 // Names stand beside the chart where there is room, and else on their lines.
 function named(label, beside, soft, ground) {
   const common = { yref: "y2", xref: "paper", x: 1, showarrow: false, text: `${plain(label.name)} <b>${label.value}</b>`, font: { size: 12, color: label.colour ? readable(label.colour) : soft } };
-  if (!beside) return { ...common, bgcolor: ground, y: label.at, xanchor: "right", yanchor: "bottom" };
+  if (!beside) return { ...common, bgcolor: ground + "b3", y: label.at, xanchor: "right", yanchor: "bottom" };
   return { ...common, y: label.at, xanchor: "left", xshift: 8, yanchor: "middle", align: "left" };
 }
 

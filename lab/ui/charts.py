@@ -15,7 +15,7 @@ from lab.ui.wording import score
 BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#8A8F98"
 PARTS = {"weights": SKY, "gradients": GREEN, "optimizer": PURPLE, "activations": ORANGE, "temporary": YELLOW}
 FROZEN, TRAINABLE = GREY, VERMILLION
-COLOURS = (BLUE, GREEN, PURPLE, SKY, ORANGE, VERMILLION)  # of methods; the last is also what is trainable, so the commonest do without it
+COLOURS = (BLUE, GREEN, PURPLE, ORANGE, SKY, VERMILLION)  # of methods; the last is also what is trainable, so the commonest do without it
 MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star", "hexagon")
 USUAL = ("lora", "full", "prompt_tuning", "head", "prefix_tuning", "houlsby")  # these six never share a colour
 REFERENCES = {"majority": "most frequent answer", "base": "untouched model", "prompt": "best hand-written prompt"}

@@ -109,10 +109,14 @@ def _setting(name: str, spec: RunSpec) -> dict[str, Any]:
 
 def _control(name: str, kind: str, default: Any, low: float | None, high: float | None, choices: list[list[str]], help: str, *,
              small: str = "", advanced: bool = False, part: str) -> dict[str, Any]:
-    label = LABELS.get(name) or name.replace("_", " ").capitalize()
-    return {"name": name, "part": part, "label": label, "small": small if small != label.lower() else "", "kind": kind, "default": default,
+    words = label(name)
+    return {"name": name, "part": part, "label": words, "small": small if small != words.lower() else "", "kind": kind, "default": default,
             "low": low, "high": high, "choices": choices, "help": _sentence(help), "advanced": advanced,
             "marks": marks(kind, low, high, default), "optional": False, "fixed": False}
+
+
+def label(name: str) -> str:
+    return LABELS.get(name) or name.replace("_", " ").capitalize()
 
 
 def _sentence(text: str) -> str:

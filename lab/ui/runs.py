@@ -15,9 +15,10 @@ from lab.events import RunResult
 from lab.store import Run
 from lab.ui import charts
 from lab.ui.bench import Bench
+from lab.ui.controls import label
 from lab.ui.picture import sentence, title
 from lab.ui.view import answered, view
-from lab.ui.wording import percent, score, seconds, size, whole
+from lab.ui.wording import percent, plain, score, seconds, size, whole
 
 PAGE = 50
 
@@ -91,8 +92,8 @@ def side_by_side(pair: Sequence[tuple[Run, RunResult]]) -> dict[str, Any]:
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[dict[str, Any]]:
     one, other = (_flat(each) for each in (first, second))
-    keys = [key for key in dict.fromkeys([*one, *other]) if one.get(key) != other.get(key)]
-    return [{"name": key.replace("_", " "), "values": [_said(each.get(key)) for each in (one, other)]} for key in keys]
+    keys = [key for key in one if key in other and one[key] != other[key]]  # two methods have different knobs: those are not compared
+    return [{"name": label(key).lower(), "values": [_said(each[key]) for each in (one, other)]} for key in keys]
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +102,9 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _said(value: Any) -> str:
-    return "not there" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if value is None:
+        return "all"
+    return ", ".join(map(str, value)) if isinstance(value, list) else plain(value) if isinstance(value, int | float) else str(value)
 
 
 def as_json(results: Sequence[tuple[Run, RunResult]]) -> str:
