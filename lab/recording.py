@@ -101,6 +101,7 @@ def record(spec: RunSpec, cache: Path, out: Path) -> Path:
 
 
 def main() -> int:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded: threads that wait by spinning starve one another, as in the workers
     from lab.supply import default_cache
 
     parser = argparse.ArgumentParser(prog="python -m lab.recording", description="Run specs and keep their events for the page's first screen.")

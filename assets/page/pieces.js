@@ -27,9 +27,9 @@ export function blockDrawing(block) {
 
 export function memoryBar(bar, longest) {
   const share = (part) => `${(100 * part.bytes) / Math.max(longest, 1)}%`;
-  return el("div", { class: "memory" }, el("div", { class: "head" }, el("span", {}, bar.name), el("b", {}, bar.peak)),
+  return el("div", { class: "memory" }, el("div", { class: "head" }, el("span", {}, bar.name), el("b", { title: `${bar.bytes.toLocaleString("en")} bytes` }, bar.peak)),
     el("div", { class: "stack", role: "img", "aria-label": `${bar.name}: ${bar.parts.map((part) => `${part.name} ${part.text}`).join(", ")}` },
-      bar.parts.map((part) => el("span", { title: `${part.name}: ${part.text}`, style: { width: share(part), background: part.colour } }))));
+      bar.parts.map((part) => el("span", { title: `${part.name}: ${part.bytes.toLocaleString("en")} bytes`, style: { width: share(part), background: part.colour } }))));
 }
 
 export function memoryParts(bars) {

@@ -21,7 +21,12 @@ export function mount(element, { props, server, watch }) {
   const last = el("p", { class: "last", hidden: true });
   const middle = el("div", { class: "middle" });
   fill(holder, el("div", { class: "lab bench" }, form.node, middle, panel.node));
-  holder.firstChild.dataset.state = "home";
+  const bench = holder.firstChild;
+  const narrow = matchMedia("(max-width: 1199px)");
+  const arrange = () => (narrow.matches ? bench.prepend(middle) : form.node.after(middle)); // moved, not reordered by style: the tab key follows the eye
+  narrow.addEventListener("change", arrange);
+  arrange();
+  bench.dataset.state = "home";
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !document.querySelector("dialog[open]") && holder.offsetParent && runView.stoppable()) {
@@ -94,7 +99,7 @@ export function mount(element, { props, server, watch }) {
       if (answer.error) return form.fail(answer);
       page.edited = false;
       open(answer.run);
-      if (runView.node.getBoundingClientRect().top < 0 || matchMedia("(max-width: 1199px)").matches) runView.node.scrollIntoView({ block: "start" });
+      if (runView.node.getBoundingClientRect().top < 0 || narrow.matches) runView.node.scrollIntoView({ block: "start" });
       return null;
     } catch {
       form.fail({ error: "The lab cannot be reached. Your settings are kept; try again in a moment." });
@@ -107,7 +112,7 @@ export function mount(element, { props, server, watch }) {
   function open(run) {
     setAddress({ run, spec: page.edited ? page.address : null });
     fill(middle, runView.node);
-    holder.firstChild.dataset.state = "run";
+    bench.dataset.state = "run";
     runView.open(run);
   }
 
@@ -129,7 +134,7 @@ export function mount(element, { props, server, watch }) {
 
   function showHome() {
     fill(middle, last, home);
-    holder.firstChild.dataset.state = "home";
+    bench.dataset.state = "home";
     setAddress({ run: null, spec: page.edited ? page.address : null });
   }
 
@@ -137,7 +142,7 @@ export function mount(element, { props, server, watch }) {
   async function findLast() {
     const owner = await who();
     const answer = await question(server, "latest", { owner }).catch(() => null);
-    if (!answer?.run || holder.firstChild.dataset.state !== "home") return;
+    if (!answer?.run || bench.dataset.state !== "home") return;
     if (!answer.ended && !address().spec) return open(answer.run);
     last.hidden = false;
     fill(last, "Your last run: ", el("button", { type: "button", class: "link", onclick: () => open(answer.run) }, answer.name), `, ${answer.state}`);

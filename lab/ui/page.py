@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from lab.contracts import LabError
 from lab.ui import runs, train
 from lab.ui.bench import Bench
-from lab.ui.security import Headers
+from lab.ui.security import Guard
 from lab.ui.view import view
 
 TITLE = "The PEFT Lab"
@@ -73,7 +73,7 @@ def launching(bench: Bench, assets: Path) -> dict[str, Any]:
         "footer_links": [], "run_history": False, "enable_monitoring": False, "show_error": False,
         "max_file_size": "2mb", "allowed_paths": [], "state_session_capacity": 500, "max_threads": 100,
         "mcp_server": False, "ssr_mode": False, "share": False, "quiet": True, "pwa": False,
-        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None, "middleware": [Middleware(Headers)], "routes": routes(bench, assets)},
+        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None, "middleware": [Middleware(Guard)], "routes": routes(bench, assets)},
     }
 
 

@@ -46,7 +46,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     try:
         wait_for(lambda: answers(url), 60, "the lab does not answer")
         seconds = time.monotonic() - began
-        wait_for(lambda: any((data / "workers").glob("*.ready")), 120, "no worker gets warm")
+        wait_for(lambda: any((data / "workers").glob("*.ready")), 300, "no worker gets warm")
         yield Lab(url, process, data, seconds)
     finally:
         process.terminate()

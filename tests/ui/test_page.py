@@ -365,6 +365,7 @@ def test_the_server_gives_away_nothing_it_need_not(visitor: Callable[..., Any], 
     assert "default-src 'self'" in answer.headers["content-security-policy"] and answer.headers["x-content-type-options"] == "nosniff"
     for path in ("docs", "openapi.json", "redoc", "gradio_api/file=" + str(lab.data / "lab.sqlite3"), "lab-assets/../../app.py", "adapter/abc.zip"):
         assert page.request.get(lab.url + path).status in (403, 404), path
+    assert page.request.post(lab.url + "gradio_api/component_server", data=b"x" * 4_000_000).status == 413
     assert str(lab.data) not in page.content() and str(Path.home()) not in page.content()
 
 

@@ -23,7 +23,7 @@ def test_page_and_workers_begin_and_end_together(tmp_path: Path) -> None:
     process = started(tmp_path, port)
     try:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), 60, "the lab does not answer")
-        wait_for(lambda: any((tmp_path / "workers").glob("*.ready")), 120, "no worker gets warm")
+        wait_for(lambda: any((tmp_path / "workers").glob("*.ready")), 300, "no worker gets warm")
         workers = psutil.Process(process.pid).children(recursive=True)
         assert "libtorch" not in Path(f"/proc/{process.pid}/maps").read_text(), "the page process has loaded torch"
         refused = subprocess.run([sys.executable, "-m", "lab", "serve", "--port", str(free_port()), "--data", str(tmp_path)], cwd=ROOT, text=True,
