@@ -1,0 +1,20 @@
+"""The runs that are timed: one spec each, trained by the lab's engine and by transformers' Trainer."""
+from __future__ import annotations
+
+from lab.spec import RunSpec
+
+SHARED = {"eval_every": 0, "eval_items": 2, "weight_decay": 0.0, "optimizer": "adamw_fused", "seed": 0, "task": "movies"}
+ALL_LINEARS = {"name": "lora", "rank": 8, "targets": ["all"]}
+SMALL, LARGE = {"model": "minilm-l6", "batch": 16}, {"model": "smollm2-135m", "batch": 4}
+CASES = {
+    "minilm-lora": {**SMALL, "method": "lora"},
+    "minilm-prompt": {**SMALL, "method": "prompt_tuning"},
+    "minilm-full": {**SMALL, "method": "full"},
+    "smollm2-lora-all": {**LARGE, "method": ALL_LINEARS},
+    "smollm2-lora-qv": {**LARGE, "method": "lora"},
+    "smollm2-prompt": {**LARGE, "method": "prompt_tuning"},
+}
+
+
+def spec_of(case: str, dtype: str, steps: int) -> RunSpec:
+    return RunSpec.parse({**SHARED, **CASES[case], "dtype": dtype, "steps": steps})

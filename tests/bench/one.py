@@ -1,0 +1,143 @@
+"""One timed training in a process of its own: `python -m tests.bench.one {lab|trainer} CASE DTYPE STEPS` prints JSON.
+
+Both sides read the same files, see the same texts in the same batches in the same order, train the same tensors from the same start
+with the same optimizer and schedule, and compute the same loss; in float32 their curves must be equal.
+"""
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from itertools import islice
+from typing import Any
+
+BEGAN = time.perf_counter()
+WARM = 5  # steps left out of the steady state
+
+
+def main(side: str, case: str, dtype: str, steps: int) -> dict[str, Any]:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from tests.bench.cases import spec_of
+
+    spec = spec_of(case, dtype, steps)
+    losses, times = (lab_side if side == "lab" else trainer_side)(spec)
+    steady = [after - before for before, after in zip(times[WARM:], times[WARM + 1:], strict=False)]
+    return {"losses": losses, "first_loss": times[0] - BEGAN, "total": times[-1] - BEGAN, "step_seconds": sorted(steady)[len(steady) // 2],
+            "peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def lab_side(spec: Any) -> tuple[list[float], list[float]]:
+    from lab.engine import Workshop, train
+    from lab.events import Evaluated, Failed, Stepped
+    from lab.supply import default_cache
+
+    losses: list[float] = []
+    times: list[float] = []
+
+    def told_every_step() -> bool:  # asked before each step: the only place where every step's end can be seen from outside
+        times.append(time.perf_counter())
+        return False
+
+    for event in train(spec, Workshop(default_cache()), cancelled=told_every_step):
+        if isinstance(event, Failed):
+            raise SystemExit(event.reason + event.detail)
+        if isinstance(event, Stepped):
+            losses += [loss for _, loss in event.losses]
+            last = time.perf_counter()
+        if isinstance(event, Evaluated) and len(losses) == spec.steps:
+            break
+    return losses, [*times[2:], last]  # the first two are asked before the run and before its first step
+
+
+def trainer_side(spec: Any) -> tuple[list[float], list[float]]:
+    """transformers.Trainer with a peft model, as its documentation shows it."""
+    import torch
+    from torch.utils.data import SequentialSampler
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    from lab.engine.chance import generator, seed_for
+    from lab.engine.job import prepare
+    from lab.engine.texts import epochs
+    from lab.engine.workshop import Workshop
+    from lab.supply import default_cache
+
+    making = prepare(spec, Workshop(default_cache()))
+    while True:
+        try:
+            next(making)
+        except StopIteration as end:
+            job = end.value
+            break
+    rows = [row for batch in islice(epochs(job.texts.train, spec.batch, generator(spec.seed, "order")), spec.steps) for row in batch]
+    decoder = spec.shape.kind == "decoder"
+    pad = job.reader.tokenizer.pad_token_id
+    answers = job.reader.answers() if decoder else ()
+    examples = [{"ids": [*row.ids, answers[row.label]] if decoder else list(row.ids), "label": row.label} for row in rows]
+
+    def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        longest = max(len(row["ids"]) for row in batch)
+        ids = torch.tensor([row["ids"] + [pad] * (longest - len(row["ids"])) for row in batch])
+        mask = torch.tensor([[1] * len(row["ids"]) + [0] * (longest - len(row["ids"])) for row in batch])
+        if not decoder:
+            return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([row["label"] for row in batch])}
+        labels = torch.full_like(ids, -100)
+        for place, row in enumerate(batch):
+            labels[place, len(row["ids"]) - 1] = row["ids"][-1]
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+    class WithHead(torch.nn.Module):
+        """The encoder with the lab's mean-pooled head, as one module."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = job.module, job.learner.head
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+            logits = self.head(self.body(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state, attention_mask)
+            return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
+
+    model = job.module if decoder else WithHead()
+    head = list(job.learner.head.parameters()) if job.learner.head is not None else []
+    groups = [{"params": job.trained(), "lr": spec.lr}] + ([{"params": head, "lr": spec.method.head_rate(spec.lr)}] if head else [])
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], weight_decay=0.0, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _factor(step + 1, spec))
+    losses: list[float] = []
+    times: list[float] = []
+
+    class SameDropout(TrainerCallback):
+        """Draw dropout from the generator that the lab draws it from, so that the curves can be compared."""
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 0:
+                torch.manual_seed(seed_for(spec.seed, "dropout"))
+
+    class Timed(Trainer):
+        def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
+            return SequentialSampler(self.train_dataset)
+
+        def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+            if losses:
+                times.append(time.perf_counter())
+            loss = super().training_step(*args, **kwargs)
+            losses.append(float(loss))
+            return loss
+
+    arguments = TrainingArguments(
+        output_dir=tempfile.mkdtemp(), per_device_train_batch_size=spec.batch, max_steps=spec.steps, max_grad_norm=spec.clip, report_to=[],
+        logging_steps=10, save_strategy="no", use_cpu=True, disable_tqdm=True, remove_unused_columns=False)
+    Timed(model=model, args=arguments, train_dataset=examples, data_collator=collate, optimizers=(optimizer, schedule),
+          callbacks=[SameDropout()]).train()
+    return losses, [*times, time.perf_counter()]
+
+
+def _factor(step: int, spec: Any) -> float:
+    from lab.engine.optimizers import factor
+
+    return factor(min(step, spec.steps), spec.steps, spec.warmup)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))))
