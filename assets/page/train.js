@@ -70,6 +70,7 @@ export function mount(element, { props, server, watch }) {
   // The draft is kept and the address follows, so a reload or a copied address loses nothing that was typed.
   function changed(draft) {
     page.edited = true;
+    if (bench.dataset.state === "home") bench.dataset.state = "choosing"; // on a phone the button to press is now Train
     remember("draft", draft);
     count(draft);
   }
@@ -150,7 +151,7 @@ export function mount(element, { props, server, watch }) {
 
   function begin() {
     const first = start.home ? paint(start.home.draft, null) : Promise.resolve();
-    first.then(() => { page.edited = true; form.focus("rank"); });
+    first.then(() => { page.edited = true; bench.dataset.state = "choosing"; form.focus("rank"); });
   }
 }
 
