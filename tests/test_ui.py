@@ -7,6 +7,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -150,8 +151,14 @@ def test_a_link_brings_back_the_same_settings(model: str, method: str) -> None:
     spec = controls.defaults(model, method)
     changed = spec.model_copy(update={"seed": 7, "weight_decay": 0.1, "shuffle_labels": True})
     for each in (spec, changed):
-        assert address.read(address.query(each)) == each
+        assert address.read(unquote(address.query(each))) == each
         assert not set(address.query(each)) & set(' "{}&#+')
+
+
+def test_a_percent_sign_in_a_text_is_not_unescaped_twice(bench: Bench) -> None:
+    spec = RunSpec.parse({"model": "seed-bert", "method": {"name": "prompt_tuning", "init": "text", "text": "50% off, %41 & #1"}})
+    answer = ask(train.questions(bench), "open_link", spec=unquote(address.query(spec)))
+    assert answer["draft"]["method"]["text"] == "50% off, %41 & #1"
 
 
 def test_a_broken_link_is_told_in_words(bench: Bench) -> None:

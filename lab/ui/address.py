@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from lab.spec import RunSpec
 
@@ -20,5 +20,6 @@ def query(spec: RunSpec) -> str:
     return quote(json.dumps(short(spec), ensure_ascii=False, separators=(",", ":")), safe="")
 
 
-def read(value: str) -> RunSpec:
-    return RunSpec.from_json(unquote(value))
+def read(text: str) -> RunSpec:
+    """From the value as the browser has unescaped it."""
+    return RunSpec.from_json(text)
