@@ -13,6 +13,13 @@ from lab.supply import default_cache
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded: idle threads that spin slow down everything else
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failure: it means that something the tests need was not installed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def cache() -> Path:
     """Real weights and data, fetched once and kept: LAB_CACHE, or the user's own cache folder."""

@@ -88,10 +88,8 @@ def check_sizes(model: Model, folder: Path) -> None:
 # ── the tokenizers of the seeded models ───────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("model", MODELS, **by_key)
+@pytest.mark.parametrize("model", [pytest.param(model, marks=[] if model.seeded else pytest.mark.slow) for model in MODELS], **by_key)
 def test_each_label_word_is_one_token(model: Model, made: Supply, cache: Path, finish) -> None:
-    if not model.seeded and Supply(cache).known_sha256(model) is None:
-        pytest.skip("its files are not here yet; the slow tests fetch them")
     _, tokenizer = load_tokenizer(finish, made if model.seeded else Supply(cache), model)
     for task in catalogue.entries("tasks").values():
         assert [len(tokenizer(word, add_special_tokens=False)["input_ids"]) for word in task.words] == [1] * len(task.words)
