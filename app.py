@@ -33,7 +33,7 @@ def serve(host: str | None, port: int | None, data: Path, runner: str) -> int:
     with ExitStack() as ends:
         store = ends.enter_context(Store(data))
         pool = _runner(runner, data)
-        bench = Bench(store, _recorded(), workers=pool.workers)
+        bench = Bench(store, _recorded(), workers=pool.workers, hashes=_hashes())
         blocks = page.build(bench).queue(default_concurrency_limit=None, api_open=False)
         pool.start()
         ends.callback(pool.stop)
@@ -51,6 +51,14 @@ def _recorded() -> tuple[Any, ...]:
     from lab.recording import shelf
 
     return shelf(ROOT / "assets" / "recorded")
+
+
+def _hashes() -> Any:
+    """What the manifests of the cache say of a spec's weights and data; nothing is fetched and no torch is loaded."""
+    from lab.supply import Supply, default_cache
+
+    supply = Supply(default_cache())
+    return lambda spec: (supply.known_sha256(spec.base) or "", supply.known_data_sha256(spec.goal) or "")
 
 
 def _runner(name: str, data: Path) -> Any:

@@ -298,9 +298,7 @@ class Store:
         Its events and its adapter come along; whose it was, its id and its title do not.
         """
         with self._write() as db:
-            equal = self._select("state = 'finished' AND kind = 'train' AND fingerprint = ? AND weights_sha256 = ? AND data_sha256 = ? "
-                                 "AND weights_sha256 <> '' AND data_sha256 <> '' ORDER BY number DESC LIMIT 1",
-                                 spec.fingerprint, weights_sha256, data_sha256)
+            equal = self._equal(spec, weights_sha256, data_sha256)
             if not equal:
                 return None
             now = self._clock()
@@ -309,6 +307,15 @@ class Store:
             db.execute("INSERT INTO events SELECT ?, seq, line FROM events WHERE run = ?", (run.id, equal[0].id))
             _copy_folder(self.folder(equal[0].id) / "adapter", self.folder(run.id) / "adapter")
             return run
+
+    def has_equal(self, spec: Job, weights_sha256: str, data_sha256: str) -> bool:
+        """Whether `reuse` would find something."""
+        return bool(self._equal(spec, weights_sha256, data_sha256))
+
+    def _equal(self, spec: Job, weights_sha256: str, data_sha256: str) -> list[Run]:
+        return self._select("state = 'finished' AND kind = 'train' AND fingerprint = ? AND weights_sha256 = ? AND data_sha256 = ? "
+                            "AND weights_sha256 <> '' AND data_sha256 <> '' ORDER BY number DESC LIMIT 1",
+                            spec.fingerprint, weights_sha256, data_sha256)
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -324,6 +324,22 @@ def test_only_the_owner_changes_a_run(bench: Bench) -> None:
     assert ask(asked["delete"], "delete", run=run, owner="me")["deleted"]
 
 
+def test_an_equal_run_is_offered_and_becomes_one_s_own(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        bench = Bench(store, hashes=lambda spec: ("w", "d"))
+        theirs = ran(bench, "them")
+        spec = RunSpec.parse(TINY)
+        started = store.result(theirs).started
+        here = Bench(store, hashes=lambda spec: (started.weights_sha256, started.data_sha256))
+        assert here.made_before(spec) and not bench.made_before(spec) and not Bench(store).made_before(spec)
+        mine = here.again(spec, "me")
+        assert (mine.owner, mine.state, mine.reused) == ("me", "finished", True) and mine.id != theirs
+        store.delete(mine.id)
+        store.delete(theirs)
+        with pytest.raises(LabError, match="deleted meanwhile"):
+            here.again(spec, "me")
+
+
 def test_the_history_is_one_s_own(bench: Bench) -> None:
     ran(bench)
     questions = runs.questions(bench)

@@ -15,7 +15,7 @@ export function mount(element, { props, server, watch }) {
   const page = { asked: 0, edited: false, address: "" };
 
   const form = createForm({ catalogues: start.catalogues, ask: (name, value) => question(server, name, value), changed, train });
-  const panel = createPanel();
+  const panel = createPanel(again);
   const runView = createWatch(server, { opened, edit, close: showHome, try_next: tryNext });
   const home = createHome(start.home, () => begin(), (run) => open(run));
   const last = el("p", { class: "last", hidden: true });
@@ -92,6 +92,14 @@ export function mount(element, { props, server, watch }) {
     say(form.time, answer.spec.steps ? answer.time : "nothing is trained");
   }
 
+  // An equal run has finished here: its result, without the wait.
+  async function again() {
+    const answer = await question(server, "again", { draft: form.values(), owner: await who() }).catch(() => ({ error: "The lab cannot be reached." }));
+    if (answer.error) return form.fail(answer);
+    page.edited = false;
+    return open(answer.run);
+  }
+
   async function train() {
     if (form.button.disabled) return;
     form.button.disabled = true;
@@ -155,7 +163,7 @@ export function mount(element, { props, server, watch }) {
   }
 }
 
-function createPanel() {
+function createPanel(again) {
   const body = el("div", { class: "body" });
   const node = el("aside", { class: "costs", "aria-label": "What these settings train and cost" }, el("h2", {}, "Before you train"), body);
   return {
@@ -169,7 +177,9 @@ function createPanel() {
         el("h3", {}, "Count it by hand"), terms(price.terms, price.total),
         el("h3", {}, "Where they sit"), blockDrawing(price.block),
         el("h3", {}, "Memory of one step, estimated"), memoryBar(price.memory, price.memory.bytes), el("details", {}, el("summary", {}, "by part"), memoryParts([price.memory])),
-        el("h3", {}, "Time"), el("p", { class: "soft" }, price.time));
+        el("h3", {}, "Time"), el("p", { class: "soft" }, price.time),
+        price.made_before ? el("p", { class: "soft" }, "This very run has been made here before: ",
+          el("button", { type: "button", class: "link", id: "again", onclick: again }, "show its result")) : null);
       body.querySelectorAll("details").forEach((each, place) => { each.open = open[place] || false; });
     },
   };

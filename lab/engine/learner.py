@@ -55,8 +55,19 @@ class Writer:
         return functional.cross_entropy(self._last(batch), self.answers[batch.labels])
 
     def _last(self, batch: Batch) -> torch.Tensor:
-        """(batch, vocabulary) logits behind the last real token; positions are counted from the end, so virtual tokens do not shift them."""
+        """(batch, vocabulary) logits behind the last real token, the only ones that are computed.
+
+        Positions are counted from the end, so virtual tokens in front do not shift them.
+        """
         places = batch.last - batch.ids.shape[1]  # (batch,), negative
-        kept, which = torch.unique(places, return_inverse=True)
-        logits = self.module(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False, logits_to_keep=kept).logits
-        return logits[torch.arange(len(places), device=places.device), which].float()
+        rows = torch.arange(len(places), device=places.device)
+        hook = self._to_vocabulary().register_forward_pre_hook(lambda layer, hidden: (hidden[0][rows, places].unsqueeze(1),))  # (batch, 1, width)
+        try:
+            return self.module(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits[:, 0].float()
+        finally:
+            hook.remove()
+
+    def _to_vocabulary(self) -> nn.Module:
+        """The layer that turns a hidden state into logits."""
+        model = self.module.get_base_model() if hasattr(self.module, "get_base_model") else self.module
+        return model.get_output_embeddings()

@@ -33,6 +33,7 @@ class Bench:
     recorded: Sequence[Recorded] = ()
     limits: Limits = Limits()
     workers: Callable[[], Sequence[Any]] = tuple  # as the runner reports them: name, state …
+    hashes: Callable[[RunSpec], tuple[str, str]] = lambda spec: ("", "")  # of the weights and data that lie here, "" where they do not
     paces: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
     def submit(self, spec: RunSpec, owner: str) -> Run:
@@ -44,6 +45,17 @@ class Bench:
         if self.store.waiting() >= self.limits.queue:
             raise LabError("the lab's queue is full: try again in a minute")
         return self.store.submit(spec, owner)
+
+    def made_before(self, spec: RunSpec) -> bool:
+        """Whether a finished run of the same spec, weights and data is in the history, whoever made it."""
+        return self.store.has_equal(spec, *self.hashes(spec))
+
+    def again(self, spec: RunSpec, owner: str) -> Run:
+        """That run's result as a run of this browser. Raises LabError where it is gone."""
+        run = self.store.reuse(owner, spec, *self.hashes(spec))
+        if run is None:
+            raise LabError("that run has been deleted meanwhile: press Train to make it again")
+        return run
 
     def mine(self, run_id: str, owner: str) -> Run:
         """A run that this browser may change. Raises LabError for anybody else's."""

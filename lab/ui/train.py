@@ -52,6 +52,11 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
         return {"run": run.id}
 
     @answered
+    def again(asked: Any) -> dict[str, Any]:
+        run = bench.again(controls.parse(asked.get("draft")), str(asked.get("owner", "")))
+        return {"run": run.id}
+
+    @answered
     def stop(asked: Any) -> dict[str, Any]:
         run = bench.mine(str(asked.get("run")), str(asked.get("owner", "")))
         return {"state": bench.store.cancel(run.id).state}
@@ -67,9 +72,10 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
         runs = bench.store.history(str(asked.get("owner", "")) or "nobody", limit=1)
         return {"run": runs[0].id, "ended": runs[0].ended, "state": runs[0].state, "name": runs[0].title or title(runs[0].settings)} if runs else {"run": None}
 
-    return [form, count, open_link, submit, stop, share, latest, answered(watcher.poll)]
+    return [form, count, open_link, submit, again, stop, share, latest, answered(watcher.poll)]
 
 
 def price(bench: Bench, spec: RunSpec) -> dict[str, Any]:
     """The instant panel, and the spec with every default filled in."""
-    return {**cards.before(spec), "time": cards.estimated_time(bench.pace(spec), spec), "address": address.query(spec), "spec": spec.to_dict()}
+    return {**cards.before(spec), "time": cards.estimated_time(bench.pace(spec), spec), "address": address.query(spec), "spec": spec.to_dict(),
+            "made_before": bench.made_before(spec)}

@@ -132,6 +132,20 @@ def test_choose_train_watch_understand(visitor: Callable[..., Any], tmp_path: Pa
     page.wait_for_selector(ENDED)
 
 
+def test_an_equal_run_is_offered_instead_of_the_wait(visitor: Callable[..., Any]) -> None:
+    spec = {**SHORT, "seed": 77}
+    first = train(visitor(), spec)
+    first.wait_for_selector(ENDED)
+    first.wait_for_selector(".score.tuned")
+    other = visitor(link(spec))
+    other.wait_for_selector("#again")
+    other.click("#again")
+    other.wait_for_url("**run=*")
+    other.wait_for_selector(".score.tuned")
+    assert other.url.split("run=")[1][:12] != first.url.split("run=")[1][:12], "a run of one's own"
+    assert other.locator(".score.tuned").inner_text() == first.locator(".score.tuned").inner_text()
+
+
 def test_the_chart_has_its_numbers(visitor: Callable[..., Any]) -> None:
     page = train(visitor())
     page.wait_for_selector(ENDED)
