@@ -194,7 +194,7 @@ class RunResult:
             "steps_per_second": self.steps_per_second,
             "tokens": self.tokens,
             "samples": self.seen("samples") or [],
-            "observed": [asdict(seen) for seen in self.observed if seen.lens not in ("samples", "memory")],
+            "observed": [asdict(seen) for seen in self.observed if seen.lens not in ("samples", "memory", "scoring")],
             "adapter_bytes": self.adapter_bytes,
         })
 

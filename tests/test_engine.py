@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from lab.contracts import Item
 from lab.engine import Workshop, bases, diagnosis, optimizers, train
 from lab.engine.chance import generator
 from lab.engine.job import prepare
+from lab.engine.loop import EVENT_SECONDS, Progress, Scored
 from lab.engine.notes import Notes
 from lab.engine.scoring import Answers
 from lab.engine.texts import Encoded, Reader, by_length, collate, epochs
@@ -207,6 +209,32 @@ def test_a_stop_comes_at_the_next_step_and_loses_nothing(workshop: Workshop) -> 
     events = list(train(RunSpec.parse({**LLAMA, "steps": 500}), workshop, cancelled=cancelled))
     assert events[-1] == Cancelled(5)
     assert len(fold(events).losses) == 5 and fold(events).state == "cancelled"
+
+
+@BOTH
+def test_a_stop_while_the_test_texts_are_asked_is_heeded_too(base: dict[str, Any], workshop: Workshop) -> None:
+    seen: list[Any] = []
+    for event in train(RunSpec.parse({**base, "steps": 4, "eval_every": 0}), workshop, cancelled=lambda: any(e.name == "stepped" and e.step == 4 for e in seen)):
+        seen.append(event)
+    assert seen[-1] == Cancelled(4) and "tuned" not in fold(seen).scores and len(fold(seen).losses) == 4
+
+
+def test_a_long_scoring_says_how_far_it_is() -> None:
+    def asking() -> Any:
+        for done in (1, 2, 3):
+            time.sleep(EVENT_SECONDS * 1.05 if done > 1 else 0)
+            yield done
+        return "answers"
+
+    told = []
+    telling = Scored(lambda: False, Progress()).told("tuned", asking(), 3)
+    while True:
+        try:
+            told.append(next(telling).value)
+        except StopIteration as end:
+            assert end.value == "answers"
+            break
+    assert told == [{"who": "tuned", "done": done, "items": 3} for done in (1, 2, 3)]
 
 
 def test_a_loss_that_is_no_number_is_explained(tmp_path: Path, finish: Any) -> None:

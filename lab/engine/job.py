@@ -12,7 +12,7 @@ from lab.contracts import Base, Item, LabError
 from lab.engine import bases, precision, room
 from lab.engine.chance import drawn_from, generator
 from lab.engine.learner import Classifier, Head, Writer
-from lab.engine.scoring import Answers, answer, nearest_mean
+from lab.engine.scoring import Answers, answer, finished, nearest_mean
 from lab.engine.texts import Batch, Encoded, Reader, collate
 from lab.engine.workshop import Workshop
 from lab.events import Preparing
@@ -63,15 +63,22 @@ class Job:
         mixed = self.dtype != torch.float32 and self.spec.method.trains_base
         return torch.autocast(self.device, dtype=self.dtype, enabled=mixed)
 
-    def answers(self, rows: list[Encoded]) -> Answers:
-        with self.arithmetic():
-            return answer(self.learner.scores, self.module, rows, self.reader.tokenizer.pad_token_id, self.device)
+    def asking(self, rows: list[Encoded]) -> Generator[int, None, Answers]:
+        """Ask the model as it is now; yields how many rows have been asked."""
+        def scores(batch: Batch) -> torch.Tensor:
+            with self.arithmetic():
+                return self.learner.scores(batch)
 
-    def untouched(self) -> Answers:
+        return answer(scores, self.module, rows, self.reader.tokenizer.pad_token_id, self.device)
+
+    def answers(self, rows: list[Encoded]) -> Answers:
+        return finished(self.asking(rows))
+
+    def untouched(self) -> Generator[int, None, Answers]:
         """What the base says without the method: a decoder is asked, an encoder's frozen features are compared."""
         items, module = self.data.splits, self.pristine.module
         if self.spec.shape.kind == "decoder":
-            return self.prompted(self.spec.goal.prompt, items.test[:self.spec.eval_items])
+            return (yield from self.prompted(self.spec.goal.prompt, items.test[:self.spec.eval_items]))
         reader = self._plain(self.spec.goal.prompt)
         train, test = reader.encode(items.train[:512]), reader.encode(items.test[:self.spec.eval_items])
 
@@ -82,16 +89,19 @@ class Job:
 
         return nearest_mean(features, train, test, self.reader.tokenizer.pad_token_id, self.device)
 
-    def prompted(self, prompt: str, items: tuple[Item, ...]) -> Answers:
+    def prompted(self, prompt: str, items: tuple[Item, ...]) -> Generator[int, None, Answers]:
         """What the untouched decoder answers to a prompt of a given wording."""
         reader, module = self._plain(prompt), self.pristine.module
         writer = Writer(module, reader.answers(), self.device)
         return answer(writer.scores, module, reader.encode(items), self.reader.tokenizer.pad_token_id, self.device)
 
-    def best_wording(self) -> tuple[str, dict[str, float]]:
+    def best_wording(self) -> Generator[int, None, tuple[str, dict[str, float]]]:
         """The hand-written prompt that scores best on validation items, and the score of each there."""
         task, items = self.spec.goal, self.data.splits.validation[:WORDED]
-        scores = {prompt: self.prompted(prompt, items).evaluated("prompt", "validation", 0, task.metric).score for prompt in (task.prompt, *task.wordings)}
+        scores = {}
+        for prompt in (task.prompt, *task.wordings):
+            answers = yield from self.prompted(prompt, items)
+            scores[prompt] = answers.evaluated("prompt", "validation", 0, task.metric).score
         return max(scores, key=lambda prompt: scores[prompt]), scores
 
     def _plain(self, prompt: str) -> Reader:

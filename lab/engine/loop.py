@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -72,6 +72,26 @@ class Progress:
             yield Stepped(self.step, losses[-1][1], self.lr, round(self.training, 4), losses, self.tokens)
 
 
+class Scored:
+    """Tells how far a scoring is, and stops between two batches when that was asked for."""
+
+    def __init__(self, cancelled: Callable[[], bool], progress: Progress) -> None:
+        self.cancelled, self.progress = cancelled, progress
+        self.told_at = 0.0
+
+    def told(self, who: str, asking: Generator[int, None, Any], items: int) -> Generator[Event, None, Any]:
+        while True:
+            if self.cancelled():
+                raise Stopped
+            try:
+                done = next(asking)
+            except StopIteration as end:
+                return end.value
+            if time.perf_counter() - self.told_at >= EVENT_SECONDS:
+                self.told_at = time.perf_counter()
+                yield Observed(self.progress.step, "scoring", {"who": who, "done": done, "items": items})
+
+
 def _run(spec: RunSpec, workshop: Workshop, out: Path | None, cancelled: Callable[[], bool], progress: Progress) -> Iterator[Event]:
     if cancelled():
         raise Stopped
@@ -86,12 +106,13 @@ def _run(spec: RunSpec, workshop: Workshop, out: Path | None, cancelled: Callabl
     adapter_bytes = 0
     if out is not None:
         adapter_bytes = saving.save(out / "adapter", spec, job.module, job.learner.head, job.texts.shots)
-    tuned = job.answers(job.texts.test)
+    scored = Scored(cancelled, progress)
+    tuned = yield from scored.told("tuned", job.asking(job.texts.test), len(job.texts.test))
     yield tuned.evaluated("tuned", "test", progress.step, metric)
     if not known:
-        known = workshop.notes.put("untouched", _base_key(job), _ask_base(job))
+        known = workshop.notes.put("untouched", _base_key(job), (yield from _ask_base(job, scored)))
         yield from _told_base(known, metric)
-    before = _before_training(job, Answers.from_note(known["base"]), tuned)
+    before = yield from _before_training(job, Answers.from_note(known["base"]), tuned, scored)
     yield before.evaluated("untrained", "test", 0, metric)
     yield Observed(progress.step, "answers", {"untrained": before.letters(), "tuned": tuned.letters()})
     yield Observed(progress.step, "samples", _samples(job, before, tuned))
@@ -172,7 +193,7 @@ def _tensors(job: Job) -> list[torch.Tensor]:
     return [*job.module.parameters(), *job.module.buffers(), *(head.parameters() if head is not None else ())]
 
 
-def _before_training(job: Job, base: Answers, tuned: Answers) -> Answers:
+def _before_training(job: Job, base: Answers, tuned: Answers, scored: Scored) -> Generator[Event, None, Answers]:
     """The same seed attached again and asked before any step: what the training itself has changed.
 
     Nothing is asked twice: a method that starts as the base answers as the base does (an encoder's new head does not), and
@@ -185,7 +206,7 @@ def _before_training(job: Job, base: Answers, tuned: Answers) -> Answers:
         return base
     learner, job.learner = job.learner, attached(spec, job.pristine, job.reader, job.device)
     try:
-        return job.answers(job.texts.test)
+        return (yield from scored.told("untrained", job.asking(job.texts.test), len(job.texts.test)))
     finally:
         job.learner = learner
 
@@ -197,13 +218,15 @@ def _base_key(job: Job) -> str:
     return f"{pristine.sha256} {job.data.sha256} {asked} {how}"
 
 
-def _ask_base(job: Job) -> dict[str, Any]:
+def _ask_base(job: Job, scored: Scored) -> Generator[Event, None, dict[str, Any]]:
     """The untouched model's answers; of a decoder also those to the best of the hand-written prompts, chosen on validation items."""
-    note: dict[str, Any] = {"base": job.untouched().to_note()}
+    items = job.data.splits.test[:job.spec.eval_items]
+    base = yield from scored.told("base", job.untouched(), len(items))
+    note: dict[str, Any] = {"base": base.to_note()}
     if job.spec.shape.kind == "decoder" and job.spec.goal.wordings:
-        best, scores = job.best_wording()
-        asked = note["base"] if best == job.spec.goal.prompt else job.prompted(best, job.data.splits.test[:job.spec.eval_items]).to_note()
-        note |= {"prompt": asked, "wording": {"best": best, "validation": scores}}
+        best, scores = yield from scored.told("prompt", job.best_wording(), len(items))
+        asked = base if best == job.spec.goal.prompt else (yield from scored.told("prompt", job.prompted(best, items), len(items)))
+        note |= {"prompt": asked.to_note(), "wording": {"best": best, "validation": scores}}
     return note
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lab import catalogue
 from lab.contracts import Item
 from lab.engine.learner import Head
 from lab.events import RunResult
@@ -55,6 +56,9 @@ The scores are on test items that neither the training nor any choice of setting
 not of another seed. Data: {task.source} ({task.licence}). {task.rule}
 
 ## Load it
+
+`base` is a name on the Hub or, where the Hub cannot be reached, a folder with the base model: the lab keeps its own copy in its cache, under
+`models/{catalogue.file_name(model.key)}`.
 
 ```python
 {_script(spec)}

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -48,19 +48,36 @@ class Answers:
         return "".join(str(label) for label in self.predicted.tolist())
 
 
-@torch.no_grad()
-def answer(scores: Callable[[Batch], torch.Tensor], module: Any, rows: Sequence[Encoded], pad: int, device: str, size: int = 64) -> Answers:
-    """Ask for every row, batches of similar length; the module is in eval mode meanwhile."""
-    began, training = time.perf_counter(), module.training
+def answer(
+    scores: Callable[[Batch], torch.Tensor], module: Any, rows: Sequence[Encoded], pad: int, device: str, size: int = 64,
+) -> Generator[int, None, Answers]:
+    """Ask for every row, batches of similar length; yields how many have been asked. The module is in eval mode meanwhile."""
+    training, seconds, done = module.training, 0.0, 0
     module.eval()
     logits: list[torch.Tensor | None] = [None] * len(rows)
     longest = max(len(row.ids) for row in rows)
-    for group in by_length(rows, max(1, min(size, TOKENS_AT_ONCE // longest))):
-        found = scores(collate([row for _, row in group], pad, device)).float().cpu()
-        for (place, _), line in zip(group, found, strict=True):
-            logits[place] = line
-    module.train(training)
-    return Answers(torch.stack(logits), torch.tensor([row.label for row in rows]), time.perf_counter() - began)
+    try:
+        for group in by_length(rows, max(1, min(size, TOKENS_AT_ONCE // longest))):
+            began = time.perf_counter()
+            with torch.no_grad():
+                found = scores(collate([row for _, row in group], pad, device)).float().cpu()
+            for (place, _), line in zip(group, found, strict=True):
+                logits[place] = line
+            done += len(group)
+            seconds += time.perf_counter() - began
+            yield done
+    finally:
+        module.train(training)
+    return Answers(torch.stack(logits), torch.tensor([row.label for row in rows]), seconds)
+
+
+def finished(asking: Generator[int, None, Answers]) -> Answers:
+    """All answers at once, for whoever need not tell how far it is."""
+    while True:
+        try:
+            next(asking)
+        except StopIteration as end:
+            return end.value
 
 
 def majority(rows: Sequence[Encoded], metric: str) -> Evaluated:

@@ -26,7 +26,7 @@ class PromptTuning(Method):
         "vocabulary", "start of the vectors: standard normal, rows of common words, the words of a text, or the label words",
         peft="prompt_tuning_init")
     text: str = knob("Classify the sentiment of the text as positive or negative:", "the words to start from, where init is text",
-                     peft="prompt_tuning_init_text", advanced=True)
+                     peft="prompt_tuning_init_text")
 
     def attach(self, base: Base) -> Any:
         from peft import PromptTuningConfig
