@@ -12,12 +12,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 from lab import describe
 from lab.contracts import LabError
-from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, Preparing, Started, Stepped, fold, to_json
+from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, Preparing, RunResult, Started, Stepped, fold, to_json
 from lab.spec import RunSpec
 from lab.supply import default_cache
 
@@ -97,10 +98,20 @@ def _runs(options: argparse.Namespace) -> int:
     if not options.data.is_dir():
         raise LabError(f"there is no folder {options.data}: give the data folder of a lab with --data")
     with Store(options.data) as store:
-        rows = [{"id": run.id, "kind": run.kind, "state": run.state, "title": run.title, "owner": run.owner, "created": run.created,
-                 "reason": run.reason, "spec": run.settings} for run in store.history(None, limit=1000)]
-    return _print(rows, options.json, lambda rows: (
-        f"{row['id']}  {row['state']:9} {row['spec']['model']} {row['spec']['task']} {row['spec']['method']['name']} {row['title']}" for row in rows))
+        rows = [_row(run, store.result(run.id)) for run in store.history(None, limit=1000)]
+    return _print(rows, options.json, lambda rows: map(_line, rows))
+
+
+def _row(run: Any, result: RunResult) -> dict[str, Any]:
+    return {"id": run.id, "kind": run.kind, "state": run.state, "title": run.title, "owner": run.owner, "created": run.created, "reason": run.reason,
+            "spec": run.settings, "scores": result.to_dict()["scores"]}
+
+
+def _line(row: dict[str, Any]) -> str:
+    spec, tuned = row["spec"], row["scores"].get("tuned")
+    score = f"{tuned['score']:.3f} ± {tuned['standard_error']:.3f}" if tuned else ""
+    when = datetime.fromtimestamp(row["created"]).isoformat(" ", "minutes")
+    return f"{row['id']}  {when}  {row['state']:9} {score:13}  {spec['model']} {spec['task']} {spec['method']['name']} {row['title']}".rstrip()
 
 
 def _count(options: argparse.Namespace) -> int:

@@ -214,7 +214,8 @@ def test_a_stop_comes_at_the_next_step_and_loses_nothing(workshop: Workshop) -> 
 @BOTH
 def test_a_stop_while_the_test_texts_are_asked_is_heeded_too(base: dict[str, Any], workshop: Workshop) -> None:
     seen: list[Any] = []
-    for event in train(RunSpec.parse({**base, "steps": 4, "eval_every": 0}), workshop, cancelled=lambda: any(e.name == "stepped" and e.step == 4 for e in seen)):
+    spec = RunSpec.parse({**base, "steps": 4, "eval_every": 0})
+    for event in train(spec, workshop, cancelled=lambda: any(isinstance(event, Stepped) and event.step == 4 for event in seen)):
         seen.append(event)
     assert seen[-1] == Cancelled(4) and "tuned" not in fold(seen).scores and len(fold(seen).losses) == 4
 
