@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,7 @@ def test_a_deleted_run_is_told_so_while_it_is_watched(bench: Bench) -> None:
 
 def test_failed_and_stopped_runs_keep_what_they_showed(bench: Bench) -> None:
     ran_away = Failed("The loss ran away.", "Lower the learning rate.", "lr", step=12)
-    for end, words in ((ran_away, "failed at step 20"), (Cancelled(20), "stopped at step 20 of 20")):
+    for end, words in ((ran_away, "failed at step 20"), (Cancelled(20), "stopped after all 20 steps, before the score was known")):
         spec = RunSpec.parse(TINY)
         run = bench.store.submit(spec, "me")
         bench.store.claim("worker")
@@ -278,6 +279,20 @@ def test_the_time_left_counts_looks_and_scoring() -> None:
     assert picture.left(spec, fold(looked), 20) == pytest.approx(1.0 + 0.2 + 1.0)
     # before any look, a third of a training step's time a text: 1 / 3 / (10 steps a second of 8 texts)
     assert picture.left(spec, fold(early), 20) == pytest.approx(1.0 + 120 / 240)
+
+
+def test_scoring_tells_whom_it_asks_and_how_far_it_is() -> None:
+    spec = RunSpec.parse({**TINY, "eval_every": 10})
+    trained = [*stream(spec)[:13], Evaluated(20, "tuned", "validation", "accuracy", 0.7, 0.1, 20, seconds=2.0)]
+    seen = fold([*trained, Observed(20, "scoring", {"who": "tuned", "done": 20, "items": 50})])
+    told = lambda result: picture.status(spec, result, "running", 20).replace("\u202f", " ")  # noqa: E731
+    assert picture.unasked(spec, seen) == 30 + 50  # the base is known
+    assert told(seen) == "training done; answering the test texts: 20 of 50, about 8 s left"
+    assert 0 < picture.progress(seen, "running", 20) < 1 and picture.scoring(seen, "running", 20)
+    later = fold([*trained, Evaluated(20, "tuned", "test", "accuracy", 0.7, 0.1, 50, seconds=1.0),
+                  Observed(20, "scoring", {"who": "untrained", "done": 10, "items": 50})])
+    assert told(later) == "training done; asking the method before training: 10 of 50, a few seconds left"
+    assert picture.status(spec, seen, "cancelled", 20) == "stopped after all 20 steps, before the score was known"
 
 
 def test_full_fine_tuning_is_a_line_where_it_was_recorded(bench: Bench) -> None:
@@ -387,10 +402,24 @@ def test_past_runs_tell_the_time(bench: Bench) -> None:
     spec = RunSpec.parse(TINY)
     assert bench.pace(spec) is None
     ran(bench)
-    rate, words = bench.pace(spec)
-    assert rate == 10.0 and words == "as in 1 past run here"
-    assert "another batch" in bench.pace(RunSpec.parse({**TINY, "batch": 4}))[1]
+    pace = bench.pace(spec)
+    assert (pace.steps_per_second, pace.rest, pace.source) == (10.0, pytest.approx(1.0), "as in 1 past run here")
+    assert "another batch" in bench.pace(RunSpec.parse({**TINY, "batch": 4})).source
+    assert bench.pace(RunSpec.parse({**TINY, "eval_items": spec.eval_items * 3})).rest == pytest.approx(3.0)
+    longer = RunSpec.parse({**TINY, "steps": 400})
+    assert cards.estimated_time(bench.pace(longer), longer).replace("\u202f", " ") == "about 40 s in all, 40 s of it training, as in 1 past run here"
     assert bench.pace(RunSpec.parse({"model": "seed-bert", "method": "full"})) is None
+
+
+def test_memory_is_estimated_in_the_format_that_past_runs_had(bench: Bench) -> None:
+    spec, full = RunSpec.parse(TINY), RunSpec.parse({"model": "seed-bert", "method": "full"})
+    assert cards.before(spec, bench.dtype(spec))["memory"]["name"] == "if float32"
+    assert cards.before(full, bench.dtype(full))["memory"]["name"] == "in float32"
+    run = bench.store.submit(spec, "me")
+    bench.store.claim("worker")
+    bench.store.append(run.id, [replace(event, dtype="bfloat16") if isinstance(event, Started) else event for event in stream(spec)])
+    assert bench.dtype(spec) == bench.dtype(RunSpec.parse({**TINY, "seed": 9})) == "bfloat16" and bench.dtype(full) == "float32"
+    assert cards.before(spec, "bfloat16")["memory"]["bytes"] < cards.before(spec, "auto")["memory"]["bytes"]
 
 
 # ── recorded runs and the first screen ────────────────────────────────────────────────────────────────────────────────

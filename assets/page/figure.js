@@ -9,11 +9,21 @@ function colours() {
   return { ink: of("--ink"), soft: of("--soft"), line: of("--line"), ground: of("--ground"), strong: of("--strong-line") };
 }
 
-// Names stand beside the chart where there is room, and else on their lines.
-function named(label, beside, soft, ground) {
-  const common = { yref: "y2", xref: "paper", x: 1, showarrow: false, text: `${plain(label.name)} <b>${label.value}</b>`, font: { size: 12, color: label.colour ? readable(label.colour) : soft } };
-  if (!beside) return { ...common, bgcolor: ground + "b3", y: label.at, xanchor: "right", yanchor: "bottom" };
-  return { ...common, y: label.at, xanchor: "left", xshift: 8, yanchor: "middle", align: "left" };
+// Names stand beside the chart, where they cover no mark: in one line where there is room, and else small and in two.
+function named(label, wide, soft) {
+  const [first, second] = wide ? [`${label.name} `, ""] : halves(label);
+  const text = `${plain(first)}${second === "" ? "" : `<br>${plain(second)} `}<b>${label.value}</b>`;
+  return { yref: "y2", xref: "paper", x: 1, y: wide ? label.at : label.apart, showarrow: false, text, font: { size: wide ? 12 : 10.5, color: label.colour ? readable(label.colour) : soft },
+    xanchor: "left", xshift: wide ? 8 : 4, yanchor: "middle", align: "left" };
+}
+
+// The name broken where the longer of two lines is shortest; the value is on the second.
+function halves({ name, value }) {
+  const words = name.split(" ");
+  const ways = words.map((_, place) => [words.slice(0, place + 1).join(" "), words.slice(place + 1).join(" ")]);
+  const longest = ([first, second]) => Math.max(first.length, second.length + value.length + 1);
+  const [first, second] = ways.reduce((best, way) => (longest(way) < longest(best) ? way : best));
+  return second ? [first, second] : [`${first} `, ""];
 }
 
 // A colour that carries meaning, mixed with white or black until small text in it can be read.
@@ -27,8 +37,9 @@ function plain(name) {
   return name.replace(/[<>&]/g, ""); // the library reads a little markup
 }
 
-function room(labels) {
-  return 24 + 6.3 * Math.max(...labels.map((label) => label.name.length + label.value.length + 1));
+function room(labels, wide) {
+  if (wide) return 24 + 6.3 * Math.max(...labels.map((label) => label.name.length + label.value.length + 1));
+  return 8 + 5.5 * Math.max(...labels.map((label) => { const [first, second] = halves(label); return Math.max(first.length, second.length + label.value.length + 1); }));
 }
 
 function dressed(figure, zoom, width, height) {
@@ -37,12 +48,12 @@ function dressed(figure, zoom, width, height) {
   const layout = { ...figure.layout };
   for (const name of Object.keys(layout)) if (/^[xy]axis/.test(name)) layout[name] = { ...axis, ...layout[name] };
   layout.shapes = (layout.shapes || []).map((shape) => ({ ...shape, line: { color: strong, ...shape.line } }));
-  const beside = width > 520;
+  const wide = width > 520;
   const labels = figure.labels || [];
-  layout.annotations = labels.filter((label) => beside || !label.own).map((label) => named(label, beside, soft, ground));
+  layout.annotations = labels.map((label) => named(label, wide, soft));
   const data = figure.data.map((trace) => trace.marker && trace.marker.line ? { ...trace, marker: { ...trace.marker, line: { ...trace.marker.line, color: ground } } } : trace);
   return [data, {
-    ...layout, showlegend: false, margin: { l: 8, r: beside && (figure.labels || []).length ? room(figure.labels) : 14, t: 8, b: 8 }, width, height, autosize: false, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
+    ...layout, showlegend: false, margin: { l: 8, r: labels.length ? room(labels, wide) : 14, t: 8, b: 8 }, width, height, autosize: false, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
     font: { family: "system-ui, sans-serif", color: ink, size: 13 }, hovermode: "closest", hoverlabel: { bgcolor: ground, bordercolor: strong, font: { color: ink } }, dragmode: "zoom",
   }];
 }
@@ -55,17 +66,21 @@ export function figureHolder(name, height) {
   const hint = el("figcaption", { class: "hint" });
   const node = el("figure", { class: "figure" }, plot, table, el("div", { class: "under" }, hint, toggle));
   const held = { node, plot, table, hint, figure: null, zoom: "", width: 0 };
-  toggle.addEventListener("click", () => {
-    const shown = table.hidden;
-    table.hidden = !shown;
-    plot.hidden = shown;
-    toggle.setAttribute("aria-pressed", String(shown));
-    toggle.textContent = shown ? "Chart" : "Numbers";
+  held.show = (numbers) => {
+    table.hidden = !numbers;
+    plot.hidden = numbers;
+    toggle.setAttribute("aria-pressed", String(numbers));
+    toggle.textContent = numbers ? "Chart" : "Numbers";
     draw(held, held.figure, held.zoom);
-  });
+  };
+  toggle.addEventListener("click", () => held.show(table.hidden));
   new ResizeObserver(() => { if (plot.clientWidth && plot.clientWidth !== held.width) draw(held, held.figure, held.zoom); }).observe(plot);
   new MutationObserver(() => { if (node.isConnected) draw(held, held.figure, held.zoom); }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   return held;
+}
+
+export function showChart(held) {
+  if (!held.table.hidden) held.show(false);
 }
 
 export function draw(held, figure, zoom) {
@@ -73,7 +88,7 @@ export function draw(held, figure, zoom) {
   held.zoom = zoom;
   if (!figure) return;
   held.plot.setAttribute("aria-label", figure.alt);
-  say(held.hint, figure.caption || " ");
+  say(held.hint, figure.caption ? `${figure.caption}${held.table.hidden ? " Drag to zoom, double click to reset." : ""}` : " ");
   if (!held.table.hidden) return tabulate(held.table, figure.table);
   held.width = held.plot.clientWidth;
   if (!held.width) return null; // not on the page yet, or in a tab that is not shown: drawn when it gets a size

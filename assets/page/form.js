@@ -41,11 +41,23 @@ export function createForm({ catalogues, ask, changed, train }) {
     const other = !same(current(control), control.default);
     row.node.classList.toggle("changed", other);
     row.reset.hidden = !other;
+    for (const each of [...state.form.knobs, ...state.form.advanced]) if (each.only) state.rows.get(key(each)).node.hidden = needless(each);
     const differ = state.form.advanced.filter((each) => !same(current(each), each.default)).length;
     count.textContent = differ === 0 ? "all at their defaults" : `${differ} ${differ === 1 ? "differs" : "differ"} from the defaults`;
   }
 
-  // Another model or method: settings of the run that were changed stay, the learning rate and the knobs belong to the method.
+  // A knob that counts only where another one has a certain value, which it has not now.
+  function needless({ only: [name, value] }) {
+    const other = [...state.form.knobs, ...state.form.advanced].find((each) => each.name === name && each.part === "method");
+    return Boolean(other) && current(other) !== value;
+  }
+
+  function untouched(name) {
+    const control = [...state.form.settings, ...state.form.advanced].find((each) => each.name === name && each.part === "run");
+    return !control || same(current(control), control.default);
+  }
+
+  // Another model or method: settings of the run that were changed stay; the knobs and, with another method, the learning rate belong to the method.
   async function choose(part, value) {
     const draft = values();
     if (part === "model") {
@@ -53,12 +65,12 @@ export function createForm({ catalogues, ask, changed, train }) {
       if (reason(draft.method.name, value)) draft.method = { name: "lora" };
       const usual = catalogues.models.find((each) => each.key === value).task;
       draft.task = usual;
-      for (const name of ["steps", "batch", "tokens", "eval_items", "eval_every", "lr"]) delete draft[name];
+      for (const name of ["steps", "batch", "tokens", "eval_items", "eval_every", "lr"]) if (untouched(name)) delete draft[name];
       if (Array.isArray(draft.method.targets)) delete draft.method.targets;
     } else if (part === "method") {
       draft.method = { name: value };
       delete draft.lr;
-      delete draft.steps;
+      if (untouched("steps")) delete draft.steps;
     } else draft.task = value;
     await set(draft);
     changed(values());
@@ -71,6 +83,7 @@ export function createForm({ catalogues, ask, changed, train }) {
     state.form = wanted;
     state.draft = { ...draft, method: typeof draft.method === "string" ? { name } : { ...draft.method } };
     if (!state.draft.task) state.draft.task = wanted.task;
+    for (const each of wanted.settings) if (each.fixed) delete state.draft[each.name];
     fail(null);
     paint();
     return null;
@@ -129,10 +142,19 @@ export function createForm({ catalogues, ask, changed, train }) {
   function fail(answer) {
     node.querySelectorAll("[aria-invalid]").forEach((each) => each.removeAttribute("aria-invalid"));
     error.hidden = !answer;
-    error.textContent = answer ? answer.error : "";
+    error.textContent = answer ? worded(answer) : "";
     button.disabled = Boolean(answer);
     if (answer?.field) document.getElementById(`knob-${answer.field}`)?.setAttribute("aria-invalid", "true");
     return answer;
+  }
+
+  // The message begins with a setting's name in the code: here its label stands beside the field.
+  function worded({ error: text, field }) {
+    return field && text.startsWith(`${field} is `) ? `${labelled(field)}${text.slice(field.length)}` : text;
+  }
+
+  function labelled(name) {
+    return [...(state.form?.knobs || []), ...(state.form?.settings || []), ...(state.form?.advanced || [])].find((each) => each.name === name)?.label || name;
   }
 
   function focus(name) {
@@ -144,7 +166,7 @@ export function createForm({ catalogues, ask, changed, train }) {
     field.select?.();
   }
 
-  return { node, set, values, fail, focus, button, time, label: (name) => [...(state.form?.knobs || []), ...(state.form?.settings || []), ...(state.form?.advanced || [])].find((each) => each.name === name)?.label || name };
+  return { node, set, values, fail, focus, button, time, label: labelled };
 }
 
 function same(one, other) {
@@ -172,6 +194,12 @@ function numeric(control, value, put, id) {
     const read = text === "" ? (control.optional ? null : control.default) : Number(text);
     put(Number.isNaN(read) ? field.value : read);
     if (slider && !Number.isNaN(read)) { slider.value = nearest(marks, read); slider.setAttribute("aria-valuetext", shown(read)); }
+  });
+  field.addEventListener("blur", () => {
+    if (field.value.trim() === "" && !control.optional) { // an empty field counts with the default, so it says so
+      field.value = shown(control.default);
+      if (slider) { slider.value = nearest(marks, control.default); slider.setAttribute("aria-valuetext", field.value); }
+    }
   });
   slider?.addEventListener("input", () => {
     const read = marks[Number(slider.value)];

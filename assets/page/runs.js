@@ -1,6 +1,6 @@
 // The Runs tab: what this browser has run. Open, rename, delete, export, and two of them side by side.
 import { ask, download, el, fill, promptFor, say } from "./dom.js";
-import { draw, figureHolder } from "./figure.js";
+import { draw, figureHolder, showChart } from "./figure.js";
 import { goTo, known, question, who } from "./session.js";
 
 const STATES = [["", "every state"], ["finished", "finished"], ["running", "running"], ["queued", "waiting"], ["failed", "failed"], ["cancelled", "stopped"]];
@@ -20,7 +20,9 @@ export function mount(element, { props, server, watch }) {
   const note = el("p", { class: "soft", role: "status", "aria-live": "polite" });
   const chart = figureHolder("Two runs, loss and score over the steps", 420);
   const table = el("table", {});
+  const caution = el("p", { class: "notice", hidden: true });
   const pair = el("section", { class: "pair-view", hidden: true, "aria-label": "Two runs side by side" }, el("h3", {}, "Side by side"),
+    caution,
     el("p", { class: "soft" }, "One run each shows what happened once. Whether one method is better takes several seeds of both."), chart.node, table);
   const save = (format) => async () => {
     const answer = await asked("export", { format });
@@ -55,15 +57,20 @@ export function mount(element, { props, server, watch }) {
     more.hidden = !answer.more;
     say(disk, `${answer.disk} on disk`);
     const filtered = search.value || state.value;
-    say(note, page.rows.length ? (page.marked.length === 1 ? "Mark a second run to see the two side by side." : "") : filtered ? "No run fits this search." : "No runs yet: train one, and it stays here.");
+    say(note, page.rows.length ? (hint()) : filtered ? "No run fits this search." : "No runs yet: train one, and it stays here.");
     fill(list, page.rows.map(line));
+  }
+
+  function hint() {
+    if (page.marked.length === 1) return "Mark a second run to see the two side by side.";
+    return page.marked.length === 0 && page.rows.length > 1 ? "Mark two to compare them." : "";
   }
 
   function line(run) {
     const name = run.title || run.name;
     const mark = el("input", { type: "checkbox", "aria-label": `mark ${name}`, checked: page.marked.includes(run.id), onchange: () => marked(run.id, mark.checked) });
     return el("div", { class: "run-row" }, mark,
-      el("div", { class: "about" }, el("span", { class: "name" }, name), " ", el("span", { class: `chip ${run.state}` }, WORDS[run.state] || run.state), el("p", {}, run.settings),
+      el("div", { class: "about" }, el("span", { class: "name", title: name }, name), " ", el("span", { class: `chip ${run.state}` }, WORDS[run.state] || run.state), el("p", {}, run.settings),
         run.reason && run.state === "failed" ? el("p", {}, run.reason) : null),
       el("span", { class: "value" }, run.score || "–", el("small", {}, "test score")), el("span", { class: "value" }, run.share || "–", el("small", {}, "trained")),
       el("span", { class: "value" }, new Date(run.at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" }), el("small", {}, run.seconds || " ")),
@@ -89,13 +96,16 @@ export function mount(element, { props, server, watch }) {
   async function marked(id, on) {
     page.marked = [...page.marked.filter((each) => each !== id), ...(on ? [id] : [])].slice(-2);
     list.querySelectorAll("input[type=checkbox]").forEach((box, place) => { box.checked = page.marked.includes(page.rows[place].id); });
-    say(note, page.marked.length === 1 ? "Mark a second run to see the two side by side." : "");
+    say(note, hint());
     const answer = page.marked.length === 2 ? await asked("pair", { runs: page.marked }) : null;
     pair.hidden = !answer;
     if (!answer) return;
     const lines = [...answer.lines, ...answer.differ.map((each) => ({ ...each, name: `differs: ${each.name}` }))];
     fill(table, el("thead", {}, el("tr", {}, ["", "A", "B"].map((name) => el("th", { scope: "col" }, name)))),
       el("tbody", {}, lines.map((each) => el("tr", {}, el("th", { scope: "row" }, each.name), each.values.map((value) => el("td", {}, value || "–"))))));
+    caution.hidden = !answer.caution;
+    say(caution, answer.caution);
+    showChart(chart);
     draw(chart, answer.figure, page.marked.join());
     pair.scrollIntoView({ block: "nearest" });
   }

@@ -19,6 +19,7 @@ export function mount(element, { props, server, watch }) {
   const runView = createWatch(server, { opened, edit, close: showHome, try_next: tryNext });
   const home = createHome(start.home, () => begin(), (run) => open(run));
   const last = el("p", { class: "last", hidden: true });
+  const broken = el("div", { class: "notice broken", role: "alert", hidden: true });
   const middle = el("div", { class: "middle" });
   fill(holder, el("div", { class: "lab bench" }, form.node, middle, panel.node));
   const bench = holder.firstChild;
@@ -55,8 +56,8 @@ export function mount(element, { props, server, watch }) {
       return paint(answer.draft, answer);
     }
     await paint(start.draft, { form: start.form, price: start.price });
-    form.fail({ error: `This link cannot be opened: ${answer.error}` });
-    form.button.disabled = false;
+    broken.hidden = false;
+    fill(broken, el("p", {}, el("b", {}, "This link cannot be read; here is the usual start instead.")), el("p", { class: "soft" }, answer.error));
     return null;
   }
 
@@ -69,6 +70,7 @@ export function mount(element, { props, server, watch }) {
 
   // The draft is kept and the address follows, so a reload or a copied address loses nothing that was typed.
   function changed(draft) {
+    broken.hidden = true;
     page.edited = true;
     if (bench.dataset.state === "home") bench.dataset.state = "choosing"; // on a phone the button to press is now Train
     remember("draft", draft);
@@ -89,7 +91,7 @@ export function mount(element, { props, server, watch }) {
     page.address = answer.address;
     panel.show(answer);
     say(form.button, answer.spec.steps ? "Train" : "Ask it");
-    say(form.time, answer.spec.steps ? answer.time : "nothing is trained");
+    say(form.time, answer.time);
   }
 
   // An equal run has finished here: its result, without the wait.
@@ -120,7 +122,7 @@ export function mount(element, { props, server, watch }) {
 
   function open(run) {
     setAddress({ run, spec: page.edited ? page.address : null });
-    fill(middle, runView.node);
+    fill(middle, broken, runView.node);
     bench.dataset.state = "run";
     runView.open(run);
   }
@@ -142,7 +144,7 @@ export function mount(element, { props, server, watch }) {
   }
 
   function showHome() {
-    fill(middle, last, home);
+    fill(middle, broken, last, home);
     bench.dataset.state = "home";
     setAddress({ run: null, spec: page.edited ? page.address : null });
   }

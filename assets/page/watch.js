@@ -1,6 +1,6 @@
 // One run as it goes: asks for what is new, draws it, and finds back by itself after a lost network.
 import { ask, el, fill, say, showToCopy } from "./dom.js";
-import { draw, figureHolder } from "./figure.js";
+import { draw, figureHolder, showChart } from "./figure.js";
 import { blockDrawing, counts, memoryBar, memoryParts, scoreRows, shareBar } from "./pieces.js";
 import { question, who } from "./session.js";
 
@@ -51,6 +51,8 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   }
 
   function wait() {
+    stop.hidden = true; // until it is known that there is something to stop
+    showChart(chart); // the numbers of one run are not wanted for the next
     say(title, "Your run");
     say(status, "asking for it …");
     say(settings, " ");
@@ -118,6 +120,8 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     progress.hidden = false;
     progress.firstChild.style.width = `${100 * view.progress}%`;
     progress.setAttribute("aria-valuenow", Math.round(100 * view.progress));
+    progress.setAttribute("aria-label", view.scoring ? "test texts answered" : "steps done");
+    progress.classList.toggle("scoring", view.scoring);
     progress.classList.toggle("busy", view.state === "preparing" || view.state === "queued" || (view.state === "running" && view.progress >= 1));
     const ended = ENDED.includes(view.state);
     stop.hidden = ended || !view.mine;
@@ -139,7 +143,8 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   }
 
   function cards(view, ended) {
-    redraw(learned, view.learned, () => (view.learned.rows.length ? [el("p", { class: "soft" }, view.learned.about), scoreRows(view.learned.rows), samples(view.learned.samples, ended)] :
+    redraw(learned, view.learned, () => (view.learned.rows.length ? [el("p", { class: "soft" }, view.learned.about), scoreRows(view.learned.rows),
+      view.learned.verdict ? el("p", { class: "verdict" }, view.learned.verdict) : null, samples(view.learned.samples, ended)] :
       [el("p", { class: "soft" }, ended ? "It ended before anything was scored." : "The test texts are answered after the last step.")]));
     redraw(trained, view.trained, () => (view.trained ? [el("p", { class: "big" }, view.trained.trainable, el("small", {}, `${view.trained.share} of all numbers`)), shareBar(view.trained.part),
       counts(view.trained.rows), blockDrawing(view.trained.block)] : [el("p", { class: "soft" }, "The lab no longer knows this method.")]));
@@ -156,17 +161,18 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   }
 
   function costs(view) {
-    const { times, bars, adapter, machine } = view.cost;
+    const { times, bars, moment, adapter, machine } = view.cost;
     const longest = Math.max(...bars.map((bar) => bar.bytes), 1);
     return [times.length ? el("dl", { class: "times" }, times.flatMap((each) => [el("dt", {}, each.name), el("dd", {}, each.value)])) : el("p", { class: "soft" }, "nothing yet"),
       bars.length ? el("h4", {}, "Memory of one step, at its peak") : null, bars.map((bar) => memoryBar(bar, longest)), bars.length ? memoryParts(bars) : null,
+      moment ? el("p", { class: "soft" }, moment) : null,
       machine ? el("p", { class: "soft" }, machine) : null,
       view.done && adapter && view.id ? el("a", { class: "plain button", href: `adapter/${view.id}.zip`, download: "" }, `Download the adapter (${adapter})`) : null];
   }
 
   function samples(rows, ended) {
     if (!rows.length) return el("div", { class: "samples waiting" }, el("p", { class: "soft" }, ended ? "" : "Answers before and after training come with the score."));
-    const answer = (each, right) => el("span", { class: each.answer === right ? "right" : "wrong" }, `${each.answer === right ? "✓" : "✗"} ${each.answer}`, el("small", {}, ` ${Math.round(100 * each.probability)} %`));
+    const answer = (each, right) => el("span", { class: each.answer === right ? "right" : "wrong" }, `${each.answer === right ? "✓" : "✗"} ${each.answer}`, " ", el("small", {}, `${Math.round(100 * each.probability)}\u00a0%`));
     const table = el("table", { class: "samples" }, el("thead", {}, el("tr", {}, ["test text", "is", "before", "after"].map((name) => el("th", { scope: "col" }, name)))),
       el("tbody", {}, rows.map((row) => el("tr", {}, el("td", {}, row.text), el("td", {}, row.label), el("td", {}, answer(row.before, row.label)), el("td", {}, answer(row.after, row.label))))));
     const read = rows.filter((row) => row.read);
@@ -181,7 +187,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     const run = state.run;
     if (!stoppable() || state.asking) return;
     state.asking = true;
-    const sure = await ask("Stop this run? What it has shown so far is kept.", "Stop it", "Let it go on");
+    const sure = await ask(state.view.scoring ? "Stop this run? Training is done, only scoring is left: stopping now loses the score." : "Stop this run? What it has shown so far is kept.", "Stop it", "Let it go on");
     state.asking = false;
     if (!sure) return;
     stop.disabled = true;

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from lab import catalogue
 from lab.contracts import LabError
 from lab.recording import Recorded
 from lab.spec import RunSpec
 from lab.store import Run, Store
 
-REMEMBERED = 512  # paces of past runs
+REMEMBERED = 512  # past runs whose pace is kept
 LOOKED_AT = 40  # of the newest runs of a model
 
 
@@ -26,6 +27,27 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What a finished run tells of this machine."""
+
+    steps_per_second: float
+    rest: float  # seconds beside the training: the loading, and above all the scoring
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast runs like this one went here, and where that comes from."""
+
+    steps_per_second: float
+    rest: float  # seconds beside the training, for as many test texts as this run has
+    source: str
+
+    def total(self, steps: int) -> float:
+        return (steps / self.steps_per_second if steps else 0.0) + self.rest
+
+
+@dataclass(frozen=True)
 class Bench:
     """Handed to every tab by the composition; a tab keeps nothing of its own."""
 
@@ -34,7 +56,7 @@ class Bench:
     limits: Limits = Limits()
     workers: Callable[[], Sequence[Any]] = tuple  # as the runner reports them: name, state …
     hashes: Callable[[RunSpec], tuple[str, str]] = lambda spec: ("", "")  # of the weights and data that lie here, "" where they do not
-    paces: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    pasts: OrderedDict[str, Past] = field(default_factory=OrderedDict)
 
     def submit(self, spec: RunSpec, owner: str) -> Run:
         """Queue a run. Raises LabError where a limit of this lab is reached."""
@@ -64,15 +86,32 @@ class Bench:
             raise LabError("only the browser that started this run can change it")
         return run
 
-    def pace(self, spec: RunSpec) -> tuple[float, str] | None:
-        """Steps a second of past runs of the same model and method, and where that comes from; None where there are none."""
-        alike = [run for run in self.store.history(None, state="finished", search=str(spec.model), limit=LOOKED_AT) if _alike(run.settings, spec)]
+    def pace(self, spec: RunSpec) -> Pace | None:
+        """Median of past runs of the same model and method; None where there are none."""
+        alike = [run for run in self._finished(spec) if run.settings["method"]["name"] == spec.method.key]
         same = [run for run in alike if all(run.settings[key] == getattr(spec, key) for key in ("batch", "tokens"))]
-        rates = [rate for run in (same or alike)[:5] if (rate := self._rate(run))]
-        if not rates:
+        seen = [(self._past(run), run.settings["eval_items"]) for run in (same or alike)[:5]]
+        seen = [(past, items) for past, items in seen if past.steps_per_second or not spec.steps]
+        if not seen:
             return None
-        runs = f"{len(rates)} past run" + "s" * (len(rates) > 1)
-        return median(rates), f"as in {runs} here" if same else f"roughly, from {runs} with another batch or text length"
+        runs = f"{len(seen)} past run" + "s" * (len(seen) > 1)
+        return Pace(median(past.steps_per_second for past, _ in seen), median(past.rest / items for past, items in seen) * spec.eval_items,
+                    f"as in {runs} here" if same else f"roughly, from {runs} with another batch or text length")
+
+    def dtype(self, spec: RunSpec) -> str:
+        """The number format this machine will calculate in, as the newest past run of the same model did; `auto` where that is not known."""
+        if spec.dtype != "auto" or spec.method.trains_base:
+            return spec.dtype if spec.dtype != "auto" else "float32"
+        for run in self._finished(spec):
+            kind = catalogue.entries("methods").get(run.settings["method"]["name"])
+            if run.settings["dtype"] == "auto" and kind and not kind.trains_base:
+                return self._past(run).dtype
+        return "auto"
+
+    def _finished(self, spec: RunSpec) -> list[Run]:
+        """The newest finished runs of the same model, whoever made them."""
+        found = self.store.history(None, state="finished", search=str(spec.model), limit=LOOKED_AT)
+        return [run for run in found if run.settings["model"] == spec.model]
 
     def wait(self, place: int, workers: int) -> float | None:
         """Seconds until the run at this place of the queue begins, by the pace of runs like those before it; None where one of them is not known."""
@@ -82,21 +121,19 @@ class Bench:
         return None if None in times or place > LOOKED_AT else sum(times) / workers
 
     def _left(self, run: Run) -> float | None:
-        """Seconds of training that a run has before it."""
+        """Seconds that a run has before it."""
         try:
             pace = self.pace(run.spec)
         except LabError:
             return None
         done = self.store.result(run.id).step if run.state == "running" else 0
-        return (run.spec.steps - done) / pace[0] if pace else None
+        return pace.total(run.spec.steps - done) if pace else None
 
-    def _rate(self, run: Run) -> float:
-        if run.id not in self.paces:
-            while len(self.paces) >= REMEMBERED:
-                self.paces.popitem(last=False)
-            self.paces[run.id] = self.store.result(run.id).steps_per_second
-        return self.paces[run.id]
-
-
-def _alike(settings: dict[str, Any], spec: RunSpec) -> bool:
-    return settings["model"] == spec.model and settings["method"]["name"] == spec.method.key
+    def _past(self, run: Run) -> Past:
+        if run.id not in self.pasts:
+            while len(self.pasts) >= REMEMBERED:
+                self.pasts.popitem(last=False)
+            result = self.store.result(run.id)
+            rest = max(0.0, result.seconds.get("total", 0.0) - result.seconds.get("training", 0.0))
+            self.pasts[run.id] = Past(result.steps_per_second, rest, result.started.dtype if result.started else "auto")
+        return self.pasts[run.id]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import hypot
 from typing import Any
 
 from lab.accounting.memory import estimate
@@ -9,8 +10,9 @@ from lab.contracts import LabError, Shape
 from lab.events import Evaluated, RunResult
 from lab.spec import RunSpec
 from lab.ui import formula
+from lab.ui.bench import Pace
 from lab.ui.charts import PARTS
-from lab.ui.wording import percent, roughly, seconds, size, whole
+from lab.ui.wording import about, percent, roughly, seconds, size, whole
 
 WHO = {
     "majority": ("Always the most frequent answer", "what needs no model at all"),
@@ -20,14 +22,22 @@ WHO = {
     "tuned": ("Your method, trained", "after the last step"),
 }
 ASKED = {"encoder": "each text goes to the class whose training texts lie nearest", "decoder": "asked for the label word"}
+MOMENTS = {  # when a step's memory was at its peak, and what that means for its parts
+    "forward_peak": "within the forward pass: gradients do not exist yet",
+    "forward_end": "at the end of the forward pass: gradients do not exist yet",
+    "backward_peak": "within the backward pass: gradients come, activations go",
+    "optimizer_peak": "when the optimizer moves the weights: the activations are gone by then",
+}
+NEW_HEAD = "its new head guesses at random; the untouched model above is read without a head"
+WORSE = "It answers worse than the untouched model: too few steps, or a learning rate that does not suit."
 BLOCK = ("query", "key", "value", "output", "ffn_gate", "ffn_in", "ffn_out")
 
 
-def before(spec: RunSpec) -> dict[str, Any]:
-    """The instant panel: everything that arithmetic knows before a run."""
-    memory = estimate(spec.method, spec.shape, spec.counts, batch=spec.batch, tokens=spec.tokens, dtype=spec.dtype,
+def before(spec: RunSpec, dtype: str) -> dict[str, Any]:
+    """The instant panel: everything that arithmetic knows before a run, in the number format it will probably have here."""
+    memory = estimate(spec.method, spec.shape, spec.counts, batch=spec.batch, tokens=spec.tokens, dtype=dtype,
                       optimizer=spec.optimizer, checkpointing=spec.checkpointing)
-    return {**trained(spec), "memory": bar(memory, "estimated")}
+    return {**trained(spec), "memory": bar(memory, "if float32" if dtype == "auto" else f"in {dtype}")}
 
 
 def trained(spec: RunSpec) -> dict[str, Any]:
@@ -69,14 +79,23 @@ def _box(role: str, count: int) -> dict[str, Any]:
 def learned(result: RunResult, shape: Shape | None) -> dict[str, Any]:
     order = [*WHO, *(who for who in result.scores if who not in WHO)]
     seen = [(who, result.scores[who]) for who in order if who in result.scores]
-    return {"rows": [_score(who, each, shape) for who, each in seen], "samples": result.seen("samples") or [],
+    return {"rows": [_score(who, each, shape) for who, each in seen], "verdict": WORSE if worse(result) else "", "samples": result.seen("samples") or [],
             "about": f"{seen[-1][1].metric.capitalize()} on {seen[-1][1].items:,} test texts that no step has seen; ± is one standard error." if seen else ""}
+
+
+def worse(result: RunResult) -> bool:
+    """Whether training has done harm: by more than two standard errors of the difference."""
+    base, tuned = (result.scores.get(who) for who in ("base", "tuned"))
+    return bool(base and tuned and result.state == "finished" and result.step
+                and base.score - tuned.score > 2 * hypot(base.standard_error, tuned.standard_error))
 
 
 def _score(who: str, seen: Evaluated, shape: Shape | None) -> dict[str, Any]:
     name, about = WHO.get(who, (who.replace("_", " "), ""))
     if who == "base" and shape:
         about = ASKED[shape.kind]
+    if who == "untrained" and shape and shape.kind == "encoder":
+        about = NEW_HEAD
     return {"who": who, "name": name, "about": about, "score": seen.score, "error": seen.standard_error,
             "text": f"{seen.score:.3f} ± {seen.standard_error:.3f}", "exact": f"{seen.score!r} on {seen.items} {seen.split} texts"}
 
@@ -92,7 +111,9 @@ def cost(result: RunResult) -> dict[str, Any]:
     measured, predicted = result.seen("memory"), result.started.predicted if result.started else {}
     bars = ([bar(measured, "measured")] if measured else []) + ([bar(predicted, "estimated before")] if predicted else [])
     machine = f"{result.started.device}, {result.started.dtype}, {result.started.threads} threads" if result.started else ""
-    return {"times": times, "bars": bars, "adapter": size(result.adapter_bytes) if result.adapter_bytes else "", "machine": machine}
+    moment = MOMENTS.get(measured.get("peak_moment", ""), "") if measured else ""
+    return {"times": times, "bars": bars, "moment": f"Measured at its peak, which was {moment}." if moment else "",
+            "adapter": size(result.adapter_bytes) if result.adapter_bytes else "", "machine": machine}
 
 
 def bar(memory: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -102,13 +123,12 @@ def bar(memory: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {"name": name, "peak": size(memory["peak_bytes"]), "bytes": memory["peak_bytes"], "parts": parts}
 
 
-def estimated_time(pace: tuple[float, str] | None, spec: RunSpec) -> str:
-    if not spec.steps:
-        return "no training: only the time of scoring"
+def estimated_time(pace: Pace | None, spec: RunSpec) -> str:
+    """The whole wait first: the test texts are answered after the training."""
     if pace is None:
-        return "not known yet: the first run on this machine measures it"
-    rate, source = pace
-    return f"about {roughly(spec.steps / rate)} of training, {source}"
+        return "not known yet: the first run on this machine measures it" if spec.steps else "no training: only the time of scoring"
+    total = f"{about(pace.total(spec.steps))} in all"
+    return f"{total}, {roughly(spec.steps / pace.steps_per_second)} of it training, {pace.source}" if spec.steps else f"{total}, no training, {pace.source}"
 
 
 def spec_of(result: RunResult) -> RunSpec | None:

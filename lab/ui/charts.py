@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.events import Evaluated, RunResult
-from lab.ui.wording import score
+from lab.ui.wording import listing, score
 
 # Okabe and Ito's palette, told apart by people with any kind of colour vision
 BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#8A8F98"
@@ -21,6 +21,7 @@ USUAL = ("lora", "full", "prompt_tuning", "head", "prefix_tuning", "houlsby")  #
 REFERENCES = {"majority": "most frequent answer", "base": "untouched model", "prompt": "best hand-written prompt"}
 POINTS = 600  # of one line; more cannot be seen
 SMOOTHED = 10  # steps
+TWO_LINES = 1.6  # of the height of one
 FEW = 40  # looks that can be told apart as marks
 
 
@@ -32,6 +33,7 @@ class Curve:
     method: str
     result: RunResult
     steps: int
+    letter: str = ""  # stands for it where its name is too long
     again: bool = False  # a second run of the same method: same colour, other line and open marks
 
 
@@ -121,10 +123,15 @@ def _scores(curve: Curve, named: bool) -> list[dict[str, Any]]:
 
 
 def own_references(curves: Sequence[Curve]) -> dict[str, Evaluated]:
-    """Scores of the test items that no step of these runs has changed."""
+    """Scores of the test items that no step of these runs has changed; where two runs do not share one, it says whose it is."""
     found: dict[str, Evaluated] = {}
-    for curve in curves:
-        found |= {REFERENCES.get(who, who): seen for who, seen in curve.result.scores.items() if who not in ("tuned", "untrained")}
+    for who in dict.fromkeys(who for curve in curves for who in curve.result.scores if who not in ("tuned", "untrained")):
+        seen = [curve.result.scores.get(who) for curve in curves]
+        name = REFERENCES.get(who, who)
+        if all(each and (each.score, each.items) == (seen[0].score, seen[0].items) for each in seen):
+            found[name] = seen[0]
+        elif who in ("majority", "base"):  # more lines than these cannot be told apart
+            found |= {f"{curve.letter or curve.name}: {name}": each for curve, each in zip(curves, seen, strict=True) if each}
     return found
 
 
@@ -150,8 +157,16 @@ def _end_labels(curves: Sequence[Curve]) -> list[dict[str, Any]]:
 
 
 def spread(labels: list[dict[str, Any]], gap: float) -> list[dict[str, Any]]:
-    """Labels in order of height, each with a place `at` that keeps `gap` to its neighbours, as near to its own height as that allows."""
+    """Labels in order of height, each with a place `at` that keeps `gap` to its neighbours, as near to its own height as that allows.
+
+    `apart` is such a place with room for two lines.
+    """
     order = sorted(labels, key=lambda label: label["y"])
+    places = zip(_places(order, gap), _places(order, TWO_LINES * gap), strict=True)
+    return [{**label, "at": at, "apart": apart} for label, (at, apart) in zip(order, places, strict=True)]
+
+
+def _places(order: list[dict[str, Any]], gap: float) -> list[float]:
     places: list[float] = []
     for label in order:
         places.append(max(label["y"], places[-1] + gap) if places else label["y"])
@@ -160,16 +175,22 @@ def spread(labels: list[dict[str, Any]], gap: float) -> list[dict[str, Any]]:
         places[place] -= over
         if place and places[place] - places[place - 1] >= gap + over:
             break
-    return [{**label, "at": round(at, 4)} for label, at in zip(order, places, strict=True)]
+    return [round(at, 4) for at in places]
 
 
 def _caption(curves: Sequence[Curve]) -> str:
     """What the marks are: validation and test texts are never mixed up."""
-    looks = [seen for curve in curves for seen in curve.result.evaluations if seen.who == "tuned"]
-    small = next((seen.items for seen in looks if seen.split == "validation"), None)
-    large = next((seen.items for seen in looks if seen.split == "test"), None)
-    parts = ([f"small marks: {small:,} validation texts"] if small else []) + ([f"large mark: {large:,} test texts, after the last step"] if large else [])
-    return f"{'; '.join(parts)}; bars are one standard error. Drag to zoom, double click to reset." if parts else ""
+    small, large = _items(curves, "validation"), _items(curves, "test")
+    parts = ([f"small marks: {small} validation texts"] if small else []) + ([f"large mark: {large} test texts, after the last step"] if large else [])
+    return f"{'; '.join(parts)}; bars are one standard error." if parts else ""
+
+
+def _items(curves: Sequence[Curve], split: str) -> str:
+    """How many texts are behind the scores: 1,000, or 100 (A) and 1,000 (B)."""
+    seen = {curve.letter or curve.name: each.items for curve in curves for each in curve.result.evaluations if (each.who, each.split) == ("tuned", split)}
+    if len(set(seen.values())) <= 1:
+        return "".join(f"{items:,}" for items in set(seen.values()))
+    return listing([f"{items:,} ({name})" for name, items in seen.items()])
 
 
 def _metric(curves: Sequence[Curve]) -> str:

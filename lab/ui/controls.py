@@ -14,8 +14,9 @@ LABELS = {
     "lr": "Learning rate", "virtual_tokens": "Virtual tokens", "eval_every": "Steps between looks", "eval_items": "Test texts", "train_items": "Training texts",
     "tokens": "Longest text", "clip": "Gradient clipping", "dtype": "Number format", "adapter_dtype": "Number format of trained parts",
     "shuffle_labels": "Shuffle the labels", "checkpointing": "Recompute activations", "init": "Start values", "batch": "Batch size",
-    "weight_decay": "Weight decay", "warmup": "Warm-up",
+    "weight_decay": "Weight decay", "warmup": "Warm-up", "text": "Words to start from",
 }
+ONLY = {"text": ("init", "text")}  # knobs that count only where another one has a value
 FAMILIES = {
     "additive": "Additive: new parts are put in", "reparameterised": "Reparameterised: the change is written smaller",
     "selective": "Selective: some of the model's own weights", "none": "Nothing is trained",
@@ -112,7 +113,8 @@ def _control(name: str, kind: str, default: Any, low: float | None, high: float 
     words = label(name)
     return {"name": name, "part": part, "label": words, "small": small if small != words.lower() else "", "kind": kind, "default": default,
             "low": low, "high": high, "choices": choices, "help": _sentence(help), "advanced": advanced,
-            "marks": marks(kind, low, high, default), "optional": False, "fixed": False}
+            "marks": marks(kind, low, high, default), "optional": False, "fixed": False,
+            "only": ONLY.get(name) if part == "method" else None}
 
 
 def label(name: str) -> str:

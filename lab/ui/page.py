@@ -27,7 +27,8 @@ TITLE = "The PEFT Lab"
 STORED = {"storage_key": "peft-lab", "secret": "peft-lab-browser"}  # fixed, or a restart of the lab would forget every browser
 
 
-BANNER = f"""<header class="lab lab-header"><h1>{TITLE}</h1><p>Train a few numbers of a model, and see what that buys and costs.</p>
+BANNER = f"""<header class="lab lab-header"><h1>{TITLE}</h1>
+<p>PEFT: parameter-efficient fine-tuning. Train a few numbers of a model, and see what that buys and costs.</p>
 <button type="button" class="plain" aria-label="switch between light and dark">Dark</button></header>"""
 
 

@@ -10,10 +10,12 @@ from lab.events import Evaluated, RunResult
 from lab.recording import Recorded, find
 from lab.spec import RunSpec
 from lab.ui import address, cards, charts
-from lab.ui.wording import plain, roughly, seconds, size, whole
+from lab.ui.wording import about, plain, roughly, seconds, size, whole
 
 RECORDED = "recorded."  # in front of a recorded run's key, where a run's id is asked for
 FORWARD = 1 / 3  # of a training step's time goes into its forward pass: used until a look at validation texts has been timed
+ASKING = {"tuned": "answering the test texts", "base": "asking the untouched model", "prompt": "asking the untouched model",
+          "untrained": "asking the method before training"}
 
 
 def replay(recorded: Recorded, others: Sequence[Recorded]) -> dict[str, Any]:
@@ -42,10 +44,11 @@ def picture(spec: RunSpec | None, settings: Mapping[str, Any], fixed: Mapping[st
     steps, method = fixed["steps"], settings["method"]["name"]
     curve = charts.Curve(fixed["name"], method, result, steps)
     lines = charts.own_references([curve]) | {key: seen for key, seen in references.items() if method != "full"}
+    after = [*(longer(spec) if spec and cards.worse(result) else ()), *fixed["next"]]
     return {
-        **fixed, "state": state, "step": result.step, "status": status(spec, result, state, steps), "progress": progress(result, state, steps),
+        **fixed, "next": after, "state": state, "step": result.step, "status": status(spec, result, state, steps), "progress": progress(result, state, steps),
         "figure": charts.learning([curve], lines), "reason": result.reason, "advice": result.advice, "knob": result.knob, "done": state == "finished",
-        "cost": cards.cost(result), "learned": cards.learned(result, spec.shape if spec else None),
+        "scoring": scoring(result, state, steps), "cost": cards.cost(result), "learned": cards.learned(result, spec.shape if spec else None),
     }
 
 
@@ -61,15 +64,51 @@ def status(spec: RunSpec | None, result: RunResult, state: str, steps: int) -> s
                 parts.append(f"{whole(result.tokens / result.seconds['training'])} tokens/s")
             return " · ".join(parts)
         case "running":
-            return f"{'training done, now' if steps else 'now'} answering the test texts"
+            return ("training done; " if steps else "") + _asked(spec, result)
         case "finished":
             training = f"{seconds(result.seconds.get('training', 0))} of training, " if steps else ""
             return f"finished: {training}{seconds(result.seconds.get('total', 0))} in all"
         case "failed":
             return f"failed at step {result.step}" if result.step else "failed before the first step"
+        case "cancelled" if steps and result.step >= steps:
+            return f"stopped after all {steps} steps, before the score was known"
         case "cancelled":
             return f"stopped at step {result.step} of {steps}" if result.step else "stopped before the first step"
     return ""
+
+
+def scoring(result: RunResult, state: str, steps: int) -> bool:
+    """Whether all steps are done and the test texts are being answered."""
+    return state == "running" and result.step >= steps
+
+
+def _asked(spec: RunSpec | None, result: RunResult) -> str:
+    """Whom the test texts are put to, how many of them are answered, and how long the rest takes."""
+    seen = result.seen("scoring")
+    if not seen:
+        return ASKING["tuned"]
+    text, parts = _text_seconds(spec, result), [f"{ASKING.get(seen['who'], seen['who'])}: {seen['done']:,} of {seen['items']:,}"]
+    if text:
+        parts.append(f"{about(text * unasked(spec, result))} left")
+    return ", ".join(parts)
+
+
+def _text_seconds(spec: RunSpec | None, result: RunResult) -> float:
+    """Seconds that one answer takes: as timed in this run, else a guess from its steps; 0 where nothing is known."""
+    timed = [seen for seen in result.evaluations if seen.who == "tuned" and seen.seconds]
+    if timed:
+        return timed[-1].seconds / timed[-1].items
+    return FORWARD / (result.steps_per_second * spec.batch) if spec and result.steps_per_second else 0.0
+
+
+def unasked(spec: RunSpec | None, result: RunResult) -> int:
+    """Test texts that are still to be answered: by the method, by it untrained, and by the base where nobody has asked it before."""
+    items, seen = result.started.items.get("test", 0) if result.started else 0, result.seen("scoring")
+    words = ("prompt",) if spec and spec.shape.kind == "decoder" and "base" not in result.scores else ()
+    waiting = [who for who in ("tuned", "base", *words, "untrained") if who not in result.scores]
+    if seen and seen["who"] in waiting:
+        return items * (len(waiting) - 1 - waiting.index(seen["who"])) + max(0, seen["items"] - seen["done"])
+    return items * len(waiting)
 
 
 def _preparing(result: RunResult) -> str:
@@ -85,6 +124,9 @@ def progress(result: RunResult, state: str, steps: int) -> float:
     """0…1 for the bar."""
     if state == "preparing" and result.preparing and result.preparing.total_bytes:
         return result.preparing.done_bytes / result.preparing.total_bytes
+    if scoring(result, state, steps) and result.started and result.seen("scoring"):
+        passes = result.started.items.get("test", 0) * 3
+        return max(0.0, 1 - unasked(None, result) / passes) if passes else 1.0
     return result.step / steps if steps and state not in ("queued", "preparing") else 0.0
 
 
@@ -93,12 +135,8 @@ def left(spec: RunSpec | None, result: RunResult, steps: int) -> float:
     training = (steps - result.step) / result.steps_per_second
     if spec is None or result.started is None:
         return training
-    looks = [seen for seen in result.evaluations if seen.split == "validation" and seen.seconds]
-    text = looks[-1].seconds / looks[-1].items if looks else FORWARD / (result.steps_per_second * spec.batch)
     between = steps // spec.eval_every - result.step // spec.eval_every if spec.eval_every else 0
-    passes = 2 if "base" in result.scores else 3  # tuned and untrained, and the base where nobody has asked it before
-    items = result.started.items
-    return training + text * (between * items.get("validation", 0) + passes * items.get("test", 0))
+    return training + _text_seconds(spec, result) * (between * result.started.items.get("validation", 0) + unasked(spec, result))
 
 
 def reference(recorded: Sequence[Recorded], settings: Mapping[str, Any]) -> dict[str, Evaluated]:
@@ -107,15 +145,26 @@ def reference(recorded: Sequence[Recorded], settings: Mapping[str, Any]) -> dict
     return {"full fine-tuning, recorded": full.result.scores["tuned"]} if full and "tuned" in full.result.scores else {}
 
 
+def longer(spec: RunSpec) -> list[dict[str, Any]]:
+    """The offer to a run that had too few steps."""
+    return _offers(spec, [("Twice the steps", {"steps": 2 * spec.steps, "lr": spec.lr, "method": spec.method.settings()})])
+
+
 def next_steps(spec: RunSpec) -> list[dict[str, Any]]:
     """Offers to run something near by: the same seed and data order, one thing changed."""
+    high = spec.method.rates[spec.shape.kind].high
+    beyond = " (an experiment: above the usual band)" if high and spec.lr * 10 > high * 1.0001 else ""
     other = "prompt_tuning" if spec.method.key != "prompt_tuning" else "lora"
     offers = [(f"Try {catalogue.find('methods', other).title}, same seed", {"method": {"name": other}}),
               ("The same with another seed", {"seed": spec.seed + 1, "lr": spec.lr, "method": spec.method.settings()}),
-              ("Learning rate × 10", {"lr": spec.lr * 10, "method": spec.method.settings()})]
+              (f"Learning rate × 10{beyond}", {"lr": spec.lr * 10, "method": spec.method.settings()})]
+    return _offers(spec, offers if spec.steps else offers[:1])
+
+
+def _offers(spec: RunSpec, offers: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     kept = {key: value for key, value in address.short(spec).items() if key not in ("method", "lr")}
     found = []
-    for words, change in offers if spec.steps else offers[:1]:
+    for words, change in offers:
         try:
             found.append({"words": words, "draft": address.short(RunSpec.parse({**kept, **change}))})
         except LabError:  # a value at its limit has no such neighbour

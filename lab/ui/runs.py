@@ -18,7 +18,7 @@ from lab.ui.bench import Bench
 from lab.ui.controls import label
 from lab.ui.picture import sentence, title
 from lab.ui.view import answered, view
-from lab.ui.wording import percent, plain, score, seconds, size, whole
+from lab.ui.wording import listing, percent, plain, score, seconds, size, whole
 
 PAGE = 50
 
@@ -82,12 +82,25 @@ def row(run: Run, result: RunResult) -> dict[str, Any]:
 def side_by_side(pair: Sequence[tuple[Run, RunResult]]) -> dict[str, Any]:
     """Two runs at a glance: their curves in one chart and what differs in their settings. No verdict: that needs several seeds."""
     names = ["A", "B"]
-    curves = [charts.Curve(f"{name} {title(run.settings).partition(' · ')[0]}", run.settings["method"]["name"], result, run.settings["steps"])
+    curves = [charts.Curve(f"{name} {title(run.settings).partition(' · ')[0]}", run.settings["method"]["name"], result, run.settings["steps"], name)
               for name, (run, result) in zip(names, pair, strict=True)]
     rows = [row(run, result) for run, result in pair]
     lines = [{"name": words, "values": [each[key] for each in rows]} for words, key in
              (("run", "name"), ("test score", "score"), ("trained", "trained"), ("share", "share"), ("time in all", "seconds"), ("state", "state"))]
-    return {"figure": charts.learning(curves), "lines": lines, "differ": differences(pair[0][0].settings, pair[1][0].settings)}
+    return {"figure": charts.learning(curves), "lines": lines, "differ": differences(pair[0][0].settings, pair[1][0].settings),
+            "caution": caution(pair)}
+
+
+def caution(pair: Sequence[tuple[Run, RunResult]]) -> str:
+    """Why the two scores are not of the same thing; "" where they are."""
+    one, other = (run.settings for run, _ in pair)
+    tuned = [result.scores.get("tuned") for _, result in pair]
+    reasons = [f"the {key} differs" for key in ("model", "task") if one[key] != other[key]]
+    if one["task"] == other["task"]:
+        items = [seen.items if seen else run.settings["eval_items"] for (run, _), seen in zip(pair, tuned, strict=True)]
+        if items[0] != items[1]:
+            reasons.append(f"A was asked {items[0]:,} test texts and B {items[1]:,}")
+    return f"These two scores cannot be compared directly: {listing(reasons)}." if reasons else ""
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[dict[str, Any]]:

@@ -77,5 +77,5 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
 def price(bench: Bench, spec: RunSpec) -> dict[str, Any]:
     """The instant panel, and the spec with every default filled in."""
-    return {**cards.before(spec), "time": cards.estimated_time(bench.pace(spec), spec), "address": address.query(spec), "spec": spec.to_dict(),
-            "made_before": bench.made_before(spec)}
+    return {**cards.before(spec, bench.dtype(spec)), "time": cards.estimated_time(bench.pace(spec), spec), "address": address.query(spec),
+            "spec": spec.to_dict(), "made_before": bench.made_before(spec)}

@@ -49,6 +49,11 @@ def roughly(amount: float) -> str:
     return seconds(5 * round(amount / 5)) if amount < 90 else f"{max(2, round(amount / 60))}{THIN}min"
 
 
+def about(amount: float) -> str:
+    """a few seconds, about 12 s"""
+    return roughly(amount) if amount < 3 else f"about {roughly(amount)}"
+
+
 def score(value: float, error: float) -> str:
     return f"{value:.3f} ± {error:.3f}"
 

@@ -254,7 +254,7 @@ def test_a_lost_network_loses_nothing(visitor: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("spec", BAD_LINKS)
 def test_a_bad_link_leaves_a_page_that_works(visitor: Callable[..., Any], spec: str) -> None:
     page = visitor("?spec=" + quote(spec))
-    page.get_by_text("This link cannot be opened").wait_for()
+    page.get_by_text("This link cannot be read").wait_for()
     counted(page, "74,498")
     assert page.locator("#train-button").is_enabled()
 
