@@ -391,6 +391,41 @@ def test_two_runs_side_by_side_name_what_differs_and_no_winner(bench: Bench) -> 
     assert not any(word in json.dumps(answer).lower() for word in ("better", "wins", "beats"))
 
 
+def test_two_runs_of_different_things_say_so_and_whose_line_is_whose(bench: Bench) -> None:
+    alike = ask(runs.questions(bench), "pair", runs=[ran(bench), ran(bench, seed=3)])
+    assert alike["caution"] == "" and "untouched model" in [label["name"] for label in alike["figure"]["labels"]]
+    spec = RunSpec.parse({**TINY, "model": "seed-llama"})
+    run = bench.store.submit(spec, "me")
+    bench.store.claim("worker")
+    bench.store.append(run.id, [replace(event, items=9, score=0.8) if isinstance(event, Evaluated) else event for event in stream(spec)])
+    other = ask(runs.questions(bench), "pair", runs=[ran(bench), run.id])
+    assert other["caution"] == "These two scores cannot be compared directly: the model differs and A was asked 50 test texts and B 9."
+    names = [label["name"] for label in other["figure"]["labels"]]
+    assert {"A: untouched model", "B: untouched model"} <= set(names) and "untouched model" not in names
+    assert "large mark: 50 (A) and 9 (B) test texts" in other["figure"]["caption"]
+
+
+def test_a_run_that_did_harm_is_told_and_offered_more_steps() -> None:
+    spec = RunSpec.parse({**TINY, "eval_items": 50})
+    seen = {score: picture.picture(spec, spec.to_dict(), picture.settled(spec, spec.to_dict()), fold(stream(spec, score=score)), "finished", {})
+            for score in (0.3, 0.45, 0.75)}
+    assert seen[0.3]["learned"]["verdict"] == cards.WORSE and not seen[0.45]["learned"]["verdict"] and not seen[0.75]["learned"]["verdict"]
+    assert seen[0.3]["next"][0]["words"] == "Twice the steps" and seen[0.3]["next"][0]["draft"]["steps"] == 40
+    assert "Twice the steps" not in [offer["words"] for offer in seen[0.75]["next"]]
+
+
+def test_a_learning_rate_above_the_band_is_called_an_experiment() -> None:
+    words = lambda lr: picture.next_steps(RunSpec.parse({**TINY, "lr": lr}))[-1]["words"]  # noqa: E731
+    assert words(1e-4) == "Learning rate × 10" and words(1e-2) == "Learning rate × 10 (an experiment: above the usual band)"
+
+
+def test_the_words_to_start_from_are_told_only_where_they_count() -> None:
+    said = {init: picture.sentence(RunSpec.parse({**TINY, "method": {"name": "prompt_tuning", "init": init}}).to_dict()) for init in ("text", "random")}
+    assert "text Classify" in said["text"] and "Classify" not in said["random"]
+    text = next(knob for knob in controls.form("seed-bert", "prompt_tuning")["knobs"] if knob["name"] == "text")
+    assert text["only"] == ("init", "text")
+
+
 def test_the_table_for_a_spreadsheet_runs_no_formula(bench: Bench) -> None:
     run = ran(bench)
     bench.store.rename(run, '=HYPERLINK("http://x")')

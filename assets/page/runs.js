@@ -20,7 +20,7 @@ export function mount(element, { props, server, watch }) {
   const note = el("p", { class: "soft", role: "status", "aria-live": "polite" });
   const chart = figureHolder("Two runs, loss and score over the steps", 420);
   const table = el("table", {});
-  const caution = el("p", { class: "notice", hidden: true });
+  const caution = el("div", { class: "notice", hidden: true });
   const pair = el("section", { class: "pair-view", hidden: true, "aria-label": "Two runs side by side" }, el("h3", {}, "Side by side"),
     caution,
     el("p", { class: "soft" }, "One run each shows what happened once. Whether one method is better takes several seeds of both."), chart.node, table);

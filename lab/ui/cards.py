@@ -128,7 +128,10 @@ def estimated_time(pace: Pace | None, spec: RunSpec) -> str:
     if pace is None:
         return "not known yet: the first run on this machine measures it" if spec.steps else "no training: only the time of scoring"
     total = f"{about(pace.total(spec.steps))} in all"
-    return f"{total}, {roughly(spec.steps / pace.steps_per_second)} of it training, {pace.source}" if spec.steps else f"{total}, no training, {pace.source}"
+    if not spec.steps:
+        return f"{total}, no training, {pace.source}"
+    training = spec.steps / pace.steps_per_second
+    return ", ".join([total, *([f"{roughly(training)} of it training"] if pace.total(spec.steps) >= 3 else []), pace.source])
 
 
 def spec_of(result: RunResult) -> RunSpec | None:

@@ -21,7 +21,7 @@ USUAL = ("lora", "full", "prompt_tuning", "head", "prefix_tuning", "houlsby")  #
 REFERENCES = {"majority": "most frequent answer", "base": "untouched model", "prompt": "best hand-written prompt"}
 POINTS = 600  # of one line; more cannot be seen
 SMOOTHED = 10  # steps
-TWO_LINES = 1.6  # of the height of one
+TWO_LINES = 1.75  # of the height of one
 FEW = 40  # looks that can be told apart as marks
 
 
@@ -128,7 +128,7 @@ def own_references(curves: Sequence[Curve]) -> dict[str, Evaluated]:
     for who in dict.fromkeys(who for curve in curves for who in curve.result.scores if who not in ("tuned", "untrained")):
         seen = [curve.result.scores.get(who) for curve in curves]
         name = REFERENCES.get(who, who)
-        if all(each and (each.score, each.items) == (seen[0].score, seen[0].items) for each in seen):
+        if all(each and (f"{each.score:.2f}", each.items) == (f"{seen[0].score:.2f}", seen[0].items) for each in seen):
             found[name] = seen[0]
         elif who in ("majority", "base"):  # more lines than these cannot be told apart
             found |= {f"{curve.letter or curve.name}: {name}": each for curve, each in zip(curves, seen, strict=True) if each}

@@ -10,6 +10,7 @@ from lab.events import Evaluated, RunResult
 from lab.recording import Recorded, find
 from lab.spec import RunSpec
 from lab.ui import address, cards, charts
+from lab.ui.controls import ONLY
 from lab.ui.wording import about, plain, roughly, seconds, size, whole
 
 RECORDED = "recorded."  # in front of a recorded run's key, where a run's id is asked for
@@ -190,8 +191,9 @@ def _told(method: Mapping[str, Any]) -> list[tuple[str, Any]]:
         known = describe.knobs(catalogue.find("methods", method["name"]))
     except LabError:
         return [(key, value) for key, value in method.items() if key != "name"]
+    needless = {name for name, (other, value) in ONLY.items() if method.get(other) != value}
     return [(knob["name"], method[knob["name"]]) for knob in known
-            if knob["name"] in method and (not knob["advanced"] or method[knob["name"]] != knob["default"])]
+            if knob["name"] in method and knob["name"] not in needless and (not knob["advanced"] or method[knob["name"]] != knob["default"])]
 
 
 def _value(value: Any) -> str:

@@ -87,10 +87,34 @@ def test_a_bad_value_is_told_in_words_and_nothing_is_sent(visitor: Callable[...,
     page = visitor()
     counted(page, "74,498")
     page.fill("#knob-rank", "0")
-    page.get_by_text("rank is 0: must be 1 to 256").wait_for()
+    page.get_by_text("Rank is 0: must be 1 to 256").wait_for()
     assert page.locator("#train-button").is_disabled() and page.locator("#knob-rank").get_attribute("aria-invalid") == "true"
     page.fill("#knob-rank", "8")
     page.wait_for_function("!document.querySelector('#train-button').disabled")
+
+
+def test_an_emptied_field_shows_its_default_again(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    counted(page, "74,498")
+    page.fill("#knob-rank", "4")
+    page.fill("#knob-rank", "")
+    page.locator("#knob-rank").blur()
+    assert page.input_value("#knob-rank") == "8"
+    counted(page, "74,498")
+
+
+def test_what_was_typed_outlives_another_model_and_method(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    counted(page, "74,498")
+    page.fill("#knob-steps", "77")
+    page.select_option("#choose-model", "smollm2-135m")
+    counted(page, "460,800")
+    assert page.input_value("#knob-steps") == "77" and page.locator("[data-knob=batch]:not(.changed)").count() == 1
+    page.select_option("#choose-method", "prompt_tuning")
+    page.wait_for_selector("#knob-virtual_tokens")
+    assert page.input_value("#knob-steps") == "77" and page.locator("#knob-text").is_hidden()
+    page.locator("[data-knob=init] label", has_text="text").click()
+    page.locator("#knob-text").wait_for()
 
 
 def test_another_model_brings_its_own_form(visitor: Callable[..., Any]) -> None:
@@ -152,6 +176,11 @@ def test_the_chart_has_its_numbers(visitor: Callable[..., Any]) -> None:
     page.locator(".watch").get_by_role("button", name="Numbers").click()
     assert "accuracy on 100 test texts" in page.locator(".watch .numbers").inner_text()
     assert page.locator(".watch .plot").get_attribute("aria-label").startswith("Chart.")
+    assert "Drag to zoom" not in page.locator(".watch figcaption").inner_text()
+    page.get_by_role("button", name="The same with another seed").click()
+    page.wait_for_function("document.querySelector('.watch .settings').textContent.includes('seed 1')")
+    assert page.locator(".watch .numbers").is_hidden()
+    page.wait_for_selector(ENDED)
 
 
 def test_zoom_survives_updates(visitor: Callable[..., Any]) -> None:
@@ -217,7 +246,7 @@ def test_what_was_typed_outlives_a_reload(visitor: Callable[..., Any]) -> None:
     counted(page, "74,498")
     page.fill("#knob-rank", "5")
     page.fill("#knob-seed", "11")
-    page.wait_for_url("**spec=*")
+    page.wait_for_url("**seed%22%3A11**")  # the address follows a moment later
     counted(page, "46,850")
     page.reload()
     counted(page, "46,850")
