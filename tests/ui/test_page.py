@@ -312,7 +312,7 @@ def test_a_killed_worker_is_explained(visitor: Callable[..., Any], lab: Any) -> 
     for child in psutil.Process(lab.process.pid).children(recursive=True):
         child.kill()
     page.wait_for_selector(".watch[data-state=failed]")
-    assert "worker" in page.locator(".notice:not(.offline)").inner_text()
+    assert "worker" in page.locator(".watch .notice:not(.offline)").inner_text()
     page = train(page)  # a fresh worker takes its place
     page.wait_for_selector(ENDED, timeout=90_000)
 
