@@ -24,27 +24,33 @@ pytestmark = pytest.mark.slow
 QUICK = {"minilm-l6": {"steps": 4, "eval_items": 40, "eval_every": 0}, "smollm2-135m": {"steps": 2, "eval_items": 10, "eval_every": 0, "batch": 4}}
 
 
-def told(result: Any) -> Any:
-    """Printed, so that the figures of a test run can be read in its log."""
-    spec = result.started.spec
-    print(f"{spec['model']} {spec['method']['name']} seed {spec['seed']}: tuned {result.scores['tuned'].score:.3f}, base {result.scores['base'].score:.3f}, "
-          f"{result.seconds['training']:.1f} s of training, {result.seconds['total']:.1f} s in all")
-    return result
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Prints a result and gives it back, so that its figures can be read in the log of a test run."""
+
+    def tell(result: Any) -> Any:
+        spec, scores = result.started.spec, result.scores
+        with capsys.disabled():
+            print(f"\n  {spec['model']} {spec['method']['name']} seed {spec['seed']}: {scores['tuned'].score:.3f} ± {scores['tuned'].standard_error:.3f}, "
+                  f"base {scores['base'].score:.3f}, {result.seconds['training']:.1f} s of training, {result.seconds['total']:.1f} s in all", end=" ")
+        return result
+
+    return tell
 
 
-def test_lora_on_minilm_reaches_77_percent_over_three_seeds(real_workshop: Any, run: Any) -> None:
+def test_lora_on_minilm_reaches_77_percent_over_three_seeds(real_workshop: Any, run: Any, told: Any) -> None:
     results = [told(run(real_workshop, model="minilm-l6", method={"name": "lora", "rank": 8}, steps=100, batch=16, seed=seed)) for seed in range(3)]
     assert all(result.scores["tuned"].items >= 1000 for result in results)
     assert mean(result.scores["tuned"].score for result in results) >= 0.77
 
 
-def test_full_fine_tuning_and_the_head_alone_on_minilm(real_workshop: Any, run: Any) -> None:
+def test_full_fine_tuning_and_the_head_alone_on_minilm(real_workshop: Any, run: Any, told: Any) -> None:
     head, full = (told(run(real_workshop, model="minilm-l6", method=method)) for method in ("head", "full"))
     assert 0.72 <= head.scores["tuned"].score <= 0.82 and full.scores["tuned"].score >= 0.79
 
 
 @pytest.mark.parametrize(("method", "least"), [({"name": "lora", "rank": 8}, 0.82), ({"name": "prompt_tuning", "virtual_tokens": 20}, 0.80)])
-def test_the_decoder_learns(method: dict[str, Any], least: float, real_workshop: Any, run: Any) -> None:
+def test_the_decoder_learns(method: dict[str, Any], least: float, real_workshop: Any, run: Any, told: Any) -> None:
     result = told(run(real_workshop, model="smollm2-135m", method=method, steps=60, batch=8))
     assert 0.70 <= result.scores["base"].score <= 0.81
     assert result.scores["tuned"].score >= least
@@ -82,7 +88,7 @@ def test_a_saved_adapter_answers_the_same_in_a_fresh_process(model: str, method:
     assert sum(a != b for a, b in zip(letters, result.seen("answers")["tuned"], strict=True)) <= 1  # a tie may fall either way
 
 
-def test_a_warm_worker_takes_its_first_step_within_a_second_and_a_half(cache: Path, tmp_path: Path) -> None:
+def test_a_warm_worker_takes_its_first_step_within_a_second_and_a_half(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the claim of a run to its first loss in the store; the best of three, since a shared machine may be busy."""
     waits: dict[str, list[float]] = {"minilm-l6": [], "smollm2-135m": []}
     with Store(tmp_path) as store, LocalRunner(tmp_path, cache) as pool:
@@ -93,7 +99,8 @@ def test_a_warm_worker_takes_its_first_step_within_a_second_and_a_half(cache: Pa
             for seed in range(3):
                 run = store.submit(RunSpec.parse({"model": model, "method": "lora", "steps": 2, "eval_items": 10, "eval_every": 0, "seed": seed}), "test")
                 found.append(first_step(store, run.id))
-    print("seconds from claim to first loss:", {model: [round(wait, 2) for wait in found] for model, found in waits.items()})
+    with capsys.disabled():
+        print("\n  seconds from claim to first loss:", {model: [round(wait, 2) for wait in found] for model, found in waits.items()}, end=" ")
     assert all(min(found) < 1.5 for found in waits.values())
 
 
