@@ -21,6 +21,7 @@ from lab.contracts import LabError
 from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, Preparing, RunResult, Started, Stepped, fold, to_json
 from lab.spec import RunSpec
 from lab.supply import default_cache
+from lab.waiting import spin_briefly
 
 DEFAULT_RUN = {"model": "minilm-l6", "task": "movies", "method": {"name": "lora", "rank": 8}}
 
@@ -147,7 +148,7 @@ def _events(spec: RunSpec, options: argparse.Namespace, stopped: list[int]) -> I
     if options.out:
         _write(options.out / "spec.json", json.dumps(spec.to_dict(), ensure_ascii=False, indent=1))
     print(f"{spec.method.title} on {spec.base.title}, {spec.goal.title}: {spec.steps} steps of {spec.batch} texts. Loading torch …", file=sys.stderr)
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads that spin slow down everything else on a small machine
+    spin_briefly(os.environ)
     from lab.engine import Workshop, train
 
     workshop = Workshop(options.cache or default_cache())

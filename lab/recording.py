@@ -22,6 +22,7 @@ from typing import Any
 from lab.contracts import LabError
 from lab.events import Event, RunResult, fold, from_json, to_json
 from lab.spec import RunSpec
+from lab.waiting import spin_briefly
 
 FORMAT = 1
 USUAL = ({"model": "minilm-l6", "method": "lora"}, {"model": "minilm-l6", "method": "full"})
@@ -101,7 +102,7 @@ def record(spec: RunSpec, cache: Path, out: Path) -> Path:
 
 
 def main() -> int:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded: threads that wait by spinning starve one another, as in the workers
+    spin_briefly(os.environ)
     from lab.supply import default_cache
 
     parser = argparse.ArgumentParser(prog="python -m lab.recording", description="Run specs and keep their events for the page's first screen.")

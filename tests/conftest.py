@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lab.supply import default_cache
+from lab.waiting import spin_briefly
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded: idle threads that spin slow down everything else
+spin_briefly(os.environ)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

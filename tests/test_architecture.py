@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TIERS = (
-    {"contracts", "events", "catalogue"},
+    {"contracts", "events", "catalogue", "waiting"},
     {"methods", "models", "tasks", "accounting"},
     {"lenses", "spec", "describe"},
     {"supply", "engine", "store", "compare", "serving", "lessons", "export"},

@@ -19,8 +19,10 @@ WARM = 5  # steps left out of the steady state
 
 
 def main(side: str, case: str, dtype: str, steps: int) -> dict[str, Any]:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from lab.waiting import spin_briefly
     from tests.bench.cases import spec_of
+
+    spin_briefly(os.environ)
 
     spec = spec_of(case, dtype, steps)
     losses, times = (lab_side if side == "lab" else trainer_side)(spec)
