@@ -11,7 +11,7 @@ from lab import catalogue
 from lab.contracts import Base, Item, LabError
 from lab.engine import bases, precision, room
 from lab.engine.chance import drawn_from, generator
-from lab.engine.learner import Classifier, Head, Writer
+from lab.engine.learner import Classifier, Head, Writer, pooled
 from lab.engine.scoring import Answers, answer, finished, nearest_mean
 from lab.engine.texts import Batch, Encoded, Reader, collate
 from lab.engine.workshop import Workshop
@@ -83,9 +83,7 @@ class Job:
         train, test = reader.encode(items.train[:512]), reader.encode(items.test[:self.spec.eval_items])
 
         def features(batch: Batch) -> torch.Tensor:
-            hidden = module(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
-            real = batch.mask.unsqueeze(-1)
-            return (hidden * real).sum(1) / real.sum(1)
+            return pooled(module(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state, batch.mask)
 
         return nearest_mean(features, train, test, self.reader.tokenizer.pad_token_id, self.device)
 

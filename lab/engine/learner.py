@@ -19,9 +19,14 @@ class Head(nn.Module):
         self.linear = nn.Linear(width, labels)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        hidden = hidden[:, -mask.shape[1]:].float()  # (batch, tokens, width): the last positions are the text's
-        real = mask.unsqueeze(-1).to(hidden.dtype)
-        return self.linear((hidden * real).sum(1) / real.sum(1))
+        return self.linear(pooled(hidden, mask))
+
+
+def pooled(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(batch, width) mean over the real tokens, in float32."""
+    hidden = hidden[:, -mask.shape[1]:].float()  # (batch, tokens, width): the last positions are the text's
+    real = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * real).sum(1) / real.sum(1)
 
 
 class Classifier:
