@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-Kind = Literal["encoder", "decoder"]
+Kind = Literal["encoder", "decoder", "seq2seq", "vision"]
+LIKE: Mapping[Kind, Kind] = {"seq2seq": "decoder", "vision": "encoder"}  # whose learning rates serve where a kind has none of its own
 
 
 class LabError(Exception):
@@ -37,10 +38,16 @@ class Linear:
     inputs: int
     outputs: int
     bias: bool
+    conv1d: bool = False  # GPT-2's Conv1D: the same layer with its weight lying transposed, as (inputs, outputs)
 
     @property
     def count(self) -> int:
         return self.inputs * self.outputs + (self.outputs if self.bias else 0)
+
+    @property
+    def weight_sizes(self) -> tuple[int, int]:
+        """As the weight lies in the model."""
+        return (self.inputs, self.outputs) if self.conv1d else (self.outputs, self.inputs)
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,9 @@ class Weight:
         return prod(self.sizes)
 
 
-ROLES = ("query", "key", "value", "output", "ffn_in", "ffn_gate", "ffn_out")
-GROUPS = {"attention": ("query", "key", "value", "output"), "ffn": ("ffn_in", "ffn_gate", "ffn_out"), "all": ROLES}
+ROLES = ("query", "key", "value", "qkv", "output", "ffn_in", "ffn_gate", "ffn_out")
+FUSED = ("query", "key", "value")  # one matrix, `qkv`, in GPT-2 and NeoX: each of the three names means the whole there
+GROUPS = {"attention": (*FUSED, "qkv", "output"), "ffn": ("ffn_in", "ffn_gate", "ffn_out"), "all": ROLES}
 
 
 @dataclass(frozen=True)
@@ -74,36 +82,55 @@ class Shape:
     ffn: int
     vocabulary: int
     positions: int
-    blocks: str  # module path of the list of blocks
-    embedding: str  # module path of the input embedding table
+    blocks: str  # module path of the list of blocks; in an encoder-decoder of the decoder's, the last ones
+    embedding: str  # module path of the input embedding table; of a vision model, of what turns patches into vectors
     linears: tuple[Linear, ...]
     weights: tuple[Weight, ...]
+    encoder_layers: int = 0  # of an encoder-decoder: `layers` counts both stacks, and 0 … encoder_layers-1 are the encoder's
+    encoder_blocks: str = ""  # module path of that stack's list
 
     @property
     def total(self) -> int:
         return sum(part.count for part in (*self.linears, *self.weights))
 
+    @property
+    def writes(self) -> bool:
+        """Whether it answers with words of its own vocabulary. The others give features, and a new head turns them into an answer."""
+        return self.kind in ("decoder", "seq2seq")
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of a word's vector; in some OPT models another than that of the blocks."""
+        return next((weight.sizes[-1] for weight in self.weights if weight.name == f"{self.embedding}.weight"), self.width)
+
+    def block(self, layer: int) -> str:
+        """Module path of a block by its number."""
+        if layer < self.encoder_layers:
+            return f"{self.encoder_blocks}.{layer}"
+        return f"{self.blocks}.{layer - self.encoder_layers}"
+
     def select(self, targets: Iterable[str]) -> tuple[Linear, ...]:
         """The linears that `targets` name: roles, `attention`, `ffn`, `all`, or suffixes of module names.
 
-        Raises LabError for a target that matches nothing, so that a typing error never trains less than was asked for.
+        Where query, key and value are one matrix, each of the three names it. Raises LabError for a target that matches nothing, so that a typing
+        error never trains less than was asked for.
         """
+        blocks = [linear for linear in self.linears if linear.layer is not None]
+        here = [role for role in ROLES if any(linear.role == role for linear in blocks)]
         roles: set[str] = set()
         suffixes: list[str] = []
         for target in targets:
             if target in GROUPS:
                 roles.update(GROUPS[target])
-            elif any(linear.role == target for linear in self.linears):
+            elif target in here:
                 roles.add(target)
-            elif any(_ends_with(linear.module, target) for linear in self.linears):
+            elif target in FUSED and "qkv" in here:
+                roles.add("qkv")
+            elif any(_ends_with(linear.module, target) for linear in blocks):
                 suffixes.append(target)
             else:
-                here = [role for role in ROLES if any(linear.role == role for linear in self.linears)]
                 raise LabError(f'targets has "{target}", which names nothing in a {self.model_type} model: use {", ".join(here)}, attention, ffn or all')
-        chosen = tuple(
-            linear for linear in self.linears
-            if linear.layer is not None and (linear.role in roles or any(_ends_with(linear.module, s) for s in suffixes))
-        )
+        chosen = tuple(linear for linear in blocks if linear.role in roles or any(_ends_with(linear.module, s) for s in suffixes))
         if not chosen:
             raise LabError("targets names no layer: choose at least one role, for instance query")
         return chosen
@@ -169,6 +196,18 @@ class Model:
     def seeded(self) -> bool:
         """Made from a random seed on this machine: no download, and nothing learned before."""
         return self.hub is None and self.package is None
+
+    @property
+    def needs_hub(self) -> bool:
+        """No package carries it: a machine that cannot reach the Hub cannot have it."""
+        return self.hub is not None and self.package is None
+
+    @property
+    def origin(self) -> str:
+        """Where its weights come from, in a sentence."""
+        if self.seeded:
+            return "Made on this machine."
+        return "Needs the Hugging Face Hub, once." if self.needs_hub else "Fetched once, from the Hugging Face Hub or the package index."
 
 
 # ── tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,7 +278,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Base:
-    """A loaded base model as `Method.attach` meets it. `module` is a bare encoder (no pooler, no head) or a causal language model."""
+    """A loaded base model as `Method.attach` meets it. `module` is a bare encoder (no pooler, no head) or a language model."""
 
     module: Any
     shape: Shape
@@ -274,11 +313,17 @@ class Method(BaseModel, ABC):
     formula: ClassVar[str]
     family: ClassVar[Literal["selective", "additive", "reparameterised", "none"]]
     composition: ClassVar[Literal["function", "input", "parameter", "none"]]
-    rates: ClassVar[Mapping[Kind, Rate]]
+    rates: ClassVar[Mapping[Kind, Rate]]  # kinds left out have the rate of the kind that is LIKE them
     format: ClassVar[Format]
     trains_base: ClassVar[bool] = False  # moves weights of the base itself, so they are kept in float32
     merges: ClassVar[bool] = False
     fixed: ClassVar[Mapping[str, Any]] = {}  # spec keys this method decides itself
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **settings: Any) -> None:
+        super().__pydantic_init_subclass__(**settings)
+        rates = getattr(cls, "rates", {})
+        cls.rates = rates | {kind: rates[other] for kind, other in LIKE.items() if kind not in rates and other in rates}
 
     @abstractmethod
     def attach(self, base: Base) -> Any:

@@ -29,8 +29,8 @@ class Counts:
 
 
 def head_count(shape: Shape, labels: int) -> int:
-    """Weights and biases of the linear classifier on a mean-pooled encoder; a decoder answers with words and needs none."""
-    return (shape.width + 1) * labels if shape.kind == "encoder" else 0
+    """Weights and biases of the linear classifier on pooled features; a model that answers with words needs none."""
+    return 0 if shape.writes else (shape.width + 1) * labels
 
 
 def count(method: Method, shape: Shape, labels: int) -> Counts:

@@ -22,7 +22,7 @@ def estimate(method: Method, shape: Shape, counts: Counts, *, batch: int, tokens
         "gradients": counts.trainable * 4,
         "optimizer": counts.trainable * STATES[optimizer],
         "activations": _activations(method, shape, batch, tokens, checkpointing) * size // 2,
-        "temporary": batch * shape.vocabulary * 8 if shape.kind == "decoder" else 0,
+        "temporary": batch * shape.vocabulary * 8 if shape.writes else 0,
     }
     return {"peak_bytes": sum(parts.values()), "parts": parts,
             "assumptions": "weights and states exactly, activations by a rule of thumb, all texts at full length"}
@@ -32,7 +32,7 @@ def _activations(method: Method, shape: Shape, batch: int, tokens: int, checkpoi
     """Bytes in a 16-bit format that the forward pass keeps for the backward pass."""
     if not method.places(shape):
         return 0
-    length = tokens + method.virtual_tokens_used()
+    length = shape.positions if shape.kind == "vision" else tokens + method.virtual_tokens_used()  # an image has its number of patches
     per = CHECKPOINTED if checkpointing else (TRAINED if method.trains_base else PASSING)
     attention = 0 if checkpointing else 5 * shape.heads * length * length
     return batch * shape.layers * (per * length * shape.width + attention)

@@ -15,4 +15,4 @@ def of_base(shape: Shape, chosen: Callable[[int | None], bool]) -> tuple[Place, 
 
 def of_linear(linear: Linear) -> tuple[tuple[str, tuple[int, ...]], ...]:
     bias = ((f"{linear.module}.bias", (linear.outputs,)),) if linear.bias else ()
-    return ((f"{linear.module}.weight", (linear.outputs, linear.inputs)), *bias)
+    return ((f"{linear.module}.weight", linear.weight_sizes), *bias)
