@@ -16,11 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from lab import describe
+from lab import catalogue, describe
 from lab.contracts import LabError
 from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, Preparing, RunResult, Started, Stepped, fold, to_json
 from lab.spec import RunSpec
-from lab.supply import default_cache
+from lab.supply import Supply, default_cache
 from lab.waiting import spin_briefly
 
 DEFAULT_RUN = {"model": "minilm-l6", "task": "movies", "method": {"name": "lora", "rank": 8}}
@@ -79,7 +79,12 @@ def _print(rows: Any, as_json: bool, lines: Callable[[Any], Iterator[str]]) -> i
 
 
 def _list(options: argparse.Namespace) -> int:
-    return _print(describe.catalogue_rows(options.name), options.json, _titles)
+    rows = describe.catalogue_rows(options.name)
+    if options.name == "models":
+        supply = Supply(default_cache())
+        for row in rows:
+            row["here"] = row["seeded"] or supply.known_sha256(catalogue.find("models", row["key"])) is not None
+    return _print(rows, options.json, _titles)
 
 
 def _titles(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -87,6 +92,9 @@ def _titles(rows: list[dict[str, Any]]) -> Iterator[str]:
         yield f"{row['key']:16} {row['title']}"
         if row.get("about"):
             yield f"{'':16} {row['about']}"
+        if "here" in row:
+            trains = "" if row["trains"] else " It can be counted, not trained yet."
+            yield f"{'':16} {'Lies on this machine.' if row['here'] and not row['seeded'] else row['origin']}{trains}"
 
 
 def _devices(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from lab import catalogue
 from lab.accounting.shapes import shape_of
 from lab.contracts import Method, Model, Task
+from lab.spec import TRAINED
 
 
 def knobs(method: type[Method]) -> list[dict[str, Any]]:
@@ -43,6 +44,7 @@ def model(entry: Model) -> dict[str, Any]:
     return {
         "key": entry.key, "title": entry.title, "about": entry.about, "kind": entry.kind, "licence": entry.licence, "hub": entry.hub,
         "package": f"{entry.package.name}=={entry.package.version}" if entry.package else None, "seeded": entry.seeded,
+        "origin": entry.origin, "needs_hub": entry.needs_hub, "trains": entry.kind in TRAINED,
         "parameters": shape.total, "layers": shape.layers, "width": shape.width, "heads": shape.heads, "kv_heads": shape.kv_heads,
         "vocabulary": shape.vocabulary, "positions": shape.positions, "defaults": dict(entry.defaults),
     }
@@ -70,6 +72,7 @@ def devices() -> list[dict[str, Any]]:
 
 
 def catalogue_rows(folder: str) -> list[dict[str, Any]]:
-    """Every entry of a catalogue folder, described."""
+    """Every entry of a catalogue folder, described; of the models first what any machine can have, and real ones before seeded ones."""
     how = {"models": model, "methods": method, "tasks": task, "lenses": lambda lens: {"key": lens.key, "title": lens.title}}[folder]
-    return [how(entry) for entry in catalogue.entries(folder).values()]
+    rows = [how(entry) for entry in catalogue.entries(folder).values()]
+    return sorted(rows, key=lambda row: (row["needs_hub"], row["seeded"])) if folder == "models" else rows

@@ -17,6 +17,8 @@ from lab.contracts import LabError, Method, Model, Shape, Task, explain, shorten
 
 LARGEST_SPEC_BYTES = 64_000
 
+TRAINED = ("encoder", "decoder")  # kinds of model that the engine can train; the others are counted
+
 Dtype = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["adamw", "adamw_foreach", "adamw_fused", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"]
 Quantization = Literal["nf4", "nf4_double", "fp4", "int8"]
@@ -135,7 +137,7 @@ class RunSpec(BaseModel):
             except LabError as error:
                 raise ValueError(str(error)) from None
         used = self.tokens + self.method.virtual_tokens_used()
-        if used > self.shape.positions:
+        if used > self.shape.positions and self.shape.kind != "vision":  # an image has as many patches as it has
             raise ValueError(f"tokens is {self.tokens} and the method adds {used - self.tokens}: together at most {self.shape.positions}, the model's window")
         return self
 
@@ -149,10 +151,13 @@ class RunSpec(BaseModel):
 
     @property
     def base(self) -> Model:
-        """The catalogue's model. Raises LabError where the spec holds a bare config, which can be counted but not run."""
+        """The catalogue's model. Raises LabError for what can be counted but not run: a bare config, or a kind the engine does not train."""
         if not isinstance(self.model, str):
             raise LabError("this spec names a config, not a model of the catalogue: it can be counted, not trained")
-        return catalogue.find("models", self.model)
+        entry = catalogue.find("models", self.model)
+        if entry.kind not in TRAINED:
+            raise LabError(f"{entry.title} is of another kind than {' and '.join(TRAINED)}: it can be counted, not trained yet; choose another model")
+        return entry
 
     @property
     def goal(self) -> Task:

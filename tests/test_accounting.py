@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from lab import catalogue
 from lab.accounting.memory import estimate
 from lab.accounting.shapes import shape_of
 from lab.accounting.tracing import PARTS
@@ -17,27 +16,9 @@ from lab.engine.measure import measured_step
 from lab.spec import RunSpec
 
 LLAMA_7B = {"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "intermediate_size": 11008, "vocab_size": 32000}
-CONFIGS = [*(model.config for model in catalogue.entries("models").values()), LLAMA_7B,
-           {"model_type": "llama", "num_hidden_layers": 3, "hidden_size": 48, "num_attention_heads": 6, "num_key_value_heads": 2, "intermediate_size": 96,
-            "vocab_size": 100, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
-           {"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 100, "vocab_size": 77}]
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config['model_type']}-{config['num_hidden_layers']}x{config['hidden_size']}")
-def test_every_tensor_of_the_real_model_is_counted_once(config: dict[str, Any]) -> None:
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
-
-    made = AutoConfig.for_model(**config)
-    shape = shape_of(config)
-    with torch.device("meta"):
-        model = AutoModel.from_config(made, add_pooling_layer=False) if shape.kind == "encoder" else AutoModelForCausalLM.from_config(made)
-    real = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
-    ours = {weight.name: weight.sizes for weight in shape.weights}
-    for linear in shape.linears:
-        ours[f"{linear.module}.weight"] = (linear.outputs, linear.inputs)
-        if linear.bias:
-            ours[f"{linear.module}.bias"] = (linear.outputs,)
-    assert ours == real
+GPT2_MEDIUM = {"model_type": "gpt2", "n_layer": 24, "n_embd": 1024, "n_head": 16, "n_positions": 1024, "vocab_size": 50257}
+MT0_LARGE = {"model_type": "mt5", "num_layers": 24, "d_model": 1024, "d_kv": 64, "d_ff": 2816, "num_heads": 16, "vocab_size": 250112}
+VIT = {"model_type": "vit", "num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128, "image_size": 8, "patch_size": 2}
 
 
 @pytest.mark.parametrize(("method", "trainable", "total"), [
@@ -51,6 +32,19 @@ def test_a_model_nobody_has_here_is_counted_from_its_config(method: dict[str, An
     counts = RunSpec.parse({"model": {"config": LLAMA_7B, "class": "LlamaForCausalLM"}, "method": method}).counts
     assert (counts.trainable, counts.total, counts.head) == (trainable, total, 0)
     assert counts.to_dict()["share"] == trainable / total
+
+
+@pytest.mark.parametrize(("config", "method", "by_role"), [
+    (GPT2_MEDIUM, {"name": "lora", "rank": 8, "targets": ["query"]}, {"qkv": 24 * 8 * (1024 + 3072)}),
+    (GPT2_MEDIUM, {"name": "lora", "rank": 8, "targets": ["query", "key", "value"]}, {"qkv": 24 * 8 * (1024 + 3072)}),
+    (GPT2_MEDIUM, {"name": "houlsby", "bottleneck": 24}, dict.fromkeys(("output", "ffn_out"), 24 * (2 * 1024 * 24 + 24 + 1024))),
+    (MT0_LARGE, {"name": "lora", "rank": 8, "targets": ["query", "value"]}, dict.fromkeys(("query", "value"), 2_359_296 // 2)),  # printed by peft
+    (MT0_LARGE, {"name": "prompt_tuning", "virtual_tokens": 20}, {"prompt": 2 * 20 * 1024}),  # one prompt for each of the two stacks
+    (VIT, {"name": "lora", "rank": 4, "targets": "ffn"}, {"ffn_in": 4 * 4 * (64 + 128), "ffn_out": 4 * 4 * (64 + 128)}),
+])
+def test_other_kinds_of_model_are_counted_by_role(config: dict[str, Any], method: dict[str, Any], by_role: dict[str, int]) -> None:
+    counts = RunSpec.parse({"model": {"config": config, "num_labels": 10}, "method": method}).counts
+    assert counts.by_role == by_role and counts.head == (650 if config is VIT else 0)
 
 
 @pytest.mark.parametrize("change", [

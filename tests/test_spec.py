@@ -68,7 +68,7 @@ def test_every_method_has_one_dict_form(name: str) -> None:
     ({"method": {"name": "in_context"}}, "an encoder does not continue a text"),
     ({"method": {"name": "gtp"}}, 'unknown method "gtp": there are'),
     ({"method": 5}, "method is 5: give its name and knobs"),
-    ({"model": "gtp2"}, 'unknown model "gtp2": there are minilm-l6'),
+    ({"model": "gtp2"}, 'unknown model "gtp2": there are bert-mini'),
     ({"model": ["a"]}, "unknown model"),
     ({"task": "movie"}, 'unknown task "movie": there are'),
     ({"steps": 0}, "steps is 0: must be 1 to 5,000"),

@@ -508,7 +508,7 @@ def test_importing_supply_and_the_catalogues_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [model for model in catalogue.entries("models").values() if not model.seeded], ids=lambda model: model.key)
+@pytest.mark.parametrize("model", [model for model in catalogue.entries("models").values() if model.package], ids=lambda model: model.key)
 def test_a_real_model_is_there_and_opens_fast(model: Model, cache: Path, finish) -> None:
     supply = Supply(cache)
     _, files = finish(supply.model(model))

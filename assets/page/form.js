@@ -251,8 +251,9 @@ const KINDS = {
   },
 };
 
-const GROUPS = { attention: ["query", "key", "value", "output"], ffn: ["ffn_in", "ffn_gate", "ffn_out"] };
+const GROUPS = { attention: ["query", "key", "value", "qkv", "output"], ffn: ["ffn_in", "ffn_gate", "ffn_out"] };
 GROUPS.all = [...GROUPS.attention, ...GROUPS.ffn];
+for (const role of ["query", "key", "value"]) GROUPS[role] = [role, "qkv"]; // where they are one matrix each of the three means the whole
 
 function covers(chosen, role) {
   return chosen.has(role) || Object.entries(GROUPS).some(([group, roles]) => chosen.has(group) && roles.includes(role));

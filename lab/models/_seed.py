@@ -30,6 +30,11 @@ def pieces() -> tuple[str, ...]:
     return (*BERT_SPECIAL, *signs, *string.punctuation, *(f"##{sign}" for sign in signs), *(word for word in WORDS if len(word) > 1))
 
 
+def special_ids() -> dict[str, int]:
+    """Where a config finds the special tokens of the byte-pair vocabulary."""
+    return {f"{token.strip('<>')}_token_id": place for place, token in enumerate(BYTE_SPECIAL)}
+
+
 def merges() -> tuple[tuple[str, str], ...]:
     """Byte pairs in order. Each word grows from its own beginning ("Ġ" + "g", "Ġg" + "o" …), and words that open a prompt
     grow from a capital: no merge starts inside a word, so none can stand in the way of another."""
@@ -65,16 +70,22 @@ def write_pieces(folder: Path) -> None:
     _save(made, folder, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]")
 
 
-def write_bytes(folder: Path) -> None:
-    """A byte-level tokenizer like GPT-2's: nothing is unknown, and a word carries the space in front of it."""
-    from tokenizers import Tokenizer, decoders, pre_tokenizers
+def write_bytes(folder: Path, closed: bool = False, **special: str) -> None:
+    """A byte-level tokenizer like GPT-2's: nothing is unknown, and a word carries the space in front of it.
+
+    `closed` puts an end token behind every text, as T5 reads it; `special` names more special tokens.
+    """
+    from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
     from tokenizers.models import BPE
 
     ids = {piece: place for place, piece in enumerate(byte_pieces())}
     made = Tokenizer(BPE(vocab=ids, merges=list(merges())))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
-    _save(made, folder, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>")
+    if closed:
+        end = ("<eos>", ids["<eos>"])
+        made.post_processor = processors.TemplateProcessing(single="$A <eos>", pair="$A <eos> $B:1 <eos>:1", special_tokens=[end])
+    _save(made, folder, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", **special)
 
 
 def _save(tokenizer: Any, folder: Path, **special: str) -> None:

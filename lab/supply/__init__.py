@@ -113,6 +113,7 @@ class Supply:
         listing = hub.look(model.hub)
         arriving = folder.with_suffix(".hub")
         yield from hub.fetch(listing, arriving, model.title)
+        _say_the_type(model, arriving)
         _must_fit(model, arriving)
         remove(folder)
         arriving.rename(folder)
@@ -227,6 +228,13 @@ def _source(function: Any) -> dict[str, str]:
         return {}
     inside = Path(own).is_relative_to(Path(__file__).parents[1])
     return {path.name: sha256_of(path) for path in (sorted(Path(own).parent.glob("*.py")) if inside else [Path(own)])}
+
+
+def _say_the_type(model: Model, folder: Path) -> None:
+    """Repositories of 2020 leave model_type out of their config.json, and transformers reads none without it."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if "model_type" not in config:
+        write_json(folder / "config.json", {"model_type": model.config["model_type"], **config})
 
 
 def _must_fit(model: Model, folder: Path) -> None:

@@ -10,20 +10,21 @@ from typing import Any
 from lab.contracts import Model, Unavailable
 
 SEED = 0
+CLASSES = {"encoder": "AutoModel", "vision": "AutoModel", "decoder": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM"}
 RECIPE = 1  # raise it when what this file writes changes: folders of older recipes are made anew
 
 
 def seeded(model: Model, folder: Path) -> None:
     """The same numbers every time on the same torch, and without touching the random state of whoever calls."""
     import torch
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+    import transformers
+    from transformers import AutoConfig
 
     sizes = {key: value for key, value in model.config.items() if key != "model_type"}
     config = AutoConfig.for_model(model.config["model_type"], **sizes)
-    kind = AutoModel if model.kind == "encoder" else AutoModelForCausalLM
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        made = kind.from_config(config, dtype=torch.float32)
+        made = getattr(transformers, CLASSES[model.kind]).from_config(config, dtype=torch.float32)
     if getattr(made, "pooler", None) is not None:
         made.pooler = None  # the lab pools over the tokens itself
     with _no_bars():

@@ -30,7 +30,7 @@ MOMENTS = {  # when a step's memory was at its peak, and what that means for its
 }
 NEW_HEAD = "its new head guesses at random; the untouched model above is read without a head"
 WORSE = "It answers worse than the untouched model: too few steps, or a learning rate that does not suit."
-BLOCK = ("query", "key", "value", "output", "ffn_gate", "ffn_in", "ffn_out")
+BLOCK = ("query", "key", "value", "qkv", "output", "ffn_gate", "ffn_in", "ffn_out")
 
 
 def before(spec: RunSpec, dtype: str) -> dict[str, Any]:
@@ -57,11 +57,10 @@ def trained(spec: RunSpec) -> dict[str, Any]:
 
 def block(spec: RunSpec) -> dict[str, Any]:
     """The model in boxes, for the drawing: which of them the method trains, and how much in each layer that it touches."""
-    shape, roles, places = spec.shape, spec.method.count(spec.shape), spec.method.places(spec.shape)
+    shape, places = spec.shape, spec.method.places(spec.shape)
     here = [role for role in BLOCK if any(linear.role == role and linear.layer is not None for linear in shape.linears)]
     layers = sorted({place.layer for place in places if place.layer is not None})
-    fused = {role: "qkv" for role in ("query", "key", "value") if "qkv" in roles}
-    each = {role: sum(place.count for place in places if place.role == fused.get(role, role) and place.layer == layers[-1]) if layers else 0 for role in here}
+    each = {role: sum(place.count for place in places if place.role == role and place.layer == layers[-1]) if layers else 0 for role in here}
     outside = {role: sum(place.count for place in places if place.role == role and place.layer is None) for role in ("prompt", "embedding")}
     norms = sum(place.count for place in places if place.role == "norm" and layers and place.layer == layers[-1])
     head = [_box("head", spec.counts.head)] if spec.counts.head else []

@@ -48,8 +48,9 @@ def defaults(model: str, method: str) -> RunSpec:
 
 def catalogues() -> dict[str, Any]:
     """What the three menus offer."""
-    models = [{key: row[key] for key in ("key", "title", "about", "kind", "seeded", "licence")} | {"task": _usual_task(row["key"])}
-              for row in describe.catalogue_rows("models")]
+    models = [{key: row[key] for key in ("key", "title", "kind", "seeded", "licence")}
+              | {"about": f"{row['about']} {row['origin']}", "task": _usual_task(row["key"])}
+              for row in describe.catalogue_rows("models") if row["trains"]]
     tasks = [{key: row[key] for key in ("key", "title", "about", "rule", "licence", "source")} for row in describe.catalogue_rows("tasks")]
     methods = [{"key": row["key"], "title": row["title"], "family": FAMILIES[row["family"]], "supports": _reasons(row)}
                for row in describe.catalogue_rows("methods")]
