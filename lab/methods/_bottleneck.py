@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from lab.contracts import Linear
+
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
 
@@ -22,15 +24,20 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """The frozen layer's own: T5 looks up its number format before it calls the layer."""
+        return self.layer.weight
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.layer(x)
         return h + self.up(self.bend(self.down(h.to(self.down.weight.dtype)))).to(h.dtype)
 
 
-def insert(model: nn.Module, modules: Iterable[str], middle: int, activation: str) -> Any:
-    """Put a bottleneck behind each named linear layer of the model; returns the model."""
-    for name in modules:
-        layer = model.get_submodule(name)
-        parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, Bottleneck(layer, layer.out_features, middle, activation))
+def insert(model: nn.Module, linears: Iterable[Linear], middle: int, activation: str) -> Any:
+    """Put a bottleneck behind each of these linear layers of the model; returns the model."""
+    for linear in linears:
+        layer = model.get_submodule(linear.module)
+        parent, _, child = linear.module.rpartition(".")
+        setattr(model.get_submodule(parent), child, Bottleneck(layer, linear.outputs, middle, activation))
     return model

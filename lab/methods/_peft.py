@@ -8,8 +8,8 @@ from lab.contracts import Base, Format, Shape
 
 
 def task_type(shape: Shape) -> str:
-    """peft's word for what the model returns: features for a bare encoder, words for a decoder."""
-    return "FEATURE_EXTRACTION" if shape.kind == "encoder" else "CAUSAL_LM"
+    """peft's word for what the model returns: features, or words."""
+    return {"encoder": "FEATURE_EXTRACTION", "vision": "FEATURE_EXTRACTION", "decoder": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}[shape.kind]
 
 
 def attach(base: Base, config: Any) -> Any:

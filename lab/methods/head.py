@@ -27,9 +27,10 @@ class Head(Method):
         return ()
 
     def supports(self, shape: Shape) -> Support:
-        if shape.kind == "encoder":
+        if not shape.writes:
             return Support(True)
-        return Support(False, "a decoder answers with words through its own vocabulary, so there is no separate head to train; try top_layers")
+        who = "a decoder" if shape.kind == "decoder" else "an encoder-decoder"
+        return Support(False, f"{who} answers with words through its own vocabulary, so there is no separate head to train; try top_layers")
 
     def head_rate(self, lr: float) -> float:
         return lr

@@ -26,8 +26,7 @@ class Houlsby(Method):
     def attach(self, base: Base) -> Any:
         from lab.methods import _bottleneck
 
-        modules = [linear.module for linear in base.shape.select(("output", "ffn_out"))]
-        return _bottleneck.insert(base.module.requires_grad_(False), modules, self.bottleneck, self.activation)
+        return _bottleneck.insert(base.module.requires_grad_(False), base.shape.select(("output", "ffn_out")), self.bottleneck, self.activation)
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         m = self.bottleneck

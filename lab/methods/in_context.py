@@ -8,6 +8,11 @@ from typing import Any
 from lab.contracts import Base, Item, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _weights
 
+WHY_NOT = {
+    "encoder": "an encoder does not continue a text, so it cannot learn from examples in it; try head",
+    "vision": "a vision model reads one image and continues nothing, so there is no place for examples; try head",
+    "seq2seq": "an encoder-decoder answers a text instead of continuing it, so solved examples are no text it would go on with; try lora",
+}
 
 class InContext(Method):
     """Show the model a few solved examples and let it go on. No weight moves; the examples are read again for every answer."""
@@ -31,9 +36,8 @@ class InContext(Method):
         return ()
 
     def supports(self, shape: Shape) -> Support:
-        if shape.kind == "decoder":
-            return Support(True)
-        return Support(False, "an encoder does not continue a text, so it cannot learn from examples in it; try head")
+        reason = WHY_NOT.get(shape.kind, "")
+        return Support(not reason, reason)
 
     def starts_as_base(self) -> bool:
         return self.shots == 0

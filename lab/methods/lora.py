@@ -33,9 +33,10 @@ class Lora(Method):
         from peft import LoraConfig
         from torch.nn import init
 
+        chosen = base.shape.select(self.targets)
         module = _peft.attach(base, LoraConfig(
             task_type=_peft.task_type(base.shape), r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout,
-            target_modules=[linear.module for linear in base.shape.select(self.targets)],
+            target_modules=[linear.module for linear in chosen], fan_in_fan_out=chosen[0].conv1d,
             init_lora_weights={"kaiming": True, "zero_a": True}.get(self.init, self.init),
         ))
         if self.init == "zero_a":

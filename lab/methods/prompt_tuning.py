@@ -33,18 +33,23 @@ class PromptTuning(Method):
 
         from lab.methods import _prompts
 
+        stacks = _stacks(base.shape)
         module = _peft.attach(base, PromptTuningConfig(
-            task_type=_peft.task_type(base.shape), num_virtual_tokens=self.virtual_tokens, token_dim=base.shape.width,
-            num_transformer_submodules=1, num_attention_heads=base.shape.heads, num_layers=base.shape.layers))
-        start = _prompts.start(self.init, self.virtual_tokens, base, self.text)
-        if start is not None:
-            module.prompt_encoder["default"].embedding.weight.data.copy_(start)
+            task_type=_peft.task_type(base.shape), num_virtual_tokens=self.virtual_tokens, token_dim=base.shape.embedding_width,
+            num_transformer_submodules=stacks, num_attention_heads=base.shape.heads, num_layers=base.shape.layers))
+        starts = [_prompts.start(self.init, self.virtual_tokens, base, self.text) for _ in range(stacks)]
+        vectors = module.prompt_encoder["default"].embedding.weight.data
+        for start, part in zip(starts, vectors.chunk(stacks), strict=True):
+            if start is not None:
+                part.copy_(start)
         return module
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
-        return (Place("prompt", None, (("P", (self.virtual_tokens, shape.width)),)),)
+        return (Place("prompt", None, (("P", (_stacks(shape) * self.virtual_tokens, shape.embedding_width)),)),)
 
     def supports(self, shape: Shape) -> Support:
+        if shape.kind == "vision":
+            return Support(False, "its vectors stand in front of word embeddings, and a vision model reads patches of an image; try lora")
         if self.init == "text" and not self.text.strip():
             return Support(False, "text is empty: type the words to start from, or choose another init")
         return Support(True)
@@ -54,6 +59,11 @@ class PromptTuning(Method):
 
     def virtual_tokens_used(self) -> int:
         return self.virtual_tokens
+
+
+def _stacks(shape: Shape) -> int:
+    """An encoder-decoder gets a prompt of n vectors in front of each of its two stacks, as in peft; Lester et al. had the encoder's alone."""
+    return 2 if shape.kind == "seq2seq" else 1
 
 
 entry = PromptTuning

@@ -9,7 +9,7 @@ from lab.methods import _places, _weights
 
 
 class TopLayers(Method):
-    """Train only the last blocks. Cheap, because nothing flows back below the lowest trained block."""
+    """Train only the last blocks; in an encoder-decoder those are the decoder's. Cheap, because nothing flows back below the lowest trained block."""
 
     key = "top_layers"
     title = "Top layers"
@@ -25,8 +25,8 @@ class TopLayers(Method):
 
     def attach(self, base: Base) -> Any:
         module = _weights.freeze(base.module)
-        for block in module.get_submodule(base.shape.blocks)[-self.layers:]:
-            block.requires_grad_(True)
+        for layer in range(base.shape.layers - self.layers, base.shape.layers):
+            module.get_submodule(base.shape.block(layer)).requires_grad_(True)
         return module
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
