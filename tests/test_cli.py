@@ -104,6 +104,25 @@ def test_a_person_is_told_in_words(train: Any) -> None:
     assert code == 0 and "step    1  loss" in out and "tuned     accuracy" in out and "finished:" in out and "Loading torch" in error
 
 
+def test_models_say_where_they_come_from_and_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path))
+    assert main(["models", "--json"]) == 0
+    rows = {row["key"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {key for key, row in rows.items() if row["here"]} == {key for key, row in rows.items() if row["seeded"]}
+    assert [key for key, row in rows.items() if row["needs_hub"]] == list(rows)[-8:], "what any machine can have comes first"
+    assert main(["models"]) == 0
+    words = capsys.readouterr().out
+    assert "Needs the Hugging Face Hub, once." in words and "It can be counted, not trained yet." in words and "Made on this machine." in words
+
+
+@pytest.mark.parametrize("model", ["seed-t5", "seed-vit"])
+def test_what_the_engine_does_not_train_is_counted_and_refused(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = written(tmp_path, {"model": model, "method": "lora"})
+    assert main(["count", str(spec), "--json"]) == 0 and json.loads(capsys.readouterr().out)["method"] > 0
+    assert main(["train", str(spec), "--out", str(tmp_path / "run")]) == 2
+    assert "it can be counted, not trained yet; choose another model" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("spec", "words"), [
     ({**TOY, "method": {"name": "lora", "rank": 0}}, "rank is 0: must be 1 to 256"),
     ({**TOY, "model": "gtp2"}, 'unknown model "gtp2"'),

