@@ -93,7 +93,7 @@ NEWS: Mapping[str, tuple[News, ...]] = {
         ),
         News(
             {
-                "animal": ("cat", "parrot", "tortoise", "pony", "sheepdog", "goat", "donkey", "duck"),
+                "animal": ("cat", "parrot", "tortoise", "ferret", "rabbit", "puppy", "hamster", "duck"),
                 "number": words("two three four five six seven eight nine ten"),
                 "place": ("chimney", "drainpipe", "church tower", "supermarket", "swimming pool", "school bus", "railway tunnel", "car park"),
             },
