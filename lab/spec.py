@@ -40,7 +40,7 @@ class RunSpec(BaseModel):
     warmup: float = Field(0.1, ge=0, le=1, description="share of the steps in which the learning rate rises from 0")
     weight_decay: float = Field(0.0, ge=0, le=1, description="pull of the trained weights towards 0")
     clip: float = Field(1.0, ge=0, le=1000, description="longest gradient allowed; 0 lets all pass")
-    optimizer: Optimizer = Field("adamw", description="the rule that turns gradients into steps")
+    optimizer: Optimizer = Field("adamw_fused", description="the rule that turns gradients into steps")
     dtype: Dtype = Field("auto", description="number format of the weights; auto measures which is faster here")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="start of every random choice")
     train_items: int | None = Field(None, ge=2, le=1_000_000, description="texts to learn from; all of them unless said otherwise")

@@ -9,7 +9,7 @@ import torch
 
 from lab import catalogue
 from lab.contracts import Base, Item, LabError
-from lab.engine import bases, precision, room
+from lab.engine import bases, fast, precision, room
 from lab.engine.chance import drawn_from, generator
 from lab.engine.learner import Classifier, Head, Writer, pooled
 from lab.engine.scoring import Answers, answer, finished, nearest_mean
@@ -19,6 +19,7 @@ from lab.events import Preparing
 from lab.spec import RunSpec
 from lab.supply import TaskData
 
+SHORT = 128  # tokens up to which attention as plain products is faster on a CPU than torch's fused one
 WORDED = 60  # validation items that decide between hand-written prompts
 MOST_LOOKED_AT = 100  # validation items behind each look during training; a fifth of the test items where that is less
 
@@ -117,10 +118,11 @@ def prepare(spec: RunSpec, workshop: Workshop) -> Generator[Preparing, None, Job
     data = yield from workshop.data(spec.goal)
     dtype = _dtype(spec, device, workshop)
     weights_dtype = torch.float32 if spec.method.trains_base else dtype
-    attention = "sdpa" if spec.attention == "auto" else spec.attention
-    pristine = yield from workshop.base(spec.base, weights_dtype, attention, device)
+    pristine = yield from workshop.base(spec.base, weights_dtype, _attention(spec, device), device)
     reader, texts = _read(spec, workshop, pristine, data)
-    return Job(spec, workshop, device, dtype, pristine, data, reader, texts, attached(spec, pristine, reader, device))
+    job = Job(spec, workshop, device, dtype, pristine, data, reader, texts, attached(spec, pristine, reader, device))
+    workshop.compiler.use(job.learner.codes)
+    return job
 
 
 def ahead(workshop: Workshop) -> Iterator[str]:
@@ -146,14 +148,17 @@ def attached(spec: RunSpec, pristine: bases.Pristine, reader: Reader, device: st
         if weight.requires_grad:
             weight.data = weight.data.to(device, wanted)
     bases.unshare(module, pristine)
+    codes = []
     if spec.checkpointing:
         module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         module.enable_input_require_grads()
+    elif device == "cpu":
+        codes = fast.speed_up(module, spec.shape)
     if spec.shape.kind == "decoder":
-        return Writer(module, reader.answers(), device)
+        return Writer(module, reader.answers(), device, codes)
     with drawn_from(spec.seed, "head"):
         head = Head(spec.shape.width, len(spec.goal.labels))
-    return Classifier(module, head.to(device))
+    return Classifier(module, head.to(device), codes)
 
 
 def _read(spec: RunSpec, workshop: Workshop, pristine: bases.Pristine, data: TaskData) -> tuple[Reader, Texts]:
@@ -168,6 +173,12 @@ def _read(spec: RunSpec, workshop: Workshop, pristine: bases.Pristine, data: Tas
         drawn = torch.randint(len(task.labels), (len(rows["train"]),), generator=generator(spec.seed, "labels")).tolist()
         rows["train"] = [replace(row, label=label) for row, label in zip(rows["train"], drawn, strict=True)]
     return reader, Texts(**rows, shots=shots)
+
+
+def _attention(spec: RunSpec, device: str) -> str:
+    if spec.attention != "auto":
+        return spec.attention
+    return "eager" if device == "cpu" and spec.tokens + spec.method.virtual_tokens_used() <= SHORT else "sdpa"
 
 
 def _device(wanted: str) -> str:

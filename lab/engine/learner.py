@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from lab.engine.fast.blocks import Code
 from lab.engine.texts import Batch
 
 
@@ -32,8 +33,9 @@ def pooled(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 class Classifier:
     """An encoder with the lab's own head outside it."""
 
-    def __init__(self, module: Any, head: Head) -> None:
-        self.module, self.head = module, head
+    def __init__(self, module: Any, head: Head, codes: Sequence[Code] = ()) -> None:
+        """`codes` run the module's blocks where a fast path does."""
+        self.module, self.head, self.codes = module, head, codes
 
     def scores(self, batch: Batch) -> torch.Tensor:
         """(batch, labels) logits."""
@@ -48,8 +50,9 @@ class Writer:
 
     head = None
 
-    def __init__(self, module: Any, answers: Sequence[int], device: str) -> None:
-        self.module, self.answers = module, torch.tensor(answers, device=device)
+    def __init__(self, module: Any, answers: Sequence[int], device: str, codes: Sequence[Code] = ()) -> None:
+        """`codes` run the module's blocks where a fast path does."""
+        self.module, self.answers, self.codes = module, torch.tensor(answers, device=device), codes
 
     def scores(self, batch: Batch) -> torch.Tensor:
         """(batch, labels): the log-probability of each label word, up to a constant."""

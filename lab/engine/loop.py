@@ -15,6 +15,7 @@ from lab.accounting.memory import estimate
 from lab.contracts import LabError
 from lab.engine import diagnosis, optimizers, saving
 from lab.engine.chance import drawn_from, generator
+from lab.engine.fast.compiled import as_written
 from lab.engine.job import Job, attached, prepare
 from lab.engine.measure import measured_step
 from lab.engine.scoring import Answers, majority
@@ -156,8 +157,10 @@ def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Itera
                 spec.method.after_step(job.module, step)
                 optimizer.zero_grad(set_to_none=True)
 
+            job.workshop.compiler.look()
             if step == min(MEASURED_STEP, spec.steps):
-                loss, bytes_found = measured_step(_tensors(job), weights, optimizer, forward, update)
+                with as_written(learner.codes):
+                    loss, bytes_found = measured_step(_tensors(job), weights, optimizer, forward, update)
                 yield Observed(step, "memory", bytes_found)
             else:
                 loss = forward()

@@ -12,6 +12,7 @@ import torch
 
 from lab.contracts import Item, Model, Task
 from lab.engine import bases
+from lab.engine.fast.compiled import Compiler
 from lab.engine.notes import Notes
 from lab.engine.texts import Encoded, Reader
 from lab.events import Preparing
@@ -34,8 +35,10 @@ def quieten() -> None:
 class Workshop:
     """One per process. Nothing in it belongs to a run, so a run can end in any way and the next one starts from the same state."""
 
-    def __init__(self, cache: Path, offline: bool | None = None) -> None:
+    def __init__(self, cache: Path, offline: bool | None = None, compiles: bool = False) -> None:
+        """`compiles`: have blocks compiled in the background when they are first used; what is compiled already is used anyway."""
         quieten()
+        self.compiler = Compiler(cache / "compiled", compiles)
         self.supply = Supply(cache, offline)
         self.notes = Notes(cache / "notes")
         self._bases: OrderedDict[tuple[Any, ...], bases.Pristine] = OrderedDict()

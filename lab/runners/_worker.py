@@ -87,10 +87,10 @@ def warm(settings: Settings) -> tuple[dict[str, Work], Any, Iterator[str]]:
     from lab.spec import RunSpec
 
     torch.set_num_threads(settings.threads)
-    workshop = Workshop(Path(settings.cache))
-    for event in train(RunSpec.parse(WARM_UP), workshop):
+    for event in train(RunSpec.parse(WARM_UP), Workshop(Path(settings.cache))):  # has nothing compiled for so small a model
         if isinstance(event, Failed):  # real runs will fail as well and tell their students; whoever hosts the lab finds it here
             print(f"{settings.name} could not warm up: {event.reason}\n{event.detail}", flush=True)
+    workshop = Workshop(Path(settings.cache), compiles=True)
     return {"train": lambda run, workshop, out, cancelled: train(run.spec, workshop, out=out, cancelled=cancelled)}, workshop, guarded(ahead(workshop))
 
 

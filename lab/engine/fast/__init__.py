@@ -1,0 +1,153 @@
+"""Fast paths beside the readable loop: the same numbers in less time. Where one does not apply, the model runs as its library wrote it.
+
+`speed_up` puts them under a model. Each path opens with what it does; its gain is measured by `python -m tests.bench.gains`.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn, zeros
+
+from lab.contracts import Shape
+from lab.engine.fast.bert import Bert
+from lab.engine.fast.blocks import Code, Plan, Through
+from lab.engine.fast.dropout import noise
+from lab.engine.fast.llama import Llama
+
+Codes = dict[tuple[Any, ...], Code]  # by plan, sizes and number formats
+
+
+def speed_up(module: Any, shape: Shape) -> list[Code]:
+    """Run each block of the model in which nothing but plain LoRA is trained as one fast function. Returns the code that training uses."""
+    base = module.get_base_model() if hasattr(module, "get_base_model") else module
+    codes: Codes = {}
+    modules = dict(base.named_modules())
+    for layer, block in enumerate(base.get_submodule(shape.blocks)):
+        linears = {linear.role: modules.get(linear.module) for linear in shape.linears if linear.layer == layer}  # None where a method has wrapped it
+        hook = HOOKS.get(type(block).__name__)
+        if hook is not None and _plain(block, linears):
+            hook(block, linears, codes)
+    return [code for code in codes.values() if code.trains]
+
+
+def _plain(block: nn.Module, linears: dict[str, Any]) -> bool:
+    """Whether nothing in the block is trained or changed but by LoRA of peft's simplest kind, all of one scale."""
+    parts = list(linears.values())
+    adapted = [part for part in parts if _adapters(part)]
+    trained = {id(weight) for weight in block.parameters() if weight.requires_grad}
+    return (all(_adapters(part) or type(part) is nn.Linear for part in parts)
+            and trained == {id(weight) for part in adapted for weight in _adapters(part)}
+            and all(weight.is_contiguous() for weight in block.parameters())
+            and not any("forward" in vars(part) for part in block.modules())
+            and len({part.scaling["default"] for part in adapted}) <= 1)
+
+
+def _adapters(part: nn.Module) -> tuple[nn.Parameter, ...]:
+    """A and B of a plain LoRA layer with one adapter and no dropout; nothing otherwise."""
+    from peft.tuners.lora import Linear
+
+    if (type(part) is not Linear or type(part.base_layer) is not nn.Linear or list(part.lora_A) != ["default"] or part.merged
+            or part.lora_variant or part.lora_bias["default"] or part.fan_in_fan_out or not isinstance(part.lora_dropout["default"], nn.Identity)):
+        return ()
+    return part.lora_A["default"].weight, part.lora_B["default"].weight
+
+
+def _tensors(linears: dict[str, nn.Module]) -> tuple[tuple[tuple[str, bool, bool], ...], float, list[Tensor]]:
+    """The roles of a plan, its scale, and the tensors in their order."""
+    roles, scale, tensors = [], 1.0, []
+    for role, part in linears.items():
+        ab = _adapters(part)
+        layer = part.base_layer if ab else part
+        if ab:
+            scale = part.scaling["default"]
+        roles.append((role, layer.bias is not None, bool(ab)))
+        tensors += [layer.weight, *([layer.bias] if layer.bias is not None else []), *ab]
+    return tuple(roles), scale, tensors
+
+
+def _watch(block: nn.Module, config: Any, linears: dict[str, nn.Module], scale: float) -> Callable[[Any], bool]:
+    """Tells at each call whether the fast path still stands for the block: nobody has since switched off, merged, unloaded, replaced or
+    scaled an adapter, made another active, unfrozen a weight, hooked into the block's inside, copied it, or chosen another arithmetic."""
+    parts = list(linears.values())
+    adapted = [part for part in parts if _adapters(part)]
+    frozen = [weight for weight in block.parameters() if not weight.requires_grad]
+    places = [(home._modules, name, part) for home in block.modules() for name, part in home.named_children() if part in parts]
+    hooks = [hooks for part in block.modules() if part is not block
+             for hooks in (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks)]
+
+    def stands(self: Any) -> bool:
+        return (self is block and not any(hooks) and not any(weight.requires_grad for weight in frozen)
+                and config._attn_implementation == "eager" and not self.gradient_checkpointing and not torch.is_autocast_enabled("cpu")
+                and all(home.get(name) is part for home, name, part in places)
+                and all(part.active_adapters == ["default"] and part.scaling["default"] == scale and not part.disable_adapters and not part.merged
+                        for part in adapted))
+
+    return stands
+
+
+def _simple(mask: Tensor | None, tokens: int) -> bool:
+    """Whether one mask serves all heads and hides or shows exactly the tokens of this pass."""
+    return mask is not None and mask.dim() == 4 and mask.shape[1] == 1 and mask.shape[2] in (1, tokens) and mask.shape[3] == tokens
+
+
+def _code(plan: Plan, fixed: list[Tensor], codes: Codes, trains: bool = True) -> Code:
+    """Blocks share code where everything that is compiled into it is the same."""
+    code = Code(plan, fixed, trains)
+    return codes.setdefault((plan, code.sizes, code.dtypes), code)
+
+
+def _llama(block: Any, linears: dict[str, nn.Module], codes: Codes) -> None:
+    attention = block.self_attn
+    if attention.attention_dropout or attention.config._attn_implementation != "eager" or attention.config.hidden_act != "silu":
+        return
+    norms = (block.input_layernorm, block.post_attention_layernorm)
+    roles, scale, tensors = _tensors(linears)
+    fixed = [*(norm.weight for norm in norms), *tensors]
+    code = _code(Plan(Llama(attention.head_dim, norms[0].variance_epsilon), extras=3, norms=2, roles=roles, scale=scale), fixed, codes)
+    stands, plain = _watch(block, attention.config, linears, scale), type(block).forward
+
+    def forward(self: Any, hidden_states: Tensor, attention_mask: Any = None, position_ids: Any = None, past_key_values: Any = None,
+                use_cache: Any = False, position_embeddings: Any = None, **others: Any) -> Any:
+        batch, tokens, _ = hidden_states.shape
+        if past_key_values is not None or not _simple(attention_mask, tokens) or position_embeddings[0].shape[0] != 1 or not stands(self):
+            return plain(self, hidden_states, attention_mask, position_ids, past_key_values, use_cache, position_embeddings, **others)
+        mask = attention_mask.to(hidden_states.dtype).expand(batch, 1, tokens, tokens).contiguous()
+        return Through.apply(code, hidden_states.contiguous(), *position_embeddings, mask, *fixed)
+
+    block.forward = MethodType(forward, block)
+
+
+def _bert(block: Any, linears: dict[str, nn.Module], codes: Codes) -> None:
+    attention, config = block.attention.self, block.attention.self.config
+    if config._attn_implementation != "eager" or config.hidden_act != "gelu" or block.is_decoder or block.chunk_size_feed_forward:
+        return
+    norms = (block.attention.output.LayerNorm, block.output.LayerNorm)
+    roles, scale, tensors = _tensors(linears)
+    fixed = [*(weight for norm in norms for weight in (norm.weight, norm.bias)), *tensors]
+    chances = attention.dropout.p, block.attention.output.dropout.p, block.output.dropout.p
+    codes_of = {}
+    for drops in (False, True):
+        plan = Plan(Bert(attention.attention_head_size, norms[0].eps, drops), extras=4 if drops else 1, norms=4, roles=roles, scale=scale)
+        codes_of[drops] = _code(plan, fixed, codes, trains=drops == any(chances))
+    stands, plain = _watch(block, config, linears, scale), type(block).forward
+
+    def forward(self: Any, hidden_states: Tensor, attention_mask: Any = None, encoder_hidden_states: Any = None,
+                encoder_attention_mask: Any = None, past_key_values: Any = None, **others: Any) -> Any:
+        batch, tokens, width = hidden_states.shape
+        mask = attention_mask if attention_mask is not None else zeros(1, 1, 1, tokens)
+        if past_key_values is not None or encoder_hidden_states is not None or not _simple(mask, tokens) or not stands(self):
+            return plain(self, hidden_states, attention_mask, encoder_hidden_states, encoder_attention_mask, past_key_values, **others)
+        extras = [mask.to(hidden_states.dtype).expand(batch, 1, tokens, tokens).contiguous()]
+        drops = self.training and any(chances)
+        if drops:
+            sizes = codes_of[drops].plan.block.extra_sizes(batch, tokens, width)[1:]
+            extras += [noise(size, chance, hidden_states.dtype) for size, chance in zip(sizes, chances, strict=True)]
+        return Through.apply(codes_of[drops], hidden_states.contiguous(), *extras, *fixed)
+
+    block.forward = MethodType(forward, block)
+
+
+HOOKS = {"LlamaDecoderLayer": _llama, "BertLayer": _bert}
