@@ -153,7 +153,8 @@ def test_saved_and_loaded_it_answers_the_same(method: str, model: str, made: Any
     bases.unshare(copy_of_base, job.pristine, everything=True)  # loading may write into the weights it is given
     loaded = job.spec.method.format.load(copy_of_base, tmp_path)
     assert job.pristine.intact
-    torch.testing.assert_close(logits(job, loaded), expected, **EXACT)
+    rounded = {"rtol": 1e-4, "atol": 1e-6}  # the loaded one runs as its library wrote it, products in another order
+    torch.testing.assert_close(logits(job, loaded), expected, **rounded if job.learner.codes else EXACT)
 
 
 FORMATS_ONCE = {(catalogue.entries("methods")[method].format.key, model): (method, model) for method, model in reversed(TRAINING)

@@ -1,0 +1,551 @@
+"""The fast paths: the numbers of the plain model, its own code wherever they do not apply, and compiled blocks that never disturb a run."""
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+
+from lab.contracts import Base, Kind, Shape
+from lab.engine import Workshop, bases, train
+from lab.engine.chance import drawn_from
+from lab.engine.fast import blocks, compiled, dropout, speed_up
+from lab.engine.job import Job, prepare
+from lab.engine.learner import Classifier, Head, Writer
+from lab.engine.texts import Batch, Encoded
+from lab.events import Finished, fold
+from lab.methods import _peft
+from lab.spec import RunSpec
+
+BERT = {"model": "seed-bert", "task": "toy", "method": "lora", "dtype": "float32", "eval_items": 20}
+LLAMA = {**BERT, "model": "seed-llama"}
+BOTH = pytest.mark.parametrize("base", [BERT, LLAMA], ids=["encoder", "decoder"])
+TEXTS = {  # token counts of a batch
+    "padded": (9, 4, 7, 1, 12), "without padding": (8, 8, 8), "one text": (6,), "one token": (1,), "two of one token": (1, 1),
+}
+Learner = Classifier | Writer
+
+
+def job_of(workshop: Workshop, finish: Any, **spec: Any) -> Job:
+    return finish(prepare(RunSpec.parse(spec), workshop))[1]
+
+
+def without_dropout(job: Job) -> bases.Pristine:
+    """The base of the job with its own, independent dropout of 0."""
+    module = bases.fresh(job.pristine)
+    _no_dropout(module)
+    return replace(job.pristine, module=module)
+
+
+def _no_dropout(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+
+
+def moved(module: Any) -> Any:
+    """Adapters away from their start, where B is 0."""
+    source = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            if "lora_" in name:
+                weight += torch.randn(weight.shape, generator=source) * 0.1
+    return module
+
+
+def blocks_of(learner: Learner, shape: Shape) -> Any:
+    base = learner.module.get_base_model() if hasattr(learner.module, "get_base_model") else learner.module
+    return base.get_submodule(shape.blocks)
+
+
+def both_of(job: Job) -> tuple[Learner, Learner]:
+    """The job's method twice, (fast, plain), with equal weights and in training mode."""
+    return attach(job, without_dropout(job), fast=True), attach(job, without_dropout(job), fast=False)
+
+
+def attach(job: Job, pristine: bases.Pristine, fast: bool) -> Learner:
+    module, spec = bases.fresh(pristine), job.spec
+    bases.unshare(module, pristine, everything=True)
+    with drawn_from(spec.seed, "adapter"):
+        module = spec.method.attach(Base(module, spec.shape, job.reader.tokenizer, spec.goal.words, spec.steps))
+    codes = speed_up(module, spec.shape) if fast else []
+    moved(module).train()
+    return learner_of(spec.shape.kind, module, job, codes)
+
+
+def both_with(job: Job, **config: Any) -> tuple[Learner, Learner]:
+    """The same with any LoRA of peft, also one that the lab does not offer."""
+    found = []
+    for fast in (True, False):
+        torch.manual_seed(3)
+        module = get_peft_model(without_dropout(job).module, LoraConfig(task_type=_peft.task_type(job.spec.shape), **config))
+        codes = speed_up(module, job.spec.shape) if fast else []
+        moved(module).train()
+        found.append(learner_of(job.spec.shape.kind, module, job, codes))
+    return found[0], found[1]
+
+
+def learner_of(kind: Kind, module: Any, job: Job, codes: list[blocks.Code]) -> Learner:
+    if kind == "decoder":
+        return Writer(module, job.reader.answers(), "cpu", codes)
+    torch.manual_seed(4)
+    return Classifier(module, Head(job.spec.shape.width, len(job.spec.goal.labels)), codes)
+
+
+def batch_of(job: Job, counts: tuple[int, ...]) -> Batch:
+    source = torch.Generator().manual_seed(len(counts))
+    rows = [torch.randint(6, 100, (count,), generator=source).tolist() for count in counts]
+    vocabulary = job.pristine.module.config.vocab_size
+    return job.batch([Encoded(tuple(token % vocabulary for token in row), place % 2) for place, row in enumerate(rows)])
+
+
+def numbers(learner: Learner, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor], int]:
+    """The loss, every gradient, and how many blocks ran as one function."""
+    learner.module.zero_grad(set_to_none=True)
+    loss = learner.loss(batch)
+    fast = runs(loss)
+    loss.backward()
+    return loss.detach(), {name: weight.grad for name, weight in learner.module.named_parameters() if weight.requires_grad}, fast
+
+
+def runs(loss: torch.Tensor) -> int:
+    seen, waiting = set(), [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [before for before, _ in node.next_functions]
+    return sum(node.name() == "ThroughBackward" for node in seen)
+
+
+def same(fast: Learner, plain: Learner, batch: Batch, tolerance: float = 1e-4) -> int:
+    """Compare losses and all gradients relative to their size; returns how many blocks ran fast."""
+    (loss, grads, count), (loss2, grads2, count2) = numbers(fast, batch), numbers(plain, batch)
+    assert count2 == 0 and grads.keys() == grads2.keys() and grads
+    torch.testing.assert_close(loss, loss2, rtol=1e-5, atol=1e-6)
+    largest = max(float(grad.norm()) for grad in grads2.values() if grad is not None)
+    for name, grad in grads2.items():
+        assert (grads[name] is None) == (grad is None), name
+        if grad is not None:
+            assert float((grads[name] - grad).norm()) <= tolerance * float(grad.norm()) + 1e-6 * largest, name
+    return count
+
+
+# ── the same numbers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+METHODS = {
+    "all": {"name": "lora", "targets": "all"}, "q and v": {"name": "lora"}, "ffn": {"name": "lora", "targets": "ffn", "alpha": 3.0},
+    "output": {"name": "lora", "targets": ["output"], "rank": 4, "alpha": 0.5}, "rank 1": {"name": "lora", "rank": 1, "targets": "all"},
+    "prompt": {"name": "prompt_tuning", "virtual_tokens": 3},
+}
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@BOTH
+def test_loss_and_gradients_are_those_of_the_plain_model(base: dict[str, Any], method: dict[str, Any], workshop: Workshop, finish: Any) -> None:
+    job = job_of(workshop, finish, **{**base, "method": method})
+    fast, plain = both_of(job)
+    assert len(fast.codes) == 1
+    for counts in TEXTS.values():
+        batch = batch_of(job, counts)
+        assert same(fast, plain, batch) == len(blocks_of(fast, job.spec.shape))
+        fast.module.eval(), plain.module.eval()
+        with torch.no_grad():
+            torch.testing.assert_close(fast.scores(batch), plain.scores(batch), rtol=1e-4, atol=1e-5)
+        fast.module.train(), plain.module.train()
+
+
+@BOTH
+def test_bfloat16_is_as_close_to_float32_as_the_plain_model_is(base: dict[str, Any], workshop: Workshop, finish: Any) -> None:
+    exact = job_of(workshop, finish, **{**base, "method": METHODS["all"]})
+    short = job_of(workshop, finish, **{**base, "method": METHODS["all"], "dtype": "bfloat16"})
+    batch = batch_of(exact, TEXTS["padded"])
+    truth = numbers(both_of(exact)[1], batch)[1]
+    errors = []
+    for learner in both_of(short):
+        grads = numbers(learner, batch)[1]
+        errors.append(sum(float((grads[name] - grad).norm() / grad.norm()) for name, grad in truth.items()) / len(truth))
+    assert errors[0] < 1.5 * errors[1] < 0.5, errors
+
+
+@BOTH
+def test_the_whole_training_curve_is_that_of_the_plain_model(base: dict[str, Any], tmp_path: Path, finish: Any) -> None:
+    workshop = Workshop(tmp_path, offline=True)
+    curves = []
+    for attention in ("auto", "sdpa"):
+        spec = {**base, "attention": attention, "method": METHODS["all"], "steps": 12, "optimizer": "adamw"}
+        job = job_of(workshop, finish, **spec)
+        assert bool(job.learner.codes) == (attention == "auto")
+        _no_dropout(job.pristine.module)
+        result = fold(list(train(RunSpec.parse(spec), workshop)))
+        assert result.state == "finished"
+        curves.append(([loss for _, loss in result.losses], result.scores["tuned"].score))
+    assert curves[0][0] == pytest.approx(curves[1][0], rel=1e-4) and curves[0][1] == curves[1][1]
+    assert curves[0][0][0] != pytest.approx(curves[0][0][-1], rel=1e-2), "something was learned"
+
+
+def test_noise_is_0_or_1_by_the_chance_and_comes_from_torchs_generator() -> None:
+    torch.manual_seed(5)
+    first, second = (dropout.noise((300, 401), 0.1, torch.float32) for _ in range(2))
+    torch.manual_seed(5)
+    assert torch.equal(first, dropout.noise((300, 401), 0.1, torch.float32)) and not torch.equal(first, second)
+    assert first.shape == (300, 401)
+    torch.testing.assert_close(first.unique(), torch.tensor([0.0, 1 / 0.9]))
+    for chance in (0.1, 0.5, 0.9):
+        drawn = dropout.noise((1000, 1000), chance, torch.float32)
+        assert float((drawn == 0).float().mean()) == pytest.approx(chance, abs=0.002) and float(drawn.mean()) == pytest.approx(1, abs=0.02)
+        assert float((drawn[:, 1:] * drawn[:, :-1]).mean()) == pytest.approx(1, abs=0.05), "neighbours know nothing of each other"
+    assert dropout.noise((7,), 0.0, torch.bfloat16).tolist() == [1.0] * 7 and dropout.noise((0, 3), 0.1, torch.float32).shape == (0, 3)
+
+
+def test_dropout_of_a_fast_block_is_that_of_a_plain_one_on_average(workshop: Workshop, finish: Any) -> None:
+    job = job_of(workshop, finish, **BERT)
+    batch = batch_of(job, TEXTS["padded"] * 20)
+    means = []
+    for fast in (True, False):
+        learner = attach(job, job.pristine, fast)
+        torch.manual_seed(1)
+        with torch.no_grad():
+            scores = torch.stack([learner.scores(batch) for _ in range(30)])
+        means.append((scores.mean(0).mean(0), scores.std(0).mean(0)))
+    for mean, mean2 in zip(*means, strict=True):
+        torch.testing.assert_close(mean, mean2, rtol=0.05, atol=0.01)
+
+
+def test_gradients_of_gradients_are_refused(workshop: Workshop, finish: Any) -> None:
+    fast, _ = both_of(job := job_of(workshop, finish, **LLAMA))
+    weight = next(weight for weight in fast.module.parameters() if weight.requires_grad)
+    found, = torch.autograd.grad(fast.loss(batch_of(job, (4, 5))), weight, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        found.sum().backward()
+
+
+# ── where a fast path does not apply ──────────────────────────────────────────────────────────────────────────────────
+
+
+FIRST = r".*\.0\..*"  # the first block
+KINDS = {  # of LoRA: what peft is told, and whether blocks may run fast
+    "rsLoRA": ({"use_rslora": True}, True),
+    "own ranks, one scale": ({"rank_pattern": {FIRST: 2}, "alpha_pattern": {FIRST: 4}}, True),
+    "own scales in a block": ({"alpha_pattern": {"query|q_proj": 5}}, False),
+    "DoRA": ({"use_dora": True}, False),
+    "dropout": ({"lora_dropout": 0.3}, False),
+    "bias of B": ({"lora_bias": True}, False),
+    "biases": ({"bias": "all"}, None),  # Llama has none
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@BOTH
+def test_kinds_of_lora(kind: str, base: dict[str, Any], workshop: Workshop, finish: Any) -> None:
+    job = job_of(workshop, finish, **base)
+    given, fits = KINDS[kind]
+    linears = [linear.module for linear in job.spec.shape.select(("all",))]
+    fast, plain = both_with(job, r=4, lora_alpha=8, target_modules=linears, **given)
+    if fits is None:
+        fits = base is LLAMA
+    assert bool(fast.codes) == fits
+    assert len(fast.codes) == (2 if kind == "own ranks, one scale" else int(fits)), "code is shared only between blocks of equal sizes"
+    if kind == "dropout":
+        fast.module.eval(), plain.module.eval()
+    assert bool(same(fast, plain, batch_of(job, TEXTS["padded"]))) == fits
+
+
+@pytest.mark.parametrize("method", ["full", "houlsby", {"name": "top_layers", "layers": 1}], ids=["full", "houlsby", "top_layers"])
+@BOTH
+def test_blocks_with_anything_else_to_train_run_as_their_library_wrote_them(base: dict[str, Any], method: Any, workshop: Workshop, finish: Any) -> None:
+    job = job_of(workshop, finish, **{**base, "method": method})
+    hooked = ["forward" in vars(block) for block in blocks_of(job.learner, job.spec.shape)]
+    assert hooked == ([True, False] if isinstance(method, dict) else [False, False]), "below what is trained"
+    for dtype in ("float32", "bfloat16"):  # of the arithmetic only
+        job = job_of(workshop, finish, **{**base, "method": method, "dtype": dtype})
+        fast, plain = both_of(job)
+        batch = batch_of(job, TEXTS["padded"])
+        with job.arithmetic():
+            assert same(fast, plain, batch) == 0
+
+
+def test_norms_and_embeddings_to_train(workshop: Workshop, finish: Any) -> None:
+    for base, norm in ((BERT, "output.LayerNorm"), (LLAMA, "input_layernorm")):
+        job = job_of(workshop, finish, **base)
+        linear = [linear.module for linear in job.spec.shape.select(("all",))]
+        fast, plain = both_with(job, target_modules=linear, modules_to_save=[norm])
+        assert not fast.codes and same(fast, plain, batch_of(job, (5, 3))) == 0
+    fast, plain = both_with(job, target_modules=linear, modules_to_save=["embed_tokens"])
+    assert fast.codes and same(fast, plain, batch_of(job, (5, 3))) == 2, "what lies outside the blocks is none of their business"
+
+
+@BOTH
+def test_the_students_own_choice_of_attention_and_checkpointing(base: dict[str, Any], workshop: Workshop, finish: Any) -> None:
+    for change in ({"attention": "sdpa"}, {"checkpointing": True}, {"tokens": 200}):
+        job = job_of(workshop, finish, **base, **change)
+        assert not job.learner.codes and not any("forward" in vars(block) for block in blocks_of(job.learner, job.spec.shape))
+        if "checkpointing" not in change:  # see `checkpointed` below
+            assert same(*both_of(job), batch_of(job, TEXTS["padded"])) == 0
+    assert job_of(workshop, finish, **base, attention="eager").learner.codes
+
+
+def merged(module: Any, shape: Shape) -> None:
+    module.merge_adapter()
+
+
+def unloaded(module: Any, shape: Shape) -> None:
+    module.unload()
+
+
+def another_adapter(module: Any, shape: Shape) -> None:
+    torch.manual_seed(8)
+    module.add_adapter("second", LoraConfig(task_type=_peft.task_type(shape), target_modules=module.peft_config["default"].target_modules))
+    module.set_adapter("second")
+
+
+def rescaled(module: Any, shape: Shape) -> None:
+    for part in module.modules():
+        if hasattr(part, "lora_A"):
+            part.scaling["default"] = 0.25
+
+
+def unfrozen_norms(module: Any, shape: Shape) -> None:
+    for name, weight in module.named_parameters():
+        if "norm" in name.lower():
+            weight.requires_grad_(True)
+
+
+def hooked(module: Any, shape: Shape) -> None:
+    for linear in shape.select(("output",)):
+        module.get_base_model().get_submodule(linear.module).register_forward_hook(lambda part, given, found: found * 0.5)
+
+
+def other_attention(module: Any, shape: Shape) -> None:
+    module.get_base_model().set_attn_implementation("sdpa")
+
+
+def checkpointed(module: Any, shape: Shape) -> None:
+    module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    module.enable_input_require_grads()
+
+
+@pytest.mark.parametrize("change", [merged, unloaded, another_adapter, rescaled, unfrozen_norms, hooked, other_attention, checkpointed])
+@BOTH
+def test_what_somebody_changes_later_is_respected(
+    change: Callable[[Any, Shape], None], base: dict[str, Any], workshop: Workshop, finish: Any,
+) -> None:
+    job = job_of(workshop, finish, **{**base, "method": METHODS["all"]})
+    batch = batch_of(job, TEXTS["padded"])
+    fast, plain = both_of(job)
+    with torch.no_grad():
+        before = fast.scores(batch)
+    for learner in (fast, plain):
+        change(learner.module, job.spec.shape)
+        if change is unloaded:
+            learner.module = learner.module.get_base_model()
+    with torch.no_grad():
+        after, expected = fast.scores(batch), plain.scores(batch)
+    torch.testing.assert_close(after, expected, rtol=1e-5, atol=1e-6)
+    if change not in (merged, unfrozen_norms, other_attention, checkpointed):
+        assert not torch.allclose(before, after)
+    if change not in (merged, unloaded):  # there nothing is left to train
+        assert same(fast, plain, batch) == 0
+
+
+@BOTH
+def test_without_the_adapter_for_a_moment(base: dict[str, Any], workshop: Workshop, finish: Any) -> None:
+    job = job_of(workshop, finish, **{**base, "method": METHODS["all"]})
+    fast, plain = both_of(job)
+    batch = batch_of(job, TEXTS["padded"])
+    with torch.no_grad():
+        found = fast.scores(batch)
+        with fast.module.disable_adapter(), plain.module.disable_adapter():
+            torch.testing.assert_close(fast.scores(batch), plain.scores(batch), rtol=1e-5, atol=1e-6)
+            assert not torch.allclose(fast.scores(batch), found)
+        torch.testing.assert_close(fast.scores(batch), found)
+        fast.module.merge_adapter()
+        torch.testing.assert_close(fast.scores(batch), found, rtol=1e-3, atol=1e-4)
+        fast.module.unmerge_adapter()
+    assert same(fast, plain, batch, tolerance=1e-3) == 2
+
+
+def test_a_copy_stands_on_its_own(workshop: Workshop, finish: Any) -> None:
+    job = job_of(workshop, finish, **LLAMA)
+    fast, plain = both_of(job)
+    fast.module = copy.deepcopy(fast.module)
+    for learner in (fast, plain):
+        with torch.no_grad():
+            for name, weight in learner.module.named_parameters():
+                if "lora_B" in name:
+                    weight.mul_(-3)
+    assert same(fast, plain, batch_of(job, (5, 3))) == 0
+
+
+@BOTH
+def test_attentions_can_be_looked_at(base: dict[str, Any], workshop: Workshop, finish: Any) -> None:
+    job = job_of(workshop, finish, **base)
+    batch = batch_of(job, TEXTS["padded"])
+    found = []
+    for learner in both_of(job):
+        seen = learner.module(input_ids=batch.ids, attention_mask=batch.mask, output_attentions=True, output_hidden_states=True)
+        assert len(seen.attentions) == 2 and len(seen.hidden_states) == 3
+        found.append((*seen.attentions, *seen.hidden_states))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_words_are_generated_with_and_without_a_cache(workshop: Workshop, finish: Any) -> None:
+    job = job_of(workshop, finish, **{**LLAMA, "method": METHODS["all"]})
+    ids = torch.tensor([[0, 0, 9, 8, 30], [11, 5, 60, 70, 41]])
+    texts = []
+    for learner in both_of(job):
+        learner.module.eval()
+        for cached in (True, False):
+            texts.append(learner.module.generate(input_ids=ids, attention_mask=(ids > 0).long(), max_new_tokens=6, do_sample=False, use_cache=cached,
+                                                 eos_token_id=None, pad_token_id=0))
+    assert texts[0].shape == (2, 11) and all(torch.equal(texts[0], text) for text in texts[1:])
+
+
+@BOTH
+def test_a_saved_adapter_answers_alike_in_plain_peft(base: dict[str, Any], workshop: Workshop, finish: Any, tmp_path: Path) -> None:
+    job = job_of(workshop, finish, **{**base, "method": METHODS["all"]})
+    fast, _ = both_of(job)
+    fast.module.eval()
+    _peft.save(fast.module, tmp_path)
+    loaded = learner_of(job.spec.shape.kind, _peft.load(bases.fresh(job.pristine), tmp_path).eval(), job, [])
+    loaded.head = fast.head
+    with torch.no_grad():
+        torch.testing.assert_close(fast.scores(batch_of(job, (7, 3))), loaded.scores(batch_of(job, (7, 3))), rtol=1e-5, atol=1e-5)
+
+
+# ── compiled blocks never disturb a run ───────────────────────────────────────────────────────────────────────────────
+
+
+def waited(compiler: compiled.Compiler, seconds: float = 120) -> None:
+    """Until the program that compiles has ended, and the compiler has looked."""
+    if compiler._child is not None:
+        compiler._child.wait(seconds)
+    compiler.look()
+
+
+@pytest.fixture
+def no_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    yield
+
+
+def test_nothing_is_started_without_a_compiler(no_path: None, tmp_path: Path, workshop: Workshop, finish: Any) -> None:
+    compiler = compiled.Compiler(tmp_path / "compiled", builds=True)
+    assert not compiler.builds
+    compiler.use(job_of(workshop, finish, **LLAMA).learner.codes)
+    assert compiler._child is None and not (tmp_path / "compiled").exists()
+
+
+def test_nothing_is_compiled_unless_asked_for(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path, offline=True)
+    assert isinstance(list(train(RunSpec.parse({**LLAMA, "steps": 3}), workshop))[-1], Finished)
+    assert workshop.compiler._child is None and not (tmp_path / "compiled").exists()
+
+
+def test_where_code_cannot_be_kept_nothing_is_started(tmp_path: Path) -> None:
+    (tmp_path / "compiled").write_text("in the way")
+    workshop = Workshop(tmp_path, offline=True, compiles=True)
+    assert workshop.compiler.builds == compiled.compiler_found()
+    for _ in range(2):
+        assert isinstance(list(train(RunSpec.parse({**LLAMA, "steps": 3}), workshop))[-1], Finished)
+        assert not workshop.compiler.builds and workshop.compiler._child is None and not workshop.compiler._waiting
+
+
+def test_damaged_code_is_dropped_and_the_run_goes_on(tmp_path: Path, finish: Any) -> None:
+    workshop = Workshop(tmp_path, offline=True)
+    code, = job_of(workshop, finish, **LLAMA).learner.codes
+    (tmp_path / "compiled").mkdir()
+    for half in compiled.HALVES:
+        (tmp_path / "compiled" / f"{compiled.key(code)}.{half}.pt2").write_bytes(b"PK\3\4 cut short")
+    assert isinstance(list(train(RunSpec.parse({**LLAMA, "steps": 3}), workshop))[-1], Finished)
+    assert not list((tmp_path / "compiled").iterdir()) and code.compiled is None
+
+
+def test_what_code_depends_on_is_in_its_name(workshop: Workshop, finish: Any) -> None:
+    specs = [LLAMA, BERT, {**LLAMA, "dtype": "bfloat16"}, *({**LLAMA, "method": {"name": "lora", **knobs}} for knobs in (
+        {"rank": 4}, {"alpha": 5.0}, {"targets": "all"}, {"targets": ["key", "value"]}))]
+    names = [compiled.key(job_of(workshop, finish, **spec).learner.codes[0]) for spec in specs]
+    assert len(set(names)) == len(specs) and names[0] == compiled.key(job_of(workshop, finish, **LLAMA, seed=9).learner.codes[0])
+
+
+def ended_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_the_program_that_compiles_ends_with_whoever_asked(tmp_path: Path, workshop: Workshop, finish: Any) -> None:
+    code, = job_of(workshop, finish, **LLAMA).learner.codes
+    child = compiled._start(code, tmp_path, compiled.key(code))
+    for _ in range(600):
+        if list(tmp_path.iterdir()):
+            break
+        time.sleep(0.2)
+    assert list(tmp_path.iterdir()), "it has begun"
+    child.stdin.close()  # as the system does when the process ends, in whatever way
+    assert ended_within(child, 120) and child.returncode == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@BOTH
+def test_compiled_is_as_written(base: dict[str, Any], tmp_path: Path, workshop: Workshop, finish: Any) -> None:
+    job = job_of(workshop, finish, **{**base, "method": {"name": "lora", "targets": "all", "rank": 5, "alpha": 7.0}})  # a rank that examples are traced with
+    fast, plain = both_of(job)
+    compiled.Compiler(tmp_path).build(fast.codes)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".pt2", ".pt2"]
+    again, _ = both_of(job)
+    compiled.Compiler(tmp_path).use(again.codes)
+    for learner in (fast, again):
+        assert learner.codes[0].compiled is not None
+        for counts in ((9, 4, 7, 1, 12), (3, 2), (17,) * 11, *TEXTS.values()):
+            assert same(learner, plain, batch_of(job, counts)) == 2
+    with compiled.as_written(fast.codes):
+        assert fast.codes[0].compiled is None
+    assert fast.codes[0].compiled is not None
+
+
+@pytest.mark.slow
+def test_code_is_put_in_place_between_steps(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path, offline=True, compiles=True)
+    spec = RunSpec.parse({**LLAMA, "steps": 4})
+    first = fold(list(train(spec, workshop)))
+    assert workshop.compiler._child is not None and first.state == "finished"
+    code = workshop.compiler._waiting[0]
+    assert code.compiled is None
+    waited(workshop.compiler, 900)
+    assert code.compiled is not None and not workshop.compiler._waiting
+    second = fold(list(train(spec, workshop)))
+    assert workshop.compiler._child is None
+    assert [loss for _, loss in second.losses] == pytest.approx([loss for _, loss in first.losses], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_compiler_that_fails_leaves_a_note_and_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken-compiler"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    spec = RunSpec.parse({**LLAMA, "steps": 3})
+    for started in (True, False):
+        workshop = Workshop(tmp_path, offline=True, compiles=True)
+        assert isinstance(list(train(spec, workshop))[-1], Finished)
+        assert (workshop.compiler._child is not None) == started
+        waited(workshop.compiler, 900)
+        assert [path.suffix for path in (tmp_path / "compiled").iterdir()] == [".failed"] and not workshop.compiler._waiting
+    assert os.environ["CXX"] == str(broken)
