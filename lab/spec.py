@@ -136,10 +136,20 @@ class RunSpec(BaseModel):
                 catalogue.find("tasks", self.task)
             except LabError as error:
                 raise ValueError(str(error)) from None
+        if self.quantization:
+            self._check_quantizable()
         used = self.tokens + self.method.virtual_tokens_used()
         if used > self.shape.positions and self.shape.kind != "vision":  # an image has as many patches as it has
             raise ValueError(f"tokens is {self.tokens} and the method adds {used - self.tokens}: together at most {self.shape.positions}, the model's window")
         return self
+
+    def _check_quantizable(self) -> None:
+        """Weights in 4 or 8 bits have no gradient, and not every method's library can build on them."""
+        method, way_out = self.method, "leave quantization out, or choose a method such as lora, which only builds on the frozen base"
+        if method.trains_base:
+            raise ValueError(f"quantization is {self.quantization}: method {method.key} trains the base, so it cannot be quantised; {way_out}")
+        if not method.quantizable:
+            raise ValueError(f"quantization is {self.quantization}: method {method.key} cannot stand on a quantised base; {way_out}")
 
     @field_serializer("method")
     def _settings(self, method: Method) -> dict[str, Any]:

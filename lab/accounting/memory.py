@@ -11,14 +11,16 @@ from lab.accounting.counts import Counts
 from lab.contracts import Method, Shape
 
 STATES = {"adamw": 8, "adamw_foreach": 8, "adamw_fused": 8, "adamw_8bit": 2, "paged_adamw_8bit": 2, "sgd": 0, "adafactor": 1}  # bytes a parameter
+BITS = {"nf4": 4 + 32 / 64, "nf4_double": 4 + 8 / 64 + 32 / (64 * 256), "fp4": 4 + 32 / 64, "int8": 8}  # a weight, with the scale of its block
 TRAINED, PASSING, CHECKPOINTED = 46, 30, 2  # bytes per token, width and layer in 16 bits, with the norms' float32 copies
 
 
-def estimate(method: Method, shape: Shape, counts: Counts, *, batch: int, tokens: int, dtype: str, optimizer: str, checkpointing: bool) -> dict[str, Any]:
+def estimate(method: Method, shape: Shape, counts: Counts, *, batch: int, tokens: int, dtype: str, optimizer: str, checkpointing: bool,
+             quantization: str | None = None) -> dict[str, Any]:
     """{"peak_bytes", "parts", "assumptions"}; `parts` sums to `peak_bytes`. `auto` counts as float32, the larger."""
     size = 2 if dtype == "bfloat16" and not method.trains_base else 4
     parts = {
-        "weights": counts.frozen * size + counts.trainable * 4,
+        "weights": _weights(shape, counts.frozen, size, quantization) + counts.trainable * 4,
         "gradients": counts.trainable * 4,
         "optimizer": counts.trainable * STATES[optimizer],
         "activations": _activations(method, shape, batch, tokens, checkpointing) * size // 2,
@@ -26,6 +28,15 @@ def estimate(method: Method, shape: Shape, counts: Counts, *, batch: int, tokens
     }
     return {"peak_bytes": sum(parts.values()), "parts": parts,
             "assumptions": "weights and states exactly, activations by a rule of thumb, all texts at full length"}
+
+
+def _weights(shape: Shape, frozen: int, size: int, quantization: str | None) -> int:
+    """Bytes of the frozen base. Quantised are the matrices of the blocks; embeddings, norms, biases and the output layer keep their format."""
+    if quantization is None:
+        return frozen * size
+    matrices = sum(linear.inputs * linear.outputs for linear in shape.linears if linear.layer is not None)
+    scales = 4 * sum(linear.outputs for linear in shape.linears if linear.layer is not None) if quantization == "int8" else 0  # one a row
+    return (frozen - matrices) * size + int(matrices * BITS[quantization] / 8) + scales
 
 
 def _activations(method: Method, shape: Shape, batch: int, tokens: int, checkpointing: bool) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lab.contracts import Kind, LabError
+from lab.engine import quantized
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Pristine:
     tokenizer: Any
     sha256: str
     checksum: int
+    quantization: str | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -30,11 +32,13 @@ class Pristine:
         return checksum(self.module) == self.checksum
 
 
-def load(folder: Path, sha256: str, kind: Kind, dtype: torch.dtype, attention: str, device: str) -> Pristine:
+def load(folder: Path, sha256: str, kind: Kind, dtype: torch.dtype, attention: str, device: str, quantization: str | None = None) -> Pristine:
     """A bare encoder without pooler (mean pooling is ours) or a causal language model, in eval mode."""
     from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
     wanted = {"dtype": dtype, "attn_implementation": attention, "use_safetensors": True, "local_files_only": True, "trust_remote_code": False}
+    if quantization:
+        wanted |= quantized.loading(quantization, dtype, device)
     module = (AutoModel.from_pretrained(folder, add_pooling_layer=False, **wanted) if kind == "encoder"
               else AutoModelForCausalLM.from_pretrained(folder, **wanted))
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -43,14 +47,19 @@ def load(folder: Path, sha256: str, kind: Kind, dtype: torch.dtype, attention: s
     if tokenizer.pad_token_id is None:
         raise LabError(f"the tokenizer in {folder} has neither a padding nor an end token: texts of different length cannot share a batch")
     module.config.use_cache = False
-    module = module.to(device).eval().requires_grad_(False)
-    return Pristine(module, tokenizer, sha256, checksum(module))
+    if quantization:
+        quantized.settle(module)
+    else:
+        module = module.to(device)
+    module = module.eval().requires_grad_(False)
+    return Pristine(module, tokenizer, sha256, checksum(module), quantization)
 
 
 def fresh(pristine: Pristine) -> nn.Module:
     """A new module tree over the same storages: frozen weights are shared by all copies, tied weights stay tied."""
     shared: dict[int, Any] = {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in pristine.module.parameters()}
     shared |= {id(buffer): buffer for buffer in pristine.module.buffers()}
+    shared |= quantized.shared(pristine.module)
     return copy.deepcopy(pristine.module, shared)
 
 
@@ -62,9 +71,14 @@ def unshare(module: nn.Module, pristine: Pristine, everything: bool = False) -> 
             weight.data = weight.data.clone()
 
 
+def tensors(module: nn.Module) -> list[torch.Tensor]:
+    """All that the module holds: weights, buffers, and the scales of quantised weights."""
+    return [*module.parameters(), *module.buffers(), *quantized.beside(module)]
+
+
 def checksum(module: nn.Module) -> int:
-    """Changes when any bit of any weight or buffer changes by itself; about 0.1 s for 300 MB."""
-    return hash(tuple(_sum(tensor) for tensor in (*module.parameters(), *module.buffers())))
+    """Changes when any bit of any of its tensors changes by itself; about 0.1 s for 300 MB."""
+    return hash(tuple(_sum(tensor) for tensor in tensors(module)))
 
 
 def _sum(tensor: torch.Tensor) -> int:

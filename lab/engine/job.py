@@ -111,14 +111,12 @@ class Job:
 
 def prepare(spec: RunSpec, workshop: Workshop) -> Generator[Preparing, None, Job]:
     """Everything before the first step; what was used recently is still warm and takes no time."""
-    if spec.quantization:
-        raise LabError(f"quantization is {spec.quantization}: a quantised base is not offered yet; leave it out")
     device = _device(spec.device)
     room.check(spec, device)
     data = yield from workshop.data(spec.goal)
     dtype = _dtype(spec, device, workshop)
     weights_dtype = torch.float32 if spec.method.trains_base else dtype
-    pristine = yield from workshop.base(spec.base, weights_dtype, _attention(spec, device), device)
+    pristine = yield from workshop.base(spec.base, weights_dtype, _attention(spec, device), device, spec.quantization)
     reader, texts = _read(spec, workshop, pristine, data)
     job = Job(spec, workshop, device, dtype, pristine, data, reader, texts, attached(spec, pristine, reader, device))
     workshop.compiler.use(job.learner.codes)

@@ -13,7 +13,7 @@ import torch
 
 from lab.accounting.memory import estimate
 from lab.contracts import LabError
-from lab.engine import diagnosis, optimizers, saving
+from lab.engine import bases, diagnosis, optimizers, saving
 from lab.engine.chance import drawn_from, generator
 from lab.engine.fast.compiled import as_written
 from lab.engine.job import Job, attached, prepare
@@ -193,7 +193,7 @@ def _groups(job: Job) -> list[dict[str, Any]]:
 
 def _tensors(job: Job) -> list[torch.Tensor]:
     head = job.learner.head
-    return [*job.module.parameters(), *job.module.buffers(), *(head.parameters() if head is not None else ())]
+    return [*bases.tensors(job.module), *(head.parameters() if head is not None else ())]
 
 
 def _before_training(job: Job, base: Answers, tuned: Answers, scored: Scored) -> Generator[Event, None, Answers]:
@@ -217,7 +217,7 @@ def _before_training(job: Job, base: Answers, tuned: Answers, scored: Scored) ->
 def _base_key(job: Job) -> str:
     spec, pristine = job.spec, job.pristine
     asked = (spec.goal.prompt, spec.goal.wordings, spec.goal.words, spec.tokens, spec.eval_items)
-    how = (pristine.dtype, pristine.module.config._attn_implementation, job.device, torch.__version__, platform.machine())
+    how = (pristine.dtype, pristine.module.config._attn_implementation, spec.quantization, job.device, torch.__version__, platform.machine())
     return f"{pristine.sha256} {job.data.sha256} {asked} {how}"
 
 
@@ -255,14 +255,15 @@ def _samples(job: Job, before: Answers, tuned: Answers) -> list[dict[str, Any]]:
 
 def _started(job: Job) -> Started:
     spec, counts = job.spec, job.spec.counts
+    libraries = ("torch", "transformers", "peft", *(("bitsandbytes",) if spec.quantization else ()))
     parts = {"module": sum(weight.numel() for weight in job.trained()), "counted": counts.method}
     if parts["module"] != parts["counted"]:
         raise LabError(f"{spec.method.key} trains {parts['module']:,} parameters here and counts {parts['counted']:,}: one of the two is wrong")
     return Started(
         spec=spec.to_dict(), fingerprint=spec.fingerprint, weights_sha256=job.pristine.sha256, data_sha256=job.data.sha256,
-        versions={name: version(name) for name in ("torch", "transformers", "peft")} | {"python": platform.python_version()},
+        versions={name: version(name) for name in libraries} | {"python": platform.python_version()},
         counts=counts.to_dict(), device=job.device, dtype=str(job.dtype).removeprefix("torch."), threads=torch.get_num_threads(),
         items={"train": len(job.texts.train), "validation": len(job.texts.validation), "test": len(job.texts.test)},
         predicted=estimate(spec.method, spec.shape, counts, batch=spec.batch, tokens=spec.tokens, dtype=str(job.dtype).removeprefix("torch."),
-                           optimizer=spec.optimizer, checkpointing=spec.checkpointing),
+                           optimizer=spec.optimizer, checkpointing=spec.checkpointing, quantization=spec.quantization),
         time=datetime.now(UTC).isoformat(timespec="seconds"))

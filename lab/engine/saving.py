@@ -8,6 +8,7 @@ from typing import Any
 
 from lab import catalogue
 from lab.contracts import Item
+from lab.engine import quantized
 from lab.engine.learner import Head
 from lab.events import RunResult
 from lab.spec import RunSpec
@@ -58,7 +59,7 @@ not of another seed. Data: {task.source} ({task.licence}). {task.rule}
 ## Load it
 
 `base` is a name on the Hub or, where the Hub cannot be reached, a folder with the base model: the lab keeps its own copy in its cache, under
-`models/{catalogue.file_name(model.key)}`.
+`models/{catalogue.file_name(model.key)}`.{_how_quantised(spec)}
 
 ```python
 {_script(spec)}
@@ -72,12 +73,26 @@ not of another seed. Data: {task.source} ({task.licence}). {task.rule}
 """
 
 
+def _how_quantised(spec: RunSpec) -> str:
+    if spec.quantization is None:
+        return ""
+    return (f"\n\nThe base was quantised to {spec.quantization} while this was trained, and these lines quantise it in the same way (they need bitsandbytes and"
+            " accelerate).\nWhat was trained is not quantised; it also loads on the base in full precision, and answers a little differently there.")
+
+
 def _script(spec: RunSpec) -> str:
     """Plain transformers, torch and peft; needs nothing of the lab."""
     name = spec.base.hub or "the folder of the base model"
     loader = inspect.getsource(spec.method.format.load)
+    how, more, plainly = "", "", ""
+    if spec.quantization:
+        settings = ", ".join(f"{key}={value!r}" for key, value in quantized.FORMATS[spec.quantization].items())
+        how, more = f", quantization_config=BitsAndBytesConfig({settings})", ", BitsAndBytesConfig"
+        if "load_in_4bit" in quantized.FORMATS[spec.quantization]:
+            plainly = ("\n    for layer in model.modules():\n        layer.support_avx512bf16_for_cpu = False"
+                       "  # or else some CPUs compute in bfloat16, and fail on small matrices")
     if spec.shape.kind == "encoder":
-        return f"""from transformers import AutoModel, AutoTokenizer
+        return f"""from transformers import AutoModel, AutoTokenizer{more}
 
 {loader}
 def classify(texts, folder=".", base="{name}"):
@@ -85,7 +100,7 @@ def classify(texts, folder=".", base="{name}"):
     from safetensors.torch import load_file
 
     tokenizer = AutoTokenizer.from_pretrained(base)
-    model = load(AutoModel.from_pretrained(base, add_pooling_layer=False), folder).eval()
+    model = load(AutoModel.from_pretrained(base, add_pooling_layer=False{how}), folder).eval(){plainly}
     head = load_file(f"{{folder}}/head.safetensors")
     batch = tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length={spec.tokens})
     with torch.no_grad():
@@ -93,7 +108,7 @@ def classify(texts, folder=".", base="{name}"):
     mask = batch["attention_mask"].unsqueeze(-1)
     hidden = hidden[:, -mask.shape[1]:].float()  # virtual tokens, if any, stand in front
     return (hidden * mask).sum(1) / mask.sum(1) @ head["weight"].T + head["bias"]  # logits for {list(spec.goal.labels)}"""
-    return f"""from transformers import AutoModelForCausalLM, AutoTokenizer
+    return f"""from transformers import AutoModelForCausalLM, AutoTokenizer{more}
 
 {loader}
 def classify(texts, folder=".", base="{name}", words={list(spec.goal.words)!r}):
@@ -103,7 +118,7 @@ def classify(texts, folder=".", base="{name}", words={list(spec.goal.words)!r}):
     import torch
 
     tokenizer = AutoTokenizer.from_pretrained(base)
-    model = load(AutoModelForCausalLM.from_pretrained(base), folder).eval()
+    model = load(AutoModelForCausalLM.from_pretrained(base{how}), folder).eval(){plainly}
     shots = json.loads(Path(folder, "shots.json").read_text()) if Path(folder, "shots.json").exists() else []
     ask, labels = {spec.goal.prompt!r}, {list(spec.goal.labels)!r}
     shown = "".join(ask.format(text=shot["text"]) + words[labels.index(shot["label"])] + "\\n\\n" for shot in shots)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Generator
@@ -23,7 +24,8 @@ KEPT_TEXTS = 8
 
 
 def quieten() -> None:
-    """Silence notices that are no news here: poolers we leave out on purpose, kernels bitsandbytes would like to fetch."""
+    """Silence notices that are no news here, such as poolers we leave out on purpose; and keep bitsandbytes from the network."""
+    sys.modules.setdefault("kernels", None)  # with this package, where it is installed, importing bitsandbytes fetches compiled code from the Hub
     import transformers
 
     transformers.logging.set_verbosity_error()
@@ -45,14 +47,15 @@ class Workshop:
         self._data: dict[str, TaskData] = {}
         self._encoded: OrderedDict[tuple[Any, ...], list[Encoded]] = OrderedDict()
 
-    def base(self, model: Model, dtype: torch.dtype, attention: str, device: str) -> Generator[Preparing, None, bases.Pristine]:
+    def base(self, model: Model, dtype: torch.dtype, attention: str, device: str,
+             quantization: str | None = None) -> Generator[Preparing, None, bases.Pristine]:
         """The untouched base, from memory if it was used recently."""
-        key = (model.key, dtype, attention, device)
+        key = (model.key, dtype, attention, device, quantization)
         if key not in self._bases:
             files = yield from self.supply.model(model)
             while len(self._bases) >= KEPT_BASES:
                 self._bases.popitem(last=False)
-            self._bases[key] = bases.load(files.folder, files.sha256, model.kind, dtype, attention, device)
+            self._bases[key] = bases.load(files.folder, files.sha256, model.kind, dtype, attention, device, quantization)
         self._bases.move_to_end(key)
         return self._bases[key]
 

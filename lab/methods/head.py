@@ -19,6 +19,7 @@ class Head(Method):
     composition = "function"
     rates = {"encoder": Rate(1e-2, 1e-3, 1e-1)}
     format = _weights.FORMAT
+    quantizable = True
 
     def attach(self, base: Base) -> Any:
         return _weights.freeze(base.module)

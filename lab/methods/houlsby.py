@@ -19,6 +19,7 @@ class Houlsby(Method):
     composition = "function"
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _bottleneck_format.FORMAT
+    quantizable = True
 
     bottleneck: int = knob(16, "width of the narrow middle, m: fewer numbers pass through a narrower one", low=1, high=1024)
     activation: Literal["gelu", "relu", "silu", "tanh"] = knob("gelu", "the bend between the two layers", advanced=True)

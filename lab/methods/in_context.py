@@ -25,6 +25,7 @@ class InContext(Method):
     composition = "input"
     rates = {"decoder": Rate(0.0, 0.0, 0.0), "encoder": Rate(0.0, 0.0, 0.0)}
     format = _weights.FORMAT
+    quantizable = True
     fixed = {"steps": 0}
 
     shots: int = knob(4, "solved examples in front of every text; 0 asks without any", low=0, high=32)

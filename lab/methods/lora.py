@@ -21,6 +21,7 @@ class Lora(Method):
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _peft.FORMAT
     merges = True
+    quantizable = True
 
     rank: int = knob(8, "width of the two thin matrices: more lets the correction be richer", low=1, high=256, peft="r")
     alpha: float = knob(16.0, "scale of the correction: it is multiplied by alpha / rank", low=0, high=4096, peft="lora_alpha")

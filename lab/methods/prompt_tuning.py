@@ -19,6 +19,7 @@ class PromptTuning(Method):
     composition = "input"
     rates = {"encoder": Rate(3e-2, 3e-3, 1e-1), "decoder": Rate(3e-2, 3e-3, 1e-1)}
     format = _peft.FORMAT
+    quantizable = True
 
     virtual_tokens: int = knob(
         20, "trained vectors in front of every text; each uses up one position of the window", low=1, high=200, peft="num_virtual_tokens")

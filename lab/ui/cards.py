@@ -36,7 +36,7 @@ BLOCK = ("query", "key", "value", "qkv", "output", "ffn_gate", "ffn_in", "ffn_ou
 def before(spec: RunSpec, dtype: str) -> dict[str, Any]:
     """The instant panel: everything that arithmetic knows before a run, in the number format it will probably have here."""
     memory = estimate(spec.method, spec.shape, spec.counts, batch=spec.batch, tokens=spec.tokens, dtype=dtype,
-                      optimizer=spec.optimizer, checkpointing=spec.checkpointing)
+                      optimizer=spec.optimizer, checkpointing=spec.checkpointing, quantization=spec.quantization)
     return {**trained(spec), "memory": bar(memory, "if float32" if dtype == "auto" else f"in {dtype}")}
 
 

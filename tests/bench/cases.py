@@ -12,6 +12,7 @@ CASES = {
     "minilm-full": {**SMALL, "method": "full"},
     "smollm2-lora-all": {**LARGE, "method": ALL_LINEARS},
     "smollm2-lora-qv": {**LARGE, "method": "lora"},
+    "smollm2-qlora": {**LARGE, "method": ALL_LINEARS, "quantization": "nf4_double"},
     "smollm2-prompt": {**LARGE, "method": "prompt_tuning"},
 }
 
