@@ -11,6 +11,7 @@ from lab import catalogue
 from lab.contracts import Base, Item, LabError
 from lab.engine import bases, fast, precision, room
 from lab.engine.chance import drawn_from, generator
+from lab.engine.fast import frozen
 from lab.engine.learner import Classifier, Head, Writer, pooled
 from lab.engine.scoring import Answers, answer, finished, nearest_mean
 from lab.engine.texts import Batch, Encoded, Reader, collate
@@ -118,7 +119,7 @@ def prepare(spec: RunSpec, workshop: Workshop) -> Generator[Preparing, None, Job
     weights_dtype = torch.float32 if spec.method.trains_base else dtype
     pristine = yield from workshop.base(spec.base, weights_dtype, _attention(spec, device), device, spec.quantization)
     reader, texts = _read(spec, workshop, pristine, data)
-    job = Job(spec, workshop, device, dtype, pristine, data, reader, texts, attached(spec, pristine, reader, device))
+    job = Job(spec, workshop, device, dtype, pristine, data, reader, texts, attached(spec, pristine, reader, device, workshop.kept(pristine, dtype)))
     workshop.compiler.use(job.learner.codes)
     return job
 
@@ -134,7 +135,7 @@ def ahead(workshop: Workshop) -> Iterator[str]:
             yield key
 
 
-def attached(spec: RunSpec, pristine: bases.Pristine, reader: Reader, device: str) -> Classifier | Writer:
+def attached(spec: RunSpec, pristine: bases.Pristine, reader: Reader, device: str, kept: frozen.Kept) -> Classifier | Writer:
     """A fresh copy of the base with the method on it, and the head beside it; the same for the same seed."""
     module = bases.fresh(pristine)
     if spec.method.trains_base:
@@ -152,6 +153,7 @@ def attached(spec: RunSpec, pristine: bases.Pristine, reader: Reader, device: st
         module.enable_input_require_grads()
     elif device == "cpu":
         codes = fast.speed_up(module, spec.shape)
+        frozen.keep(module, spec.shape, kept)
     if spec.shape.kind == "decoder":
         return Writer(module, reader.answers(), device, codes)
     with drawn_from(spec.seed, "head"):

@@ -207,7 +207,7 @@ def _before_training(job: Job, base: Answers, tuned: Answers, scored: Scored) ->
         return tuned
     if spec.method.starts_as_base() and spec.shape.kind == "decoder":
         return base
-    learner, job.learner = job.learner, attached(spec, job.pristine, job.reader, job.device)
+    learner, job.learner = job.learner, attached(spec, job.pristine, job.reader, job.device, job.workshop.kept(job.pristine, job.dtype))
     try:
         return (yield from scored.told("untrained", job.asking(job.texts.test), len(job.texts.test)))
     finally:

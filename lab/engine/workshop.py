@@ -14,6 +14,7 @@ import torch
 from lab.contracts import Item, Model, Task
 from lab.engine import bases
 from lab.engine.fast.compiled import Compiler
+from lab.engine.fast.frozen import Kept
 from lab.engine.notes import Notes
 from lab.engine.texts import Encoded, Reader
 from lab.events import Preparing
@@ -44,6 +45,8 @@ class Workshop:
         self.supply = Supply(cache, offline)
         self.notes = Notes(cache / "notes")
         self._bases: OrderedDict[tuple[Any, ...], bases.Pristine] = OrderedDict()
+        self._kept: Kept = OrderedDict()
+        self._kept_for: tuple[Any, ...] = ()
         self._data: dict[str, TaskData] = {}
         self._encoded: OrderedDict[tuple[Any, ...], list[Encoded]] = OrderedDict()
 
@@ -65,6 +68,13 @@ class Workshop:
             return True
         self._bases = OrderedDict((key, kept) for key, kept in self._bases.items() if kept is not pristine)
         return False
+
+    def kept(self, pristine: bases.Pristine, dtype: torch.dtype) -> Kept:
+        """What frozen lower blocks of this base gave for texts, in this arithmetic."""
+        key = (pristine.sha256, pristine.quantization, pristine.dtype, pristine.module.config._attn_implementation, dtype)
+        if self._kept_for != key:
+            self._kept_for, self._kept = key, OrderedDict()
+        return self._kept
 
     def data(self, task: Task) -> Generator[Preparing, None, TaskData]:
         if task.key not in self._data:
