@@ -122,7 +122,7 @@ def compiler_found() -> bool:
 
 def key(code: Code) -> str:
     """Names everything the machine code depends on."""
-    about = (code.plan, code.sizes, code.dtypes, torch.__version__, sys.version_info[:2], _processor(), _source())
+    about = (code.plan, code.sizes, code.dtypes, torch.get_num_threads(), torch.__version__, sys.version_info[:2], _processor(), _source())
     return hashlib.sha256(repr(about).encode()).hexdigest()[:24]
 
 
@@ -156,7 +156,7 @@ def _start(code: Code, folder: Path, name: str) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(folder).free < ROOM:
         raise OSError(f"{folder} has less than {ROOM:,} bytes left")
-    settings = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    settings = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "OMP_NUM_THREADS": str(torch.get_num_threads())}  # the code gets as many as the compiler sees
     child = subprocess.Popen([sys.executable, "-m", "lab.engine.fast.compiled"], cwd=Path(__file__).parents[3], env={**os.environ, **settings},
                              stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, bufsize=0)
     order = pickle.dumps((code.plan, code.sizes, code.dtypes, str(folder.absolute()), name))
