@@ -16,6 +16,8 @@ CASES = {
     "smollm2-prompt": {**LARGE, "method": "prompt_tuning"},
 }
 
+LENGTHS = {case: (50, 58) for case in CASES if case.startswith("smollm2")}  # tokens of the texts, where not all are taken
+
 
 def spec_of(case: str, dtype: str, steps: int) -> RunSpec:
     return RunSpec.parse({**SHARED, **CASES[case], "dtype": dtype, "steps": steps})

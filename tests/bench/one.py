@@ -1,7 +1,10 @@
-"""One timed training in a process of its own: `python -m tests.bench.one {lab|trainer} CASE DTYPE STEPS` prints JSON.
+"""One timed training in a process of its own: `python -m tests.bench.one SIDE CASE DTYPE STEPS [still]` prints JSON.
 
-Both sides read the same files, see the same texts in the same batches in the same order, train the same tensors from the same start
-with the same optimizer and schedule, and compute the same loss; in float32 their curves must be equal.
+SIDE is `lab` (compiled code from the disk), `lab-new` (no compiled code yet, being made in the background), `trainer` (transformers'
+Trainer with peft as documented: for bfloat16 `bf16=True` on the weights as they are stored), `trainer-cast` (all weights in bfloat16
+instead), `trainer-tuned` (as `trainer`, with torch_compile and few lengths) or `build` (make the compiled code, train nothing).
+All read the same files, see the same texts in the same batches in the same order, train the same tensors from the same start with
+the same optimizer and schedule, and compute the same loss. `still` switches dropout off: then their curves in float32 must be equal.
 """
 from __future__ import annotations
 
@@ -12,29 +15,72 @@ import sys
 import tempfile
 import time
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 BEGAN = time.perf_counter()
 WARM = 5  # steps left out of the steady state
 
 
-def main(side: str, case: str, dtype: str, steps: int) -> dict[str, Any]:
+def main(side: str, case: str, dtype: str, steps: int, still: bool) -> dict[str, Any]:
     from lab.waiting import spin_briefly
-    from tests.bench.cases import spec_of
 
     spin_briefly(os.environ)
+    from tests.bench.cases import LENGTHS, spec_of
 
     spec = spec_of(case, dtype, steps)
-    losses, times = (lab_side if side == "lab" else trainer_side)(spec)
+    with tempfile.TemporaryDirectory() as empty:
+        workshop = _workshop(LENGTHS.get(case), still, Path(empty) if side == "lab-new" else None)
+        if side == "build":
+            workshop.compiler.build(_prepared(spec, workshop).learner.codes)
+            return {}
+        losses, times = lab_side(spec, workshop) if side.startswith("lab") else trainer_side(spec, workshop, side)
     steady = [after - before for before, after in zip(times[WARM:], times[WARM + 1:], strict=False)]
     return {"losses": losses, "first_loss": times[0] - BEGAN, "total": times[-1] - BEGAN, "step_seconds": sorted(steady)[len(steady) // 2],
             "peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
-def lab_side(spec: Any) -> tuple[list[float], list[float]]:
-    from lab.engine import Workshop, train
-    from lab.events import Evaluated, Failed, Stepped
+def _workshop(lengths: tuple[int, int] | None, still: bool, compiled: Path | None) -> Any:
+    """The lab's workshop, where asked for with texts of certain lengths only, without dropout, and without compiled code."""
+    from lab.engine.fast.compiled import Compiler
+    from lab.engine.workshop import Workshop
     from lab.supply import default_cache
+
+    class Prepared(Workshop):
+        def encoded(self, key: Any, reader: Any, items: Any) -> Any:
+            rows = super().encoded(key, reader, items)
+            return [row for row in rows if lengths[0] <= len(row.ids) <= lengths[1]] if lengths and key[3] == "train" else rows
+
+        def base(self, *which: Any, **how: Any) -> Any:
+            pristine = yield from super().base(*which, **how)
+            if still:
+                for module in pristine.module.modules():
+                    if type(module).__name__ == "Dropout":
+                        module.p = 0.0
+                for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+                    setattr(pristine.module.config, name, 0.0)
+            return pristine
+
+    workshop = Prepared(default_cache())
+    if compiled is not None:
+        workshop.compiler = Compiler(compiled, builds=True)
+    return workshop
+
+
+def _prepared(spec: Any, workshop: Any) -> Any:
+    from lab.engine.job import prepare
+
+    making = prepare(spec, workshop)
+    while True:
+        try:
+            next(making)
+        except StopIteration as end:
+            return end.value
+
+
+def lab_side(spec: Any, workshop: Any) -> tuple[list[float], list[float]]:
+    from lab.engine import train
+    from lab.events import Evaluated, Failed, Stepped
 
     losses: list[float] = []
     times: list[float] = []
@@ -43,7 +89,7 @@ def lab_side(spec: Any) -> tuple[list[float], list[float]]:
         times.append(time.perf_counter())
         return False
 
-    for event in train(spec, Workshop(default_cache()), cancelled=told_every_step):
+    for event in train(spec, workshop, cancelled=told_every_step):
         if isinstance(event, Failed):
             raise SystemExit(event.reason + event.detail)
         if isinstance(event, Stepped):
@@ -51,28 +97,27 @@ def lab_side(spec: Any) -> tuple[list[float], list[float]]:
             last = time.perf_counter()
         if isinstance(event, Evaluated) and len(losses) == spec.steps:
             break
-    return losses, [*times[2:], last]  # the first two are asked before the run and before its first step
+    return losses, [*times[2:spec.steps + 1], last]  # the first two are asked before the run and before its first step
 
 
-def trainer_side(spec: Any) -> tuple[list[float], list[float]]:
+STORED = {"minilm-l6": "float32", "smollm2-135m": "bfloat16"}  # how the published weights are kept
+
+
+def trainer_side(spec: Any, workshop: Any, side: str) -> tuple[list[float], list[float]]:
     """transformers.Trainer with a peft model, as its documentation shows it."""
     import torch
     from torch.utils.data import SequentialSampler
-    from transformers import Trainer, TrainerCallback, TrainingArguments
+    from transformers import Trainer, TrainingArguments
 
-    from lab.engine.chance import generator, seed_for
-    from lab.engine.job import prepare
+    from lab.engine import fast
+    from lab.engine.chance import generator
     from lab.engine.texts import epochs
-    from lab.engine.workshop import Workshop
-    from lab.supply import default_cache
 
-    making = prepare(spec, Workshop(default_cache()))
-    while True:
-        try:
-            next(making)
-        except StopIteration as end:
-            job = end.value
-            break
+    fast.HOOKS.clear()  # the model as transformers and peft have it
+    tuned, mixed = side == "trainer-tuned", spec.dtype == "bfloat16" and side != "trainer-cast" and not spec.quantization
+    # and the attention that transformers chooses by itself
+    spec = spec.model_copy(update={"attention": "sdpa", "dtype": STORED[spec.base.key] if mixed else spec.dtype})
+    job = _prepared(spec, workshop)
     rows = [row for batch in islice(epochs(job.texts.train, spec.batch, generator(spec.seed, "order")), spec.steps) for row in batch]
     decoder = spec.shape.kind == "decoder"
     pad = job.reader.tokenizer.pad_token_id
@@ -81,6 +126,8 @@ def trainer_side(spec: Any) -> tuple[list[float], list[float]]:
 
     def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         longest = max(len(row["ids"]) for row in batch)
+        if tuned:
+            longest = (longest + 15) // 16 * 16  # few shapes, so that compiled code is used again
         ids = torch.tensor([row["ids"] + [pad] * (longest - len(row["ids"])) for row in batch])
         mask = torch.tensor([[1] * len(row["ids"]) + [0] * (longest - len(row["ids"])) for row in batch])
         if not decoder:
@@ -109,13 +156,6 @@ def trainer_side(spec: Any) -> tuple[list[float], list[float]]:
     losses: list[float] = []
     times: list[float] = []
 
-    class SameDropout(TrainerCallback):
-        """Draw dropout from the generator that the lab draws it from, so that the curves can be compared."""
-
-        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step == 0:
-                torch.manual_seed(seed_for(spec.seed, "dropout"))
-
     class Timed(Trainer):
         def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
             return SequentialSampler(self.train_dataset)
@@ -129,9 +169,9 @@ def trainer_side(spec: Any) -> tuple[list[float], list[float]]:
 
     arguments = TrainingArguments(
         output_dir=tempfile.mkdtemp(), per_device_train_batch_size=spec.batch, max_steps=spec.steps, max_grad_norm=spec.clip, report_to=[],
-        logging_steps=10, save_strategy="no", use_cpu=True, disable_tqdm=True, remove_unused_columns=False)
-    Timed(model=model, args=arguments, train_dataset=examples, data_collator=collate, optimizers=(optimizer, schedule),
-          callbacks=[SameDropout()]).train()
+        logging_steps=10, save_strategy="no", use_cpu=True, disable_tqdm=True, remove_unused_columns=False, bf16=mixed,
+        torch_compile=tuned)
+    Timed(model=model, args=arguments, train_dataset=examples, data_collator=collate, optimizers=(optimizer, schedule)).train()
     return losses, [*times, time.perf_counter()]
 
 
@@ -142,4 +182,4 @@ def _factor(step: int, spec: Any) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))))
+    print(json.dumps(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), "still" in sys.argv)))

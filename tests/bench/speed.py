@@ -1,6 +1,7 @@
 """The lab's engine against transformers' Trainer with peft: `python -m tests.bench.speed [CASE …] [--rounds N] [--steps N] [--dtype D]`.
 
-Interleaved processes, medians, and the ratio with the range over the rounds; above 1 the lab is faster.
+Interleaved processes, medians, and the ratio with the range over the rounds: above 1 the lab is faster, or smaller. Before the timing,
+the two loss curves are compared in float32 without dropout; after it, a step is set against its unavoidable matrix products.
 """
 from __future__ import annotations
 
@@ -12,29 +13,47 @@ from statistics import median
 from typing import Any
 
 from tests.bench.cases import CASES
+from tests.bench.floor import floor_seconds
 
-SIDES = ("lab", "trainer")
+EQUAL = 2e-4  # largest difference of two float32 curves that rounding explains
+CURVE_STEPS = 10
+SIDES = {"steady": ("lab", "trainer"), "cast": ("lab", "trainer-cast"), "cold": ("lab-new", "trainer"), "tuned": ("lab", "trainer-tuned")}
 
 
-def timed(side: str, case: str, dtype: str, steps: int) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, "-m", "tests.bench.one", side, case, dtype, str(steps)], capture_output=True, text=True)
+def timed(side: str, case: str, dtype: str, steps: int, *options: str) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-m", "tests.bench.one", side, case, dtype, str(steps), *options], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{side} {case}: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(case: str, dtype: str, steps: int, rounds: int) -> None:
-    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+def curves(case: str) -> None:
+    """Raises SystemExit where the two sides do not compute the same."""
+    ours, theirs = (timed(side, case, "float32", CURVE_STEPS, "still")["losses"] for side in ("lab", "trainer"))
+    apart = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
+    print(f"\n{case}: largest difference of the two loss curves, float32, {CURVE_STEPS} steps: {apart:.1e}", flush=True)
+    if apart > EQUAL:
+        raise SystemExit(f"the curves differ by more than {EQUAL}: {ours} and {theirs}")
+
+
+def compare(case: str, dtype: str, steps: int, rounds: int, state: str) -> None:
+    if state != "cold":
+        timed("build", case, dtype, 1)
+    sides = SIDES[state]
+    found: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
+    floors = []
     for turn in range(rounds):
-        for side in SIDES if turn % 2 == 0 else reversed(SIDES):
+        for side in sides if turn % 2 == 0 else reversed(sides):
             found[side].append(timed(side, case, dtype, steps))
-    apart = max(abs(a - b) for a, b in zip(found["lab"][0]["losses"], found["trainer"][0]["losses"], strict=True))
-    print(f"\n{case}, {dtype}, {steps} steps, {rounds} rounds; largest difference of the two loss curves {apart:.2e}")
+        floors.append(floor_seconds(case, dtype))
+    print(f"{case}, {dtype}, {steps} steps, {rounds} rounds, {state}", flush=True)
     for name, unit in (("step_seconds", "s"), ("first_loss", "s"), ("total", "s"), ("peak_rss", "B")):
-        ours, theirs = ([run[name] for run in found[side]] for side in SIDES)
+        ours, theirs = ([run[name] for run in found[side]] for side in sides)
         ratios = sorted(b / a for a, b in zip(ours, theirs, strict=True))
-        print(f"  {name:13} lab {median(ours):10.4g} {unit}  trainer {median(theirs):10.4g} {unit}  "
-              f"ratio {median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]")
+        print(f"  {name:13} {sides[0]} {median(ours):10.4g} {unit}  {sides[1]} {median(theirs):10.4g} {unit}  "
+              f"ratio {median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]", flush=True)
+    step = median(run["step_seconds"] for run in found[sides[0]])
+    print(f"  unavoidable matrix products {median(floors):.4g} s: a step takes {step / median(floors):.2f} times that", flush=True)
 
 
 if __name__ == "__main__":
@@ -42,7 +61,12 @@ if __name__ == "__main__":
     parser.add_argument("cases", nargs="*", default=list(CASES))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--state", choices=list(SIDES), default="steady",
+                        help="compiled code ready; Trainer with all weights in bfloat16; no compiled code yet; Trainer with its speed settings")
+    parser.add_argument("--skip-curves", action="store_true")
     options = parser.parse_args()
     for name in options.cases:
-        compare(name, options.dtype, options.steps, options.rounds)
+        if not options.skip_curves:
+            curves(name)
+        compare(name, options.dtype, options.steps, options.rounds, options.state)

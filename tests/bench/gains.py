@@ -1,0 +1,166 @@
+"""What each fast path is worth: `python -m tests.bench.gains [NAME …]` times a step with and without it, interleaved, in one process.
+
+Prints the ratio of medians (above 1 the path is faster) with its range over the quarters of the rounds. Equality is tested in tests/.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from itertools import islice
+from statistics import median
+from typing import Any
+
+ROUNDS = 16
+ALL = {"name": "lora", "rank": 8, "targets": ["all"]}
+SMALL = {"model": "minilm-l6", "batch": 16, "method": "lora"}
+LARGE = {"model": "smollm2-135m", "batch": 4, "method": ALL}
+BY = {"MiniLM": SMALL, "SmolLM2": LARGE}
+
+
+def interleaved(slow: Callable[[], None], quick: Callable[[], None]) -> str:
+    times: dict[str, list[float]] = {"slow": [], "quick": []}
+    for function in (slow, quick):
+        function()
+    for _ in range(ROUNDS):
+        for name, function in (("slow", slow), ("quick", quick)):
+            began = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - began)
+    quarter = ROUNDS // 4
+    parts = sorted(median(times["slow"][i:i + quarter]) / median(times["quick"][i:i + quarter]) for i in range(0, ROUNDS, quarter))
+    return (f"{median(times['slow']) / median(times['quick']):.2f} [{parts[0]:.2f}, {parts[-1]:.2f}]   "
+            f"{median(times['slow']) * 1000:.1f} → {median(times['quick']) * 1000:.1f} ms")
+
+
+class Arm:
+    """A spec made ready, and one step of it as the loop does it."""
+
+    def __init__(self, workshop: Any, settings: dict[str, Any], plain: bool = False, optimizer: str = "adamw_fused") -> None:
+        from lab.engine import fast, optimizers
+        from lab.engine.chance import generator
+        from lab.engine.texts import epochs
+        from lab.spec import RunSpec
+        from tests.bench.one import _prepared
+
+        hooks = dict(fast.HOOKS)
+        if plain:
+            fast.HOOKS.clear()
+        try:
+            self.job = _prepared(RunSpec.parse({"task": "movies", **settings}), workshop)
+        finally:
+            fast.HOOKS.update(hooks)
+        job = self.job
+        job.module.train()
+        head = [] if job.learner.head is None else list(job.learner.head.parameters())
+        self.optimizer = optimizers.make(optimizer, [{"params": [*job.trained(), *head], "lr": 1e-4}], 0.0, "cpu")
+        batches = list(islice(epochs(job.texts.train, job.spec.batch, generator(0, "order")), 40))
+        self.batch = job.batch(sorted(batches, key=lambda rows: max(len(row.ids) for row in rows))[20])
+
+    def step(self) -> None:
+        with self.job.arithmetic():
+            loss = self.job.learner.loss(self.batch)
+        self.update(loss)
+
+    def all_logits(self) -> None:
+        """A step whose logits are computed at every position, as a language model does by itself."""
+        labels = self.batch.ids.masked_fill(self.batch.mask == 0, -100)
+        self.update(self.job.module(input_ids=self.batch.ids, attention_mask=self.batch.mask, labels=labels, use_cache=False).loss)
+
+    def update(self, loss: Any) -> None:
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def written(self) -> None:
+        from lab.engine.fast.compiled import as_written
+
+        with as_written(self.job.learner.codes):
+            self.step()
+
+
+def main(names: list[str]) -> None:
+    from lab.waiting import spin_briefly
+
+    spin_briefly(os.environ)
+    from tests.bench.one import _workshop
+
+    workshop = _workshop(None, still=False, compiled=None)
+    found = {
+        "dtype": lambda spec: (Arm(workshop, {**spec, "dtype": "float32"}).step, Arm(workshop, {**spec, "dtype": "bfloat16"}).step),
+        "attention": lambda spec: (Arm(workshop, {**spec, "dtype": "bfloat16", "attention": "sdpa"}, plain=True).step,
+                                   Arm(workshop, {**spec, "dtype": "bfloat16", "attention": "eager"}, plain=True).step),
+        "blocks": lambda spec: (Arm(workshop, {**spec, "dtype": "bfloat16", "attention": "eager"}, plain=True).step,
+                                Arm(workshop, {**spec, "dtype": "bfloat16"}).written),
+        "blocks, float32": lambda spec: (Arm(workshop, {**spec, "dtype": "float32", "attention": "eager"}, plain=True).step,
+                                         Arm(workshop, {**spec, "dtype": "float32"}).written),
+        "compiled": compiled(workshop),
+        "logits": lambda spec: (Arm(workshop, {**spec, "dtype": "bfloat16"}).all_logits, Arm(workshop, {**spec, "dtype": "bfloat16"}).step),
+        "optimizer": lambda spec: (Arm(workshop, {**spec, "dtype": "bfloat16"}, optimizer="adamw").step, Arm(workshop, {**spec, "dtype": "bfloat16"}).step),
+        "frozen blocks": lambda spec: frozen(workshop, spec),
+    }
+    for name in names or found:
+        for model, spec in BY.items():
+            if (name, model) not in {("logits", "MiniLM"), ("frozen blocks", "MiniLM")}:
+                print(f"{name:16} {model:8} {interleaved(*found[name](spec))}", flush=True)
+    if not names or "dropout" in names:
+        print(f"{'dropout':16} {'MiniLM':8} {interleaved(*dropout())}", flush=True)
+    if not names or "length" in names:
+        length(workshop)
+
+
+def compiled(workshop: Any) -> Callable[[dict[str, Any]], tuple[Callable[[], None], Callable[[], None]]]:
+    def arms(spec: dict[str, Any]) -> tuple[Callable[[], None], Callable[[], None]]:
+        arm = Arm(workshop, {**spec, "dtype": "bfloat16"})
+        workshop.compiler.build(arm.job.learner.codes)
+        return arm.written, arm.step
+
+    return arms
+
+
+def frozen(workshop: Any, spec: dict[str, Any]) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Two trained top blocks over frozen ones, the batch seen for the first time and again."""
+    arm = Arm(workshop, {**spec, "method": "top_layers", "dtype": "float32"})
+    kept = workshop.kept(arm.job.pristine, arm.job.dtype)
+
+    def anew() -> None:
+        kept.clear()
+        arm.step()
+
+    return anew, arm.step
+
+
+def dropout() -> tuple[Callable[[], None], Callable[[], None]]:
+    """The masks of one MiniLM step at 16 x 30."""
+    import torch
+
+    from lab.engine.fast.dropout import noise
+
+    sizes = [(16, 12, 30, 30), (480, 384), (480, 384)] * 6
+    return (lambda: [torch.empty(size).bernoulli_(0.9).div_(0.9) for size in sizes],
+            lambda: [noise(size, 0.1, torch.bfloat16) for size in sizes])
+
+
+def length(workshop: Any) -> None:
+    """Positions a step, with batches in random order and by length within pools."""
+    import torch
+
+    from lab.engine.chance import generator
+    from lab.engine.texts import epochs
+
+    for model, spec in BY.items():
+        job = Arm(workshop, spec).job
+        rows, size = job.texts.train, job.spec.batch
+        order = torch.randperm(len(rows), generator=generator(0, "order")).tolist()[:200 * size]
+        lengths = [len(rows[place].ids) for place in order]
+        shuffled = sum(max(lengths[i:i + size]) for i in range(0, len(lengths), size)) * size / 200
+        pooled = sum(max(len(row.ids) for row in batch) for batch in islice(epochs(rows, size, generator(0, "order")), 200)) * size / 200
+        print(f"{'length':16} {model:8} {shuffled / pooled:.2f}   {shuffled:.0f} → {pooled:.0f} positions a step", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    sys.exit(main(parser.parse_args().names))
