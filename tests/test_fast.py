@@ -479,6 +479,19 @@ def test_what_code_depends_on_is_in_its_name(workshop: Workshop, finish: Any) ->
     names = [compiled.key(job_of(workshop, finish, **spec).learner.codes[0]) for spec in specs]
     assert len(set(names)) == len(specs) and names[0] == compiled.key(job_of(workshop, finish, **LLAMA, seed=9).learner.codes[0])
 
+def test_a_run_is_not_disturbed_by_compiling(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path, offline=True, compiles=True)
+    compiler, spec = workshop.compiler, RunSpec.parse({**LLAMA, "steps": 3})
+    if not compiler.builds:
+        return  # nothing is ever compiled here
+    for _ in range(2):  # the second run finds the child of the first at work
+        for event in train(spec, workshop):
+            assert compiler._child is None, event
+        assert isinstance(event, Finished) and compiler._child.poll() is None
+    with compiler.making_way():
+        assert compiler._child is None and not list((tmp_path / "compiled").iterdir())
+    compiler._child.kill()
+
 
 def ended_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
     try:

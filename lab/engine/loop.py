@@ -41,11 +41,12 @@ def train(spec: RunSpec, workshop: Workshop, *, out: Path | None = None, cancell
     progress = Progress()
     seen: list[Event] = []
     try:
-        for event in _run(spec, workshop, out, cancelled, progress):
-            seen.append(event)
-            if isinstance(event, Finished) and out is not None:
-                saving.describe(out / "adapter", spec, fold(seen))
-            yield event
+        with workshop.compiler.making_way():
+            for event in _run(spec, workshop, out, cancelled, progress):
+                seen.append(event)
+                if isinstance(event, Finished) and out is not None:
+                    saving.describe(out / "adapter", spec, fold(seen))
+                yield event
     except Stopped:
         yield from progress.told()
         yield Cancelled(progress.step)

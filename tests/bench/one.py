@@ -1,6 +1,6 @@
 """One timed training in a process of its own: `python -m tests.bench.one SIDE CASE DTYPE STEPS [still]` prints JSON.
 
-SIDE is `lab` (compiled code from the disk), `lab-new` (no compiled code yet, being made in the background), `trainer` (transformers'
+SIDE is `lab` (compiled code from the disk), `lab-new` (no compiled code yet), `trainer` (transformers'
 Trainer with peft as documented: for bfloat16 `bf16=True` on the weights as they are stored), `trainer-cast` (all weights in bfloat16
 instead), `trainer-tuned` (as `trainer`, with torch_compile and few lengths) or `build` (make the compiled code, train nothing).
 All read the same files, see the same texts in the same batches in the same order, train the same tensors from the same start with
@@ -28,7 +28,7 @@ def main(side: str, case: str, dtype: str, steps: int, still: bool) -> dict[str,
     spin_briefly(os.environ)
     from tests.bench.cases import LENGTHS, spec_of
 
-    spec = spec_of(case, dtype, steps)
+    spec = spec_of(case, dtype, steps, still)
     with tempfile.TemporaryDirectory() as empty:
         workshop = _workshop(LENGTHS.get(case), still, Path(empty) if side == "lab-new" else None)
         if side == "build":

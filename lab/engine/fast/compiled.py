@@ -1,8 +1,8 @@
 """Compiled blocks: made by a program of its own in the background, kept on disk, put in place between two steps.
 
 torch's ahead-of-time compiler turns a plan's two functions into machine code for any batch size and length. That takes about a
-minute of one core, so it runs at the lowest priority beside the run that first asked for it; later runs load the code in
-milliseconds. Without a C++ compiler on the machine, or where one fails, everything runs as written.
+minute of one core, so it is done between runs, never beside one; later runs load the code in milliseconds. Without a C++ compiler on the
+machine, or where one fails, everything runs as written.
 """
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -42,6 +41,7 @@ class Compiler:
         self._waiting: list[Code] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._building = ""  # what the child makes
+        self._runs = 0  # that go on now
         self._ended: set[str] = set()  # what a child has been started for and has ended: never tried twice in one process
 
     def use(self, codes: Iterable[Code]) -> None:
@@ -49,15 +49,30 @@ class Compiler:
         self._waiting += [code for code in codes if not self._put(code) and self._may_come(code)]
         self.look()
 
+    @contextmanager
+    def making_way(self) -> Iterator[None]:
+        """While a run goes on nothing is compiled: even at the lowest priority that makes its steps a third slower. What was begun is begun again."""
+        self._runs += 1
+        if self._child is not None and self._child.poll() is None:
+            self._child.kill()
+            self._child.wait()
+            shutil.rmtree(_work(self.folder, self._building, self._child.pid), ignore_errors=True)
+            self._child = None
+        try:
+            yield
+        finally:
+            self._runs -= 1
+            self.look()
+
     def look(self) -> None:
-        """Between two steps: take what has become ready, start what waits. Costs microseconds."""
+        """Between two steps or runs: take what has become ready, start what waits where no run goes on. Costs microseconds."""
         if not self._waiting or (self._child is not None and self._child.poll() is None):
             return
         if self._child is not None:
             self._ended.add(self._building)
             self._child = None
         self._waiting = [code for code in self._waiting if not self._put(code) and self._may_come(code)]
-        if self._waiting:
+        if self._waiting and not self._runs:
             self._building = key(self._waiting[0])
             try:
                 self._child = _start(self._waiting[0], self.folder, self._building)
@@ -167,26 +182,42 @@ def _start(code: Code, folder: Path, name: str) -> subprocess.Popen[bytes]:
 
 def main() -> None:
     """Compile what stands on the standard input; ends with whoever asked for it, and never in its way."""
-    if hasattr(os, "nice"):
-        os.nice(19)
+    _stand_back()
     length = int.from_bytes(sys.stdin.buffer.read(8), "little")
     plan, sizes, dtypes, folder, name = pickle.loads(sys.stdin.buffer.read(length))
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        threading.Thread(target=_end_with_parent, args=(work,), daemon=True).start()
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = work
-        try:
-            make(plan, sizes, dtypes, Path(work))
-            for half in HALVES:
-                os.replace(Path(work, f"{half}.pt2"), Path(folder, f"{name}.{half}.pt2"))  # noqa: PTH105
-        except Exception as error:
-            Path(folder, f"{name}.failed").write_text(f"{type(error).__name__}: {error}")
+    work = _work(Path(folder), name, os.getpid())
+    threading.Thread(target=_end_with_parent, args=(work,), daemon=True).start()
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(work)
+    try:
+        work.mkdir()
+        make(plan, sizes, dtypes, work)
+        for half in HALVES:
+            (work / f"{half}.pt2").replace(Path(folder, f"{name}.{half}.pt2"))
+    except Exception as error:
+        Path(folder, f"{name}.failed").write_text(f"{type(error).__name__}: {error}")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _end_with_parent(work: str) -> None:
+def _work(folder: Path, name: str, process: int) -> Path:
+    """Where one process keeps what is half done."""
+    return folder / f"{name}.{process}.work"
+
+
+def _end_with_parent(work: Path) -> None:
     """Nothing more comes on the standard input: reading comes to an end when the other side is gone, killed or not."""
     sys.stdin.buffer.read(1)
     shutil.rmtree(work, ignore_errors=True)
     os._exit(1)
+
+
+def _stand_back() -> None:
+    """Run only when nobody else wants the processor: the lowest priority still takes it away for milliseconds, and a whole team waits."""
+    if hasattr(os, "SCHED_IDLE"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    elif hasattr(os, "nice"):
+        os.nice(19)
 
 
 @torch.no_grad()
