@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Kind = Literal["encoder", "decoder", "seq2seq", "vision"]
+Latency = Literal["none", "until merged", "always"]
 LIKE: Mapping[Kind, Kind] = {"seq2seq": "decoder", "vision": "encoder"}  # whose learning rates serve where a kind has none of its own
 
 
@@ -375,6 +376,9 @@ class Method(BaseModel, ABC):
     merges: ClassVar[bool] = False
     quantizable: ClassVar[bool | tuple[str, ...]] = False  # can stand on a frozen base in 4 or 8 bits, or only in these formats; every claim is tested
     fixed: ClassVar[Mapping[str, Any]] = {}  # spec keys this method decides itself
+    strengths: ClassVar[str] = ""  # a sentence each for who chooses between methods; what a paper says is said to be its paper's
+    weaknesses: ClassVar[str] = ""
+    needs_biases: ClassVar[bool] = False  # refuses a model that was made without biases
 
     @classmethod
     def __pydantic_init_subclass__(cls, **settings: Any) -> None:
@@ -403,6 +407,13 @@ class Method(BaseModel, ABC):
         for place in self.places(shape):
             roles[place.role] = roles.get(place.role, 0) + place.count
         return roles
+
+    @classmethod
+    def latency(cls) -> Latency:
+        """Whether answering takes more work with it than with the base alone; `lab/probing.py` counts it on every model."""
+        if cls.merges:
+            return "until merged"
+        return "none" if cls.trains_base else "always"
 
     def added(self, shape: Shape) -> int:
         """How many of the counted parameters are new ones beside the base's own."""

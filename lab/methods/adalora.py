@@ -19,6 +19,8 @@ class AdaLora(Method):
     formula = "h = W x + (alpha / r_0) B diag(E) A x"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "Spends a budget of ranks where the loss reacts to them, instead of the same rank everywhere."
+    weaknesses = "Trains more than it keeps, and follows a schedule with knobs of its own that must know the number of steps beforehand."
     rates = {"encoder": Rate(1e-2, 3e-3, 3e-2), "decoder": Rate(1e-2, 2e-3, 2e-2)}  # not measured
     format = _peft.FORMAT
     merges = True

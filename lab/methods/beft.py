@@ -20,6 +20,8 @@ class Beft(Method):
     formula = "h = W x + b + Δb"
     family = "additive"
     composition = "function"
+    strengths = "One vector a block, and it gives biases to models that were made without, such as Llama."
+    weaknesses = "The same vector is added at every position, whatever the text: it shifts what a layer gives and never turns it."
     rates = {"encoder": Rate(1e-2, 1e-3, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
     format = _peft.FORMAT
     quantizable = True

@@ -24,6 +24,9 @@ class BitFit(Method):
     formula = "h = W x + b, only b trained"
     family = "selective"
     composition = "parameter"
+    strengths = "A thousandth of BERT, and in its paper level with full fine-tuning on small and middle-sized data; nothing is added to the model."
+    weaknesses = "Needs a model that has biases, and Llama has none; with more data its paper sees full fine-tuning ahead."
+    needs_biases = True
     rates = {"encoder": Rate(1e-3, 1e-4, 1e-2), "decoder": Rate(1e-3, 1e-4, 1e-2)}
     format = _weights.FORMAT
     trains_base = True

@@ -19,6 +19,8 @@ class Dora(Method):
     formula = "h = m (W + (alpha / r) B A) x / |W + (alpha / r) B A|"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "Moves a matrix more as full fine-tuning does, in length and direction apart; its paper reports gains over LoRA, above all at small ranks."
+    weaknesses = "Slower and larger in training than LoRA, because the lengths of the changed matrix are computed anew at every step."
     rates = {"encoder": Rate(3e-3, 2e-3, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # decoder: LoRA's, not measured
     format = _peft.FORMAT
     merges = True

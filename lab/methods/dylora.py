@@ -21,6 +21,8 @@ class DyLora(Method):
     formula = "h = W x + (alpha / b) B[:, :b] A[:b] x,  b drawn from 1 … r"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "One training gives a LoRA for every rank up to the largest, so the rank can be chosen afterwards."
+    weaknesses = "Each step trains up to a rank drawn at random, so the last directions learn in few of the steps."
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # LoRA's, not measured
     format = _dylora.FORMAT
     merges = True

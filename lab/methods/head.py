@@ -4,7 +4,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support
+from lab.contracts import Base, Latency, Method, Paper, Place, Rate, Shape, Support
 from lab.methods import _weights
 
 
@@ -17,9 +17,15 @@ class Head(Method):
     formula = "y = W mean(h) + b"
     family = "selective"
     composition = "function"
+    strengths = "No gradient flows through the model, so a step costs little more than asking it; the base stays as it was for certain."
+    weaknesses = "It can only weigh what the frozen features show already: where they do not part the classes, it cannot help."
     rates = {"encoder": Rate(1e-2, 1e-3, 1e-1)}
     format = _weights.FORMAT
     quantizable = True
+
+    @classmethod
+    def latency(cls) -> Latency:
+        return "none"  # a head stands on the features whatever trains
 
     def attach(self, base: Base) -> Any:
         return _weights.freeze(base.module)

@@ -20,6 +20,8 @@ class Hra(Method):
     formula = "h = W H_1 … H_r x, H_i = I - 2 u_i u_iᵀ / |u_i|²"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "A few vectors a matrix give a rotation and a change of low rank at once; can be merged."
+    weaknesses = "Mirrors are applied one behind the other, so the time grows with their number; only on plain linear layers in full precision."
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _peft.FORMAT
     merges = True

@@ -19,6 +19,8 @@ class Ia3(Method):
     formula = "k = l_k ⊙ (W_k x), v = l_v ⊙ (W_v x), y = W_out (l_ff ⊙ f(W_in x))"
     family = "additive"
     composition = "function"
+    strengths = "One factor a channel, so very few numbers, and after training they are multiplied into the weights."
+    weaknesses = "It turns channels that are there up or down and mixes none of them, which limits what can be learned."
     rates = {"encoder": Rate(1e-2, 1e-3, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
     format = _peft.FORMAT
     merges = True

@@ -26,6 +26,8 @@ class InContext(Method):
     formula = "p(y | x_1 y_1 … x_k y_k x)"
     family = "none"
     composition = "input"
+    strengths = "Nothing is trained and nothing stored: a new task is a new text."
+    weaknesses = "The examples are read again for every answer and use up the window; their order and wording move the score (Zhao et al. 2021)."
     rates = {"decoder": Rate(0.0, 0.0, 0.0), "encoder": Rate(0.0, 0.0, 0.0)}
     format = _weights.FORMAT
     quantizable = True

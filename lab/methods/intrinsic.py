@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lab.contracts import Base, Format, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Format, Latency, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods._targets import Targets, supported
 
 
@@ -64,6 +64,8 @@ class Intrinsic(Method):
     formula = "theta = theta_0 + P z"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "Says how many directions a task needs, and keeps a tuned model in a thousand numbers."
+    weaknesses = "A way to measure rather than to save: the gradients of all chosen matrices are computed as in full fine-tuning."
     rates = {"encoder": Rate(1e-2, 1e-3, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
     format = Format(key="intrinsic", save=save, load=load)
     trains_base = True  # in 16 bits moves this small would be rounded away
@@ -72,6 +74,10 @@ class Intrinsic(Method):
     dimension: int = knob(1000, "trained numbers, d: the directions in which the weights can move", low=1, high=1_000_000)
     scales: bool = knob(False, "let each layer scale its own part of the move, with numbers taken out of the dimension (the paper's SAID)")
     targets: Targets = knob(("all",), "which matrices move; the papers move every weight", advanced=True)
+
+    @classmethod
+    def latency(cls) -> Latency:
+        return "none"  # it is loaded into the base's own weights
 
     def attach(self, base: Base) -> Any:
         import torch

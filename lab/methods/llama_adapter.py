@@ -34,6 +34,8 @@ class LlamaAdapter(Method):
     formula = "z = attention(x) + g attention(x, P)"
     family = "additive"
     composition = "function"
+    strengths = "Gates that start closed let training begin exactly at the base, and its vectors take up no position of the window."
+    weaknesses = "Each of its blocks computes a second attention, which cannot be merged; peft has it for few architectures."
     rates = {"encoder": Rate(1e-2, 3e-3, 3e-2), "decoder": Rate(1e-2, 3e-3, 3e-2)}
     format = Format(key="peft", save=save, load=_peft.load)
 

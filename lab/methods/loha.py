@@ -19,6 +19,8 @@ class Loha(Method):
     formula = "h = W x + (alpha / r) ((B1 A1) ⊙ (B2 A2)) x"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "The rank of the change may reach the square of r, for the numbers of two LoRAs."
+    weaknesses = "Builds a correction as large as the matrix itself at each step, which LoRA never does; only on plain linear layers in full precision."
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _peft.FORMAT
     merges = True

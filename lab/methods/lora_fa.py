@@ -23,6 +23,8 @@ class LoraFa(Method):
     formula = "h = W x + (alpha / r) B A x,  A frozen"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "Only B trains, and of a layer's input only the few numbers of A x are kept for the backward pass: fewer activations in memory."
+    weaknesses = "The directions in which A looks are drawn once and stay: what they miss cannot be learned, whatever B does."
     rates = {"encoder": Rate(1e-2, 1e-3, 1e-2), "decoder": Rate(3e-3, 3e-3, 1e-2)}
     format = _peft.FORMAT
     merges = True

@@ -19,6 +19,8 @@ class LoraPlus(Method):
     formula = "h = W x + (alpha / r) B A x,  lr_B = ratio lr_A"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "Costs nothing over LoRA but one number; its paper reports gains of 1 to 2 points and up to twice the speed to a given score."
+    weaknesses = "One more knob, whose theory is of very wide models: on a small one the best ratio may be near 1."
     rates = {"encoder": Rate(3e-4, 2e-4, 1e-3), "decoder": Rate(2e-4, 1e-4, 2e-4)}
     format = _peft.FORMAT
     merges = True

@@ -18,6 +18,8 @@ class Miss(Method):
     formula = "h = W x + D (x_1 + … + x_k)"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "One thin matrix instead of LoRA's two, and it starts at 0: nothing about its start is random."
+    weaknesses = "All pieces of the input share the correction: numbers at the same place of two pieces are treated alike."
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _peft.FORMAT
     merges = True

@@ -18,6 +18,8 @@ class Norms(Method):
     formula = "y = g * normalised(x) + b, only g and b trained"
     family = "selective"
     composition = "parameter"
+    strengths = "A few thousand numbers that nearly every transformer has; nothing is added, so answers take no longer."
+    weaknesses = "Each feature is made louder, quieter or shifted by itself: none is mixed with another in a new way."
     rates = {"encoder": Rate(1e-3, 1e-4, 1e-2), "decoder": Rate(1e-3, 1e-4, 1e-2)}
     format = _weights.FORMAT
     trains_base = True

@@ -19,6 +19,8 @@ class Oft(Method):
     formula = "h = W R x, R = (I + Q)(I - Q)⁻¹ in blocks, Q = -Qᵀ"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "Turns all neurons of a layer alike, so the angles between them stay, which is meant to protect what the model knows; can be merged."
+    weaknesses = "It turns and never stretches, only within its blocks, and builds the rotation anew at each step."
     rates = {"encoder": Rate(3e-3, 3e-4, 1e-2), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _peft.FORMAT
     merges = True

@@ -19,6 +19,8 @@ class Olora(Method):
     formula = "h = (W - s Q_r R_r) x + s B A x"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "Begins with orthonormal directions that do not overlap; its paper reports faster progress than LoRA from the same count."
+    weaknesses = "Every chosen matrix is decomposed first and loses what training starts from, so the file for the untouched base has twice the rank."
     rates = {"encoder": Rate(3e-3, 5e-4, 3e-3), "decoder": Rate(5e-4, 1e-4, 1e-3)}  # decoder: below LoRA's, not measured
     format = _lora.DIFFERENCE
     merges = True

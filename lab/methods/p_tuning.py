@@ -19,6 +19,8 @@ class PTuning(Method):
     formula = "z = [MLP(E) ; E(x)]"
     family = "additive"
     composition = "input"
+    strengths = "The network ties the vectors to one another, which is meant to steady training; it is thrown away afterwards, only the vectors are kept."
+    weaknesses = "Trains far more numbers than it keeps, and its vectors take up positions of the window like any prompt."
     rates = {"encoder": Rate(1e-3, 1e-3, 3e-3), "decoder": Rate(1e-3, 1e-3, 3e-3)}
     format = _peft.FORMAT
     quantizable = True

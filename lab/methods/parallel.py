@@ -17,6 +17,8 @@ class Parallel(Method):
     formula = "z = FFN(x) + s U f(D x)"
     family = "additive"
     composition = "function"
+    strengths = "Reads what the feed-forward part reads instead of what comes out; at equal size its paper finds that ahead of an adapter behind the part."
+    weaknesses = "Cannot be merged, because of the bend in its middle; and its scale is one more number to choose."
     rates = {"encoder": Rate(1e-3, 3e-4, 3e-3), "decoder": Rate(1e-3, 3e-4, 3e-3)}
     format = _bottleneck_format.FORMAT
     quantizable = True

@@ -17,6 +17,8 @@ class Pfeiffer(Method):
     formula = "z = h + U f(D h)"
     family = "additive"
     composition = "function"
+    strengths = "One adapter a block instead of two: half of Houlsby's numbers and detours at the same width."
+    weaknesses = "Cannot be merged, because its two layers have a bend between them: every answer passes through the detour."
     rates = {"encoder": Rate(1e-3, 1e-3, 3e-3), "decoder": Rate(1e-3, 3e-4, 3e-3)}
     format = _bottleneck_format.FORMAT
     quantizable = True

@@ -25,6 +25,10 @@ class PromptTuning(Method):
     formula = "z = [P ; E(x)]"
     family = "additive"
     composition = "input"
+    strengths = (
+        "A few vectors a task that lie outside the model, so one frozen model serves many tasks; its paper sees the gap to full "
+        "fine-tuning close at 11 billion parameters.")
+    weaknesses = "Takes up positions of the window and the time to read them; wants a large learning rate and many steps, and lags behind on small models."
     rates = {"encoder": Rate(3e-2, 3e-3, 1e-1), "decoder": Rate(3e-2, 3e-3, 1e-1)}
     format = _ByPosition()
     quantizable = True

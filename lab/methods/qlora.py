@@ -19,6 +19,8 @@ class Qlora(Method):
     formula = "h = dequantise(W_nf4) x + (alpha / r) B A x"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "The frozen base takes little more than 4 bits a weight, so a large model fits a small GPU; its paper finds it level with 16 bits."
+    weaknesses = "Weights are turned back at every use, which takes time, and merging into 4 bits rounds what was learned."
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # LoRA's, not measured
     format = _peft.FORMAT
     quantizable = True

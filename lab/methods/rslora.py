@@ -19,6 +19,8 @@ class RsLora(Method):
     formula = "h = W x + (alpha / sqrt(r)) B A x"
     family = "reparameterised"
     composition = "parameter"
+    strengths = "The correction keeps its size at every rank, so that ranks can be compared, and a large one used, at one learning rate."
+    weaknesses = "It is LoRA with alpha times the root of the rank: at one given rank the same can be had by choosing alpha."
     rates = {"encoder": Rate(3e-3, 1e-3, 3e-3), "decoder": Rate(1e-3, 5e-4, 1e-3)}
     format = _peft.FORMAT
     merges = True

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from lab.contracts import Base, Format, Linear, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Format, Latency, Linear, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods._targets import Targets, supported
 
 
@@ -49,6 +49,8 @@ class Sparse(Method):
     formula = "W = W_0 + D, D zero but at k places"
     family = "selective"
     composition = "parameter"
+    strengths = "The file holds only the moved weights and their places; added to the base they cost nothing more when it answers."
+    weaknesses = "The gradient of each whole matrix is computed all the same, so steps are not faster than with full fine-tuning."
     rates = {"encoder": Rate(1e-3, 1e-4, 1e-2), "decoder": Rate(1e-3, 1e-4, 1e-2)}
     format = Format(key="sparse", save=save, load=load)
     merges = True
@@ -58,6 +60,10 @@ class Sparse(Method):
         "gradient", "which weights: those with the largest squared gradients over a few batches (Fisher information), the largest ones, or any")
     batches: int = knob(4, "training batches whose gradients decide, where choose is gradient", low=1, high=64, advanced=True)
     targets: Targets = knob(("all",), "which matrices get a mask", advanced=True)
+
+    @classmethod
+    def latency(cls) -> Latency:
+        return "none"  # it is loaded into the base's own weights
 
     def attach(self, base: Base) -> Any:
         """Where gradients decide, the largest weights stand in until `look` has seen some."""

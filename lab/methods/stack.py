@@ -78,6 +78,8 @@ class Stack(Method):
     formula = "f([P ; E(x)]; W + B A, adapters)"
     family = "additive"
     composition = "function"
+    strengths = "Parts that work in different places at once; UniPELT, whose gates are left out here, finds combinations ahead of their parts."
+    weaknesses = "More knobs and the costs of all parts together; whether it gains on one part alone has to be shown each time."
     rates = {"encoder": Rate(LIKELY, 3e-4, 3e-3), "decoder": Rate(LIKELY, 3e-4, 3e-3)}
     format = _OfParts()
     quantizable = True

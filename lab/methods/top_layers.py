@@ -32,6 +32,8 @@ class TopLayers(Method):
     formula = "theta = (frozen 1 … L-k, trained L-k+1 … L)"
     family = "selective"
     composition = "parameter"
+    strengths = "Nothing flows back below the lowest trained block, which saves time and memory; nothing is added, so answers take no longer."
+    weaknesses = "What the lower blocks see stays fixed, and every trained block counts in full: a large share of the model for few blocks."
     rates = {"encoder": Rate(3e-4, 5e-5, 1e-3), "decoder": Rate(1e-4, 2e-5, 5e-4)}
     format = _weights.FORMAT
     trains_base = True

@@ -21,6 +21,8 @@ class TrainableTokens(Method):
     formula = "E[t] = e_t for n chosen tokens t"
     family = "selective"
     composition = "input"
+    strengths = "New words, or words used in a special sense, are learned without touching the rest; a text without them is read exactly as before."
+    weaknesses = "Only what the chosen words mean can change: a task that does not hang on a few words can hardly be learned."
     rates = {"encoder": Rate(1e-2, 1e-3, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
     format = _peft.FORMAT
     merges = True
