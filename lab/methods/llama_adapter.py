@@ -7,6 +7,7 @@ from typing import Any
 
 from lab.contracts import Base, Format, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft
+from lab.methods.prefix_tuning import PrefixTuning
 
 KNOWN = ("llama", "mistral", "gpt2")  # in GPT-2 peft leaves out O, the output projection of the second term
 
@@ -61,13 +62,17 @@ class LlamaAdapter(Method):
 
     def supports(self, shape: Shape) -> Support:
         if shape.model_type not in KNOWN:
-            return Support(False, f"peft puts it into the attention of {', '.join(KNOWN)} models only, and this is a {shape.model_type} model; "
-                           "prefix_tuning is near to it")
+            return Support(False, f"peft puts it into the attention of {', '.join(KNOWN)} models only, and this one is of type {shape.model_type}; "
+                           f"{_near(shape)}")
         if shape.width != _query_width(shape):
             return Support(False, "peft takes the heads together to be as wide as the model, and here they are not; prefix_tuning is near to it")
         if self.layers > shape.layers:
             return Support(False, f"layers is {self.layers}: this model has {shape.layers}")
         return Support(True)
+
+
+def _near(shape: Shape) -> str:
+    return "prefix_tuning is near to it" if PrefixTuning().supports(shape).ok else "try lora"
 
 
 def _query_width(shape: Shape) -> int:

@@ -73,8 +73,8 @@ class LongLora(Method):
 
     def supports(self, shape: Shape) -> Support:
         if shape.model_type not in LLAMA_TYPE:
-            return Support(False, f"its shifted groups are for long texts in decoders of Llama's type ({', '.join(LLAMA_TYPE)}), and this is a "
-                           f"{shape.model_type} model; try lora, or choose a model such as smollm2-135m")
+            return Support(False, f"its shifted groups are for long texts in decoders of Llama's type ({', '.join(LLAMA_TYPE)}), and this one is "
+                           f"of type {shape.model_type}; try lora, or choose a model such as smollm2-135m")
         return supported(self.targets, shape)
 
 
