@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TIERS = (
-    {"contracts", "events", "catalogue", "waiting", "metrics"},
+    {"contracts", "events", "catalogue", "waiting", "metrics", "seeds"},
     {"methods", "models", "tasks", "accounting", "exhibits"},
     {"lenses", "spec", "describe"},
     {"supply", "engine", "store", "compare", "serving", "lessons", "export"},

@@ -10,12 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-FORMATS: dict[str, dict[str, Any]] = {  # arguments of transformers' BitsAndBytesConfig
-    "nf4": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
-    "nf4_double": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True},
-    "fp4": {"load_in_4bit": True, "bnb_4bit_quant_type": "fp4"},
-    "int8": {"load_in_8bit": True},
-}
+from lab.supply.weights import QUANTIZED as FORMATS
 
 
 def loading(quantization: str, dtype: torch.dtype, device: str) -> dict[str, Any]:

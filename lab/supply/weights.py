@@ -11,6 +11,12 @@ from lab.contracts import Model, Unavailable
 
 SEED = 0
 CLASSES = {"encoder": "AutoModel", "vision": "AutoModel", "decoder": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM"}
+QUANTIZED: dict[str, dict[str, Any]] = {  # arguments of transformers' BitsAndBytesConfig
+    "nf4": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+    "nf4_double": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True},
+    "fp4": {"load_in_4bit": True, "bnb_4bit_quant_type": "fp4"},
+    "int8": {"load_in_8bit": True},
+}
 RECIPE = 1  # raise it when what this file writes changes: folders of older recipes are made anew
 
 
