@@ -345,6 +345,33 @@ class Base:
 
 
 @dataclass(frozen=True)
+class Worked:
+    """An argument that is worked out where the model is at hand: `value` does it in the lab, and `text` in the exported script."""
+
+    text: str
+    value: Callable[[Base], Any]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A method in plain peft and torch. `attach` makes peft's config of the first two fields, and the exported script prints these very fields.
+
+    The other fields are what peft leaves to its user, as lines of the script, where the model is `model` and its tokenizer `tokenizer`;
+    tests run them beside `attach`.
+    """
+
+    config: str = ""  # the name of the config's class; without one the method trains tensors of the base, those that `places` names
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    imports: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()  # while the model is still the base
+    after: tuple[str, ...] = ()  # once peft has been put in
+    groups: tuple[str, ...] = ()  # that leave the optimizer's parameter groups in `groups`; LR stands for the run's learning rate
+    begin: tuple[str, ...] = ()  # at the start of the steps 1, 2 …, which are `step`
+    loss: tuple[str, ...] = ()  # behind the forward pass of an encoder, which leaves `loss`
+    step: tuple[str, ...] = ()  # behind the optimizer's step
+
+
+@dataclass(frozen=True)
 class Format:
     """How a trained method lies in a folder. `load(model, folder)` stands on its own (its imports inside), because its
     source is printed in the folder's README: students load an adapter with the very lines that the lab uses and tests."""
@@ -393,6 +420,11 @@ class Method(BaseModel, ABC):
     @abstractmethod
     def places(self, shape: Shape) -> tuple[Place, ...]:
         """Where the trainable tensors sit, and their sizes, by arithmetic alone."""
+
+    def code(self, base: Base) -> Code | None:
+        """What the exported script says for it, or None where that would take a module of the lab's own. The base may come without its module and
+        tokenizer, as far as nothing is worked out with them."""
+        return Code() if self.format.key == "weights" else None  # such methods train what `places` names, and put nothing in
 
     def supports(self, shape: Shape) -> Support:
         return Support(True)

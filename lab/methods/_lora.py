@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lab.contracts import Base, Format, Linear, Place, Shape, Support, knob
+from lab.contracts import Base, Code, Format, Linear, Place, Shape, Support, knob
 from lab.methods import _peft
 from lab.methods._targets import supported
 
@@ -18,15 +18,13 @@ TARGETS = knob(("query", "value"), "which matrices get a correction", peft="targ
 def settings(method: Any, base: Base) -> dict[str, Any]:
     """The part of peft's config that every relative has, from the knobs of the same meaning."""
     chosen = base.shape.select(method.targets)
-    return {"task_type": _peft.task_type(base.shape), "lora_alpha": method.alpha, "lora_dropout": method.dropout,
-            "target_modules": [linear.module for linear in chosen], "fan_in_fan_out": chosen[0].conv1d}
+    return {"lora_alpha": method.alpha, "lora_dropout": method.dropout or None,
+            "target_modules": [linear.module for linear in chosen], "fan_in_fan_out": chosen[0].conv1d or None}
 
 
-def attach(method: Any, base: Base, **more: Any) -> Any:
+def code(method: Any, base: Base, **more: Any) -> Code:
     """peft's LoRA with these knobs; `more` is what makes the relative."""
-    from peft import LoraConfig
-
-    return _peft.attach(base, LoraConfig(r=method.rank, **settings(method, base), **more))
+    return _peft.code(base, "LoraConfig", r=method.rank, **settings(method, base), **more)
 
 
 def a_and_b(linear: Linear, rank: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -48,7 +46,7 @@ def layers(module: Any) -> Iterator[tuple[str, Any]]:
 # ── relatives that start from the base's own weights, and take out of the base what they start from ───────────────────
 
 
-def attach_from_weights(method: Any, base: Base, init: str) -> Any:
+def attach_from_weights(method: Any, base: Base) -> Any:
     """A and B begin as a part of W, which is taken out of the base.
 
     Those weights are other runs' too, and peft writes into them, so each gets storage of its own first. peft subtracts A B before it rounds A and B
@@ -58,7 +56,7 @@ def attach_from_weights(method: Any, base: Base, init: str) -> Any:
     for linear in base.shape.select(method.targets):
         weight = base.module.get_submodule(linear.module).weight
         whole[linear.module], weight.data = weight.data, weight.data.clone()
-    module = attach(method, base, init_lora_weights=init)
+    module = _peft.attach(base, method.code(base))
     for name, layer in layers(module):
         a, b = (part["default"].weight.detach().clone() for part in (layer.lora_A, layer.lora_B))
         w, product = whole[name.removeprefix("base_model.model.")], layer.scaling["default"] * b.float() @ a.float()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lab.accounting.shapes import shape_of
-from lab.contracts import Linear, Place, Shape, knob
+from lab.contracts import Code, Linear, Place, Shape, knob
 
 DECAY = knob(1.0, "learning rate of each block, as a multiple of that of the block above it: 1 is the same for all; Howard and Ruder took 1 / 2.6",
              low=0, high=1, advanced=True)
@@ -47,6 +47,21 @@ def groups(module: Any, places: Iterable[Place], lr: float, decay: float) -> lis
         if weight.requires_grad:
             found[far[name]].append(weight)
     return [{"params": found[distance], "lr": lr * decay**distance} for distance in sorted(found)]
+
+
+def code(shape: Shape, decay: float) -> Code:
+    """`groups` as lines of the exported script: one group for each tensor, by how many blocks below the last it lies."""
+    if decay == 1:
+        return Code()
+    stacks = [stack for stack in (shape.encoder_blocks, shape.blocks) if stack]
+    below = dict.fromkeys("embeddings" if weight.name.startswith("embeddings.") else weight.name.rpartition(".")[0]
+                          for weight in shape.weights if weight.role == "embedding")
+    modules = ", ".join(f"model.{name}" for name in below)
+    bottom = f"torch.nn.ModuleList([{modules}])" if len(below) > 1 else modules
+    return Code(groups=(
+        f"blocks = [{bottom}, {', '.join(f'*model.{stack}' for stack in stacks)}]  # from the bottom to the top",
+        "far = {id(weight): depth for depth, block in enumerate(reversed(blocks)) for weight in block.parameters()}",
+        f'groups = [{{"params": [w], "lr": LR * {decay:g} ** far.get(id(w), 0)}} for w in model.parameters() if w.requires_grad]'))
 
 
 def _distance(place: Place, name: str, top: int) -> int:

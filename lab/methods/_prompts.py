@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from lab.contracts import Base, LabError
-
-COMMON = 5000  # Lester et al. 2021, section 3: sampled from the 5,000 most common tokens; tokenizers number common ones first
+from lab.methods._starts import COMMON
 
 
 def start(init: str, tokens: int, base: Base, text: str) -> torch.Tensor | None:

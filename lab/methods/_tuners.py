@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import gcd
 
-from lab.contracts import Linear, Shape, Support
+from lab.contracts import Base, Linear, Shape, Support, Worked
 from lab.methods._targets import supported
 
 
@@ -42,11 +42,12 @@ def largest_divisor(lengths: Iterable[int], most: int | None = None) -> int:
     return next(size for size in range(min(common, most or common), 0, -1) if common % size == 0)
 
 
-def drawn_seed() -> int:
-    """A seed for numbers that are drawn once and kept: it follows from the run's seed, from which torch's generator was set for `attach`.
-
-    It lies in peft's config, so that whoever loads the adapter draws the same again.
-    """
+def _draw(base: Base) -> int:
     import torch
 
     return int(torch.randint(2**31, ()))
+
+
+# A seed for numbers that are drawn once and kept: it follows from the run's seed, from which torch's generator was set for `attach`.
+# It lies in peft's config, so that whoever loads the adapter draws the same again.
+DRAWN_SEED = Worked("int(torch.randint(2**31, ()))", _draw)

@@ -2,9 +2,10 @@
 
     h = W x + (alpha / r_0) B diag(E) A x,  A: (r_0, in), E: (r_0, 1), B: (out, r_0); E starts at 0, so step 0 is the base
 """
+from dataclasses import replace
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _lora, _peft
 from lab.methods._targets import Targets, supported
 
@@ -37,15 +38,20 @@ class AdaLora(Method):
     orthogonality: float = knob(0.5, "weight of the penalty on directions that are not orthogonal", low=0, high=100, peft="orth_reg_weight", advanced=True)
 
     def attach(self, base: Base) -> Any:
-        from peft import AdaLoraConfig
-
-        steps = max(1, base.steps)  # a run without steps only asks
-        module = _peft.attach(base, AdaLoraConfig(
-            init_r=self.start_rank, target_r=self.rank, total_step=steps, tinit=int(self.before * steps), tfinal=int(self.after * steps),
-            deltaT=self.every, orth_reg_weight=self.orthogonality, **_lora.settings(self, base)))
+        module = _peft.attach(base, self.code(base))
         for _, layer in _lora.layers(module):
             _fix(layer)
         return module
+
+    def code(self, base: Base) -> Code:
+        steps = max(1, base.steps)  # a run without steps only asks
+        config = _peft.code(
+            base, "AdaLoraConfig", init_r=self.start_rank, target_r=self.rank, total_step=steps, tinit=int(self.before * steps),
+            tfinal=int(self.after * steps), deltaT=self.every, orth_reg_weight=self.orthogonality, **_lora.settings(self, base))
+        penalty = (  # as `penalty` below; peft adds it to a loss that the model itself computes
+            'both = [w if "lora_A" in n else w.T for n, w in model.named_parameters() if "lora_A" in n or "lora_B" in n]',
+            f"loss = loss + {self.orthogonality} * torch.stack([torch.linalg.norm(w @ w.T - torch.eye(len(w))) for w in both]).mean()")
+        return replace(config, loss=penalty if self.orthogonality else (), step=("model.base_model.update_and_allocate(step)  # take the weakest ranks away",))
 
     def penalty(self, module: Any) -> Any:
         """peft adds it only to a loss that the model itself computes: the mean of |A A' - 1| and |B' B - 1| over all matrices."""

@@ -6,7 +6,7 @@ It folds into the base only where the layer has a bias of its own: not in Llama,
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets
 
@@ -31,11 +31,12 @@ class Beft(Method):
     def attach(self, base: Base) -> Any:
         import warnings
 
-        from peft import BeftConfig
-
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Detected that the base layer has no bias")  # known: nothing here merges it
-            return _peft.attach(base, BeftConfig(task_type=_peft.task_type(base.shape), target_modules=_tuners.modules(base.shape, self.targets)))
+            return _peft.attach(base, self.code(base))
+
+    def code(self, base: Base) -> Code:
+        return _peft.code(base, "BeftConfig", target_modules=_tuners.modules(base.shape, self.targets))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return tuple(Place(linear.role, linear.layer, (("Δb", (1, linear.outputs)),)) for linear in shape.select(self.targets))

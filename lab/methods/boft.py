@@ -4,9 +4,10 @@
     D: (m, in / b, b, b) starts at 0 and s: (out, 1) at 1; P_i is the butterfly's fixed shuffle, none in the first
     Step 0 is the base; where a matrix has a bias only up to rounding, because peft takes it off and puts it back behind the scale.
 """
+from dataclasses import replace
 from typing import Any
 
-from lab.contracts import Base, Format, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Format, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets
 
@@ -59,12 +60,15 @@ class Boft(Method):
     targets: Targets = knob(("query", "value"), "which matrices have their inputs rotated", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import BOFTConfig
-
         _without_compiler()
-        return _peft.attach(base, BOFTConfig(
-            task_type=_peft.task_type(base.shape), boft_block_size=self.block_size, boft_n_butterfly_factor=self.butterflies,
-            target_modules=_tuners.modules(base.shape, self.targets)))
+        return _peft.attach(base, self.code(base))
+
+    def code(self, base: Base) -> Code:
+        config = _peft.code(base, "BOFTConfig", boft_block_size=self.block_size, boft_n_butterfly_factor=self.butterflies,
+                            target_modules=_tuners.modules(base.shape, self.targets))
+        return replace(config, imports=("from types import SimpleNamespace", "from peft.tuners.boft import layer as boft"), before=(
+            "boft._FBD_CUDA = True  # where no CUDA program can be compiled for the next line, peft leaves the butterflies out",
+            "boft.FastBlockDiag = SimpleNamespace(apply=lambda levels: torch.stack([torch.block_diag(*each) for each in levels]))"))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         b, m = self.block_size, self.butterflies

@@ -4,7 +4,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support
 from lab.methods import _lora, _peft
 from lab.methods._targets import Targets, supported
 
@@ -32,7 +32,10 @@ class Dora(Method):
     targets: Targets = _lora.TARGETS
 
     def attach(self, base: Base) -> Any:
-        return _lora.attach(self, base, use_dora=True)
+        return _peft.attach(base, self.code(base))
+
+    def code(self, base: Base) -> Code:
+        return _lora.code(self, base, use_dora=True)
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return tuple(Place(linear.role, linear.layer, (*_lora.a_and_b(linear, self.rank), ("m", (linear.outputs,)))) for linear in shape.select(self.targets))

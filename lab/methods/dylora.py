@@ -6,7 +6,7 @@ import random
 from typing import Any, Literal
 
 from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
-from lab.methods import _dylora, _lora
+from lab.methods import _dylora, _lora, _peft
 from lab.methods._targets import Targets, supported
 
 
@@ -36,7 +36,7 @@ class DyLora(Method):
         "all", "what learns at a step of rank b: all of the first b directions, or the b-th alone, which keeps what smaller ranks know", advanced=True)
 
     def attach(self, base: Base) -> Any:
-        module = _dylora.nest(_lora.attach(self, base))
+        module = _dylora.nest(_peft.attach(base, _lora.code(self, base)))
         module.ranks_seed = base.seed
         return module
 

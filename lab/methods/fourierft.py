@@ -4,7 +4,7 @@
 """
 from typing import Any, Literal
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets, supported
 
@@ -33,12 +33,13 @@ class Fourierft(Method):
     targets: Targets = knob(("query", "value"), "which matrices get a correction", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import FourierFTConfig
+        return _peft.attach(base, self.code(base))
 
+    def code(self, base: Base) -> Code:
         chosen = base.shape.select(self.targets)
-        return _peft.attach(base, FourierFTConfig(
-            task_type=_peft.task_type(base.shape), n_frequency=self.frequencies, scaling=self.alpha, init_weights=self.init == "zero",
-            random_loc_seed=_tuners.drawn_seed(), fan_in_fan_out=chosen[0].conv1d, target_modules=[linear.module for linear in chosen]))
+        return _peft.code(
+            base, "FourierFTConfig", n_frequency=self.frequencies, scaling=self.alpha, init_weights=self.init == "zero" or None,
+            random_loc_seed=_tuners.DRAWN_SEED, fan_in_fan_out=chosen[0].conv1d or None, target_modules=[linear.module for linear in chosen])
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return tuple(Place(linear.role, linear.layer, (("c", (self.frequencies,)),)) for linear in shape.select(self.targets))

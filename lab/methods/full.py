@@ -4,7 +4,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape
 from lab.methods import _places, _weights
 
 
@@ -30,6 +30,9 @@ class Full(Method):
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return _places.of_base(shape, lambda layer: True)
+
+    def code(self, base: Base) -> Code:
+        return _places.code(base.shape, self.decay)
 
     def groups(self, module: Any, lr: float) -> list[dict[str, Any]]:
         return _places.groups(module, self.places(_places.shape_in(module)), lr, self.decay)

@@ -5,7 +5,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets
 
@@ -30,9 +30,10 @@ class Hra(Method):
     targets: Targets = knob(("query", "value"), "which matrices have their inputs mirrored", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import HRAConfig
+        return _peft.attach(base, self.code(base))
 
-        return _peft.attach(base, HRAConfig(task_type=_peft.task_type(base.shape), r=self.rank, target_modules=_tuners.modules(base.shape, self.targets)))
+    def code(self, base: Base) -> Code:
+        return _peft.code(base, "HRAConfig", r=self.rank, target_modules=_tuners.modules(base.shape, self.targets))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return tuple(Place(linear.role, linear.layer, (("u", (linear.inputs, self.rank)),)) for linear in shape.select(self.targets))

@@ -4,7 +4,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Linear, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Linear, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft
 from lab.methods._targets import Targets, supported
 
@@ -29,12 +29,13 @@ class Ia3(Method):
     targets: Targets = knob(("key", "value", "ffn_out"), "which matrices have their outputs scaled; ffn_out has its inputs scaled", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import IA3Config
+        return _peft.attach(base, self.code(base))
 
+    def code(self, base: Base) -> Code:
         chosen = base.shape.select(self.targets)
-        return _peft.attach(base, IA3Config(
-            task_type=_peft.task_type(base.shape), fan_in_fan_out=chosen[0].conv1d, target_modules=[linear.module for linear in chosen],
-            feedforward_modules=[linear.module for linear in chosen if _scales_inputs(linear)]))
+        return _peft.code(
+            base, "IA3Config", fan_in_fan_out=chosen[0].conv1d or None, target_modules=[linear.module for linear in chosen],
+            feedforward_modules=[linear.module for linear in chosen if _scales_inputs(linear)])
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return tuple(Place(linear.role, linear.layer, (("l", (1, linear.inputs) if _scales_inputs(linear) else (linear.outputs, 1)),))

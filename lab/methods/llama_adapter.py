@@ -5,7 +5,7 @@
 from pathlib import Path
 from typing import Any
 
-from lab.contracts import Base, Format, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Format, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft
 from lab.methods.prefix_tuning import PrefixTuning
 
@@ -44,17 +44,19 @@ class LlamaAdapter(Method):
     layers: int = knob(2, "how many of the last blocks get them", low=1, high=1000, peft="adapter_layers")
 
     def attach(self, base: Base) -> Any:
-        from peft import AdaptionPromptConfig
         from torch.nn.utils import parametrize
 
         from lab.methods import _prompts
 
-        module = _peft.attach(base, AdaptionPromptConfig(task_type="CAUSAL_LM", adapter_len=self.virtual_tokens, adapter_layers=self.layers))
+        module = _peft.attach(base, self.code(base))
         for part in list(module.modules()):
             if hasattr(part, "adaption_gate"):
                 for name in ("adaption_prompt", "adaption_gate"):
                     parametrize.register_parametrization(part, name, _prompts.As(base.module.dtype))
         return module
+
+    def code(self, base: Base) -> Code:
+        return _peft.code(base, "AdaptionPromptConfig", adapter_len=self.virtual_tokens, adapter_layers=self.layers)
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         tensors = (("P", (1, self.virtual_tokens, shape.width)), ("g", (1,)))

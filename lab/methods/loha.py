@@ -4,7 +4,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets
 
@@ -30,10 +30,10 @@ class Loha(Method):
     targets: Targets = knob(("query", "value"), "which matrices get a correction", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import LoHaConfig
+        return _peft.attach(base, self.code(base))
 
-        return _peft.attach(base, LoHaConfig(
-            task_type=_peft.task_type(base.shape), r=self.rank, alpha=self.alpha, target_modules=_tuners.modules(base.shape, self.targets)))
+    def code(self, base: Base) -> Code:
+        return _peft.code(base, "LoHaConfig", r=self.rank, alpha=self.alpha, target_modules=_tuners.modules(base.shape, self.targets))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         r = self.rank

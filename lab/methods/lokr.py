@@ -5,7 +5,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Linear, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Linear, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets
 
@@ -32,11 +32,12 @@ class Lokr(Method):
     targets: Targets = knob(("query", "value"), "which matrices get a correction", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import LoKrConfig
+        return _peft.attach(base, self.code(base))
 
-        return _peft.attach(base, LoKrConfig(
-            task_type=_peft.task_type(base.shape), r=self.rank, alpha=self.alpha, decompose_factor=self.factor or -1,
-            target_modules=_tuners.modules(base.shape, self.targets)))
+    def code(self, base: Base) -> Code:
+        return _peft.code(
+            base, "LoKrConfig", r=self.rank, alpha=self.alpha, decompose_factor=self.factor or None,
+            target_modules=_tuners.modules(base.shape, self.targets))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return tuple(Place(linear.role, linear.layer, self._tensors(linear)) for linear in shape.select(self.targets))

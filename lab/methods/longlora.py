@@ -60,7 +60,7 @@ class LongLora(Method):
         from lab.methods import _shifted
 
         _shifted.switch_on(base.module, self.windows)
-        module = _lora.attach(self, base)
+        module = _peft.attach(base, _lora.code(self, base))
         for weight in _moved(base.shape):
             module.get_base_model().get_parameter(weight.name).requires_grad_(True)
         return module

@@ -2,9 +2,10 @@
 
     h = W x + (alpha / r) B A x,  A: (r, in), B: (out, r); B starts at 0, so step 0 is the base
 """
+from dataclasses import replace
 from typing import Any, Literal
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _lora, _peft
 from lab.methods._targets import Targets, supported
 
@@ -37,11 +38,17 @@ class Lora(Method):
     def attach(self, base: Base) -> Any:
         from torch.nn import init
 
-        module = _lora.attach(self, base, init_lora_weights={"kaiming": True, "zero_a": True}.get(self.init, self.init))
+        module = _peft.attach(base, self.code(base))
         if self.init == "zero_a":
             for _, layer in _lora.layers(module):
                 init.zeros_(layer.lora_A["default"].weight)
         return module
+
+    def code(self, base: Base) -> Code:
+        if self.init == "zero_a":
+            zeros = "torch.nn.init.zeros_(weight)  # B is 0 as well: nothing can move"
+            return replace(_lora.code(self, base), after=("for name, weight in model.named_parameters():", f'    "lora_A" in name and {zeros}'))
+        return _lora.code(self, base, init_lora_weights=None if self.init == "kaiming" else self.init)
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return _lora.places(self, shape)

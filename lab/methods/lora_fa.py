@@ -2,9 +2,10 @@
 
     h = W x + (alpha / r) B A x,  A: (r, in) frozen, B: (out, r) starts at 0, so step 0 is the base
 """
+from dataclasses import replace
 from typing import Any, Literal
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _lora, _peft
 from lab.methods._targets import Targets, supported
 
@@ -37,12 +38,20 @@ class LoraFa(Method):
     gradient: Literal["corrected", "plain"] = knob("corrected", "B's gradient as in peft's optimizer create_lorafa_optimizer, or as it is", advanced=True)
 
     def attach(self, base: Base) -> Any:
-        module = _lora.attach(self, base)
+        module = _peft.attach(base, self.code(base))
         for _, layer in _lora.layers(module):
             _freeze(layer.lora_A["default"])
             if self.gradient == "corrected":
                 _correct(layer)
         return module
+
+    def code(self, base: Base) -> Code:
+        lines = ['for part in [part for part in model.modules() if hasattr(part, "lora_A")]:',
+                 '    a = part.lora_A["default"].weight.requires_grad_(False)  # A stays as it was drawn']
+        if self.gradient == "corrected":  # as `_correct` below
+            lines += [f'    inverse = torch.linalg.pinv(a @ a.T + {SMALLEST} * torch.eye(len(a))) / part.scaling["default"] ** 2',
+                      '    part.lora_B["default"].weight.register_hook(lambda grad, inverse=inverse: grad @ inverse)']
+        return replace(_lora.code(self, base), after=tuple(lines))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return tuple(Place(linear.role, linear.layer, (("B", (linear.outputs, self.rank)),)) for linear in shape.select(self.targets))

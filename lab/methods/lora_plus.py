@@ -2,9 +2,10 @@
 
     h = W x + (alpha / r) B A x,  learning rate of B = ratio x learning rate of A; B starts at 0, so step 0 is the base
 """
+from dataclasses import replace
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _lora, _peft
 from lab.methods._targets import Targets, supported
 
@@ -33,7 +34,10 @@ class LoraPlus(Method):
     ratio: float = knob(16.0, "how many times as fast as A does B learn; 1 is LoRA", low=0.01, high=1000, peft="loraplus_lr_ratio")
 
     def attach(self, base: Base) -> Any:
-        return _lora.attach(self, base)
+        return _peft.attach(base, self.code(base))
+
+    def code(self, base: Base) -> Code:
+        return replace(_lora.code(self, base), groups=_peft.rates(lora_A=1, lora_B=self.ratio))
 
     def groups(self, module: Any, lr: float) -> list[dict[str, Any]]:
         both = list(_lora.layers(module))

@@ -4,7 +4,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets
 
@@ -31,10 +31,10 @@ class Miss(Method):
     targets: Targets = knob(("query", "value"), "which matrices get a correction", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import MissConfig
+        return _peft.attach(base, self.code(base))
 
-        return _peft.attach(base, MissConfig(
-            task_type=_peft.task_type(base.shape), r=self.rank, miss_dropout=self.dropout, target_modules=_tuners.modules(base.shape, self.targets)))
+    def code(self, base: Base) -> Code:
+        return _peft.code(base, "MissConfig", r=self.rank, miss_dropout=self.dropout or None, target_modules=_tuners.modules(base.shape, self.targets))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return tuple(Place(linear.role, linear.layer, (("D", (self.rank, linear.outputs)),)) for linear in shape.select(self.targets))

@@ -2,11 +2,12 @@
 
     P_k = P * (U_k V_k),  P: (n, width), U_k: (n, r), V_k: (r, width);   z = [P_k ; E(x)]
 """
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from lab.contracts import Base, Format, Method, Paper, Place, Rate, Shape, Support, knob
-from lab.methods import _peft
+from lab.contracts import Base, Code, Format, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.methods import _peft, _starts
 
 
 def load(model, folder):
@@ -51,13 +52,10 @@ class MultitaskPrompt(Method):
 
     def attach(self, base: Base) -> Any:
         import torch
-        from peft import MultitaskPromptTuningConfig
 
         from lab.methods import _prompts
 
-        module = _peft.attach(base, MultitaskPromptTuningConfig(
-            task_type=_peft.task_type(base.shape), num_virtual_tokens=self.virtual_tokens, token_dim=base.shape.embedding_width,
-            num_transformer_submodules=1, num_attention_heads=base.shape.heads, num_layers=base.shape.layers, num_tasks=1, num_ranks=self.rank))
+        module = _peft.attach(base, self.code(base))
         parts = module.prompt_encoder["default"]
         if self.init == "vocabulary":
             parts.embedding.weight.data.copy_(_prompts.start("vocabulary", self.virtual_tokens, base, ""))
@@ -69,6 +67,15 @@ class MultitaskPrompt(Method):
 
         parts.register_forward_pre_hook(first_task)
         return module
+
+    def code(self, base: Base) -> Code:
+        config = _peft.code(base, "MultitaskPromptTuningConfig", num_ranks=self.rank, **_starts.sizes(base.shape, self.virtual_tokens))
+        lines = ['prompt = model.prompt_encoder["default"]']
+        if self.init == "vocabulary":
+            lines += [*_starts.vocabulary(base.shape, self.virtual_tokens), "prompt.prefix_task_cols.data += 1  # U V begins near 1, and the prompt with it",
+                      f"prompt.prefix_task_rows.data += 1 / {self.rank}"]
+        lines.append("prompt.register_forward_pre_hook(lambda part, given: (given[0], torch.zeros(len(given[0]), dtype=int)))  # task 0")
+        return replace(config, after=tuple(lines))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         n, d, r = self.virtual_tokens, shape.embedding_width, self.rank

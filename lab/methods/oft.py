@@ -5,7 +5,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets
 
@@ -33,11 +33,12 @@ class Oft(Method):
     targets: Targets = knob(("query", "value"), "which matrices have their inputs rotated", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import OFTConfig
+        return _peft.attach(base, self.code(base))
 
-        return _peft.attach(base, OFTConfig(
-            task_type=_peft.task_type(base.shape), oft_block_size=self.block_size, block_share=self.share, use_cayley_neumann=self.approximate,
-            target_modules=_tuners.modules(base.shape, self.targets)))
+    def code(self, base: Base) -> Code:
+        return _peft.code(
+            base, "OFTConfig", oft_block_size=self.block_size, block_share=self.share or None, use_cayley_neumann=None if self.approximate else False,
+            target_modules=_tuners.modules(base.shape, self.targets))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         angles = self.block_size * (self.block_size - 1) // 2

@@ -4,7 +4,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _lora
 from lab.methods._targets import Targets
 
@@ -31,7 +31,10 @@ class Olora(Method):
     targets: Targets = _lora.TARGETS
 
     def attach(self, base: Base) -> Any:
-        return _lora.attach_from_weights(self, base, "olora")
+        return _lora.attach_from_weights(self, base)
+
+    def code(self, base: Base) -> Code:
+        return _lora.code(self, base, init_lora_weights="olora")
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return _lora.places(self, shape)

@@ -5,8 +5,8 @@
 from itertools import pairwise
 from typing import Any, Literal
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
-from lab.methods import _peft
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.methods import _peft, _starts
 from lab.methods.prompt_tuning import stacks_of
 
 
@@ -31,12 +31,12 @@ class PTuning(Method):
     hidden: int = knob(128, "width inside the network", low=1, high=4096, peft="encoder_hidden_size")
 
     def attach(self, base: Base) -> Any:
-        from peft import PromptEncoderConfig
+        return _peft.attach(base, self.code(base))
 
-        return _peft.attach(base, PromptEncoderConfig(
-            task_type=_peft.task_type(base.shape), num_virtual_tokens=self.virtual_tokens, token_dim=base.shape.embedding_width,
-            num_transformer_submodules=stacks_of(base.shape), num_attention_heads=base.shape.heads, num_layers=base.shape.layers,
-            encoder_reparameterization_type=self.encoder.upper(), encoder_hidden_size=self.hidden))
+    def code(self, base: Base) -> Code:
+        return _peft.code(
+            base, "PromptEncoderConfig", **_starts.sizes(base.shape, self.virtual_tokens, stacks_of(base.shape)),
+            encoder_reparameterization_type=None if self.encoder == "mlp" else self.encoder.upper(), encoder_hidden_size=self.hidden)
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         d, h = shape.embedding_width, self.hidden

@@ -4,7 +4,7 @@
 """
 from typing import Any, Literal
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _lora
 from lab.methods._targets import Targets
 
@@ -34,7 +34,10 @@ class Pissa(Method):
         "pissa", "exact singular values, or 4 or 16 rounds of a fast random estimate: for large matrices", peft="init_lora_weights", advanced=True)
 
     def attach(self, base: Base) -> Any:
-        return _lora.attach_from_weights(self, base, self.init)
+        return _lora.attach_from_weights(self, base)
+
+    def code(self, base: Base) -> Code:
+        return _lora.code(self, base, init_lora_weights=self.init)
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return _lora.places(self, shape)

@@ -2,10 +2,11 @@
 
     attention(Q, [P_k ; K], [P_v ; V]),  P_k and P_v: (n, width of the keys) in each block
 """
+from dataclasses import replace
 from typing import Any, Literal
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
-from lab.methods import _peft
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.methods import _peft, _starts
 
 WITHOUT = {"distilbert": "DistilBERT's attention takes no keys and values from outside, so nothing can stand in front of its own; try prompt_tuning"}
 
@@ -39,18 +40,26 @@ class PrefixTuning(Method):
     hidden: int = knob(128, "width inside that network", low=1, high=4096, peft="encoder_hidden_size", advanced=True)
 
     def attach(self, base: Base) -> Any:
-        from peft import PrefixTuningConfig
-
         from lab.methods import _prompts
 
         start = _prompts.keys_and_values(base, self.text, self.virtual_tokens, _width(base.shape)) if self.init == "text" else None
-        module = _peft.attach(base, PrefixTuningConfig(
-            task_type=_peft.task_type(base.shape), num_virtual_tokens=self.virtual_tokens, token_dim=_width(base.shape), num_layers=_layers(base.shape),
-            num_attention_heads=base.shape.kv_heads, num_transformer_submodules=2 if base.shape.kind == "seq2seq" else 1,
-            encoder_hidden_size=self.hidden, prefix_projection=self.projection, init_weights="zero" if self.init == "zero" else None))
+        module = _peft.attach(base, self.code(base))
         if start is not None:
             _prompts.begin_prefix(module.prompt_encoder["default"], start)
         return module
+
+    def code(self, base: Base) -> Code | None:
+        if self.projection and self.init == "text":
+            return None  # fitting the network to the text is more than a script of 40 lines has room for
+        config = _peft.code(
+            base, "PrefixTuningConfig", num_virtual_tokens=self.virtual_tokens, token_dim=_width(base.shape), num_layers=_layers(base.shape),
+            num_attention_heads=base.shape.kv_heads,
+            encoder_hidden_size=self.hidden, prefix_projection=self.projection or None, init_weights="zero" if self.init == "zero" else None)
+        if self.init != "text":
+            return config
+        caches = "DynamicCache, EncoderDecoderCache" if base.shape.kind == "seq2seq" else "DynamicCache"
+        return replace(config, imports=(f"from transformers import {caches}",), before=_starts.keys_and_values(base.shape, self.text, self.virtual_tokens),
+                       after=_starts.PREFIX)
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         n, width = self.virtual_tokens, _width(shape)

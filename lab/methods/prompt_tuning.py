@@ -2,11 +2,12 @@
 
     z = [p_1 … p_n ; E(x_1) … E(x_T)],  P: (n, width)
 """
+from dataclasses import replace
 from types import MethodType
 from typing import Any, Literal
 
-from lab.contracts import Base, Format, Method, Paper, Place, Rate, Shape, Support, Task, knob
-from lab.methods import _peft, _prompt_format
+from lab.contracts import Base, Code, Format, Method, Paper, Place, Rate, Shape, Support, Task, knob
+from lab.methods import _peft, _prompt_format, _starts
 
 
 class _ByPosition:
@@ -49,6 +50,17 @@ class PromptTuning(Method):
             return _in_front(self, base)
         return _elsewhere(self, base)
 
+    def code(self, base: Base) -> Code | None:
+        if self.position != "front":
+            return None
+        stacks = stacks_of(base.shape)
+        config = _peft.code(base, "PromptTuningConfig", **_starts.sizes(base.shape, self.virtual_tokens, stacks))
+        if self.init == "random":
+            return config
+        words = self.text if self.init == "text" else " ".join(word.strip() for word in base.words)
+        start = _starts.vocabulary(base.shape, self.virtual_tokens, stacks) if self.init == "vocabulary" else _starts.words(words, self.virtual_tokens, stacks)
+        return replace(config, after=('prompt = model.prompt_encoder["default"]', *start))
+
     def places(self, shape: Shape) -> tuple[Place, ...]:
         stacks = stacks_of(shape) if self.position == "front" else 1
         return (Place("prompt", None, (("P", (stacks * self.virtual_tokens, shape.embedding_width)),)),)
@@ -77,14 +89,10 @@ class PromptTuning(Method):
 
 
 def _in_front(method: PromptTuning, base: Base) -> Any:
-    from peft import PromptTuningConfig
-
     from lab.methods import _prompts
 
     stacks = stacks_of(base.shape)
-    module = _peft.attach(base, PromptTuningConfig(
-        task_type=_peft.task_type(base.shape), num_virtual_tokens=method.virtual_tokens, token_dim=base.shape.embedding_width,
-        num_transformer_submodules=stacks, num_attention_heads=base.shape.heads, num_layers=base.shape.layers))
+    module = _peft.attach(base, method.code(base))
     starts = [_prompts.start(method.init, method.virtual_tokens, base, method.text) for _ in range(stacks)]
     vectors = module.prompt_encoder["default"].embedding.weight.data
     for start, part in zip(starts, vectors.chunk(stacks), strict=True):

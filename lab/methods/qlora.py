@@ -4,7 +4,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _lora, _peft
 from lab.methods._targets import Targets, supported
 
@@ -33,7 +33,10 @@ class Qlora(Method):
                             peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        return _lora.attach(self, base)
+        return _peft.attach(base, self.code(base))
+
+    def code(self, base: Base) -> Code:
+        return _lora.code(self, base)
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return _lora.places(self, shape)

@@ -5,7 +5,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Linear, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Linear, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets, supported
 
@@ -32,12 +32,13 @@ class Randlora(Method):
     targets: Targets = knob(("query", "value"), "which matrices get a correction", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import RandLoraConfig
+        return _peft.attach(base, self.code(base))
 
+    def code(self, base: Base) -> Code:
         chosen = base.shape.select(self.targets)
-        return _peft.attach(base, RandLoraConfig(
-            task_type=_peft.task_type(base.shape), r=self.rank, randlora_alpha=self.alpha, randlora_dropout=self.dropout, fan_in_fan_out=chosen[0].conv1d,
-            projection_prng_key=_tuners.drawn_seed(), save_projection=True, target_modules=[linear.module for linear in chosen]))
+        return _peft.code(
+            base, "RandLoraConfig", r=self.rank, randlora_alpha=self.alpha, randlora_dropout=self.dropout or None, fan_in_fan_out=chosen[0].conv1d or None,
+            projection_prng_key=_tuners.DRAWN_SEED, save_projection=True, target_modules=[linear.module for linear in chosen])
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return tuple(Place(linear.role, linear.layer, self._tensors(linear)) for linear in shape.select(self.targets))

@@ -4,11 +4,12 @@
 
 Two further habits of Howard and Ruder (2018) can be switched on: smaller learning rates for deeper blocks, and blocks that join one by one.
 """
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob, shorten
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob, shorten
 from lab.methods import _places, _weights
 
 
@@ -52,6 +53,14 @@ class TopLayers(Method):
     def places(self, shape: Shape) -> tuple[Place, ...]:
         trained = self._numbers(shape)
         return _places.of_base(shape, lambda layer: layer in trained)
+
+    def code(self, base: Base) -> Code:
+        code = _places.code(base.shape, self.decay)
+        if not self.unfreeze_every:
+            return code
+        blocks = ", ".join(f'"{base.shape.block(layer)}"' for layer in self._numbers(base.shape))
+        return replace(code, begin=(f"for place, block in enumerate([{blocks}]):  # the deeper ones join later",
+                                    f"    model.get_submodule(block).requires_grad_(place * {self.unfreeze_every} < step)"))
 
     def supports(self, shape: Shape) -> Support:
         if self.which == "chosen":

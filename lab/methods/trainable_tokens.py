@@ -4,10 +4,11 @@
 
 Where the output layer is the same table (tied), a trained row counts there as well: the model then also finds another word likely.
 """
+from dataclasses import replace
 from typing import Any
 
-from lab.contracts import Base, LabError, Method, Paper, Place, Rate, Shape, Support, knob
-from lab.methods import _peft
+from lab.contracts import Base, Code, LabError, Method, Paper, Place, Rate, Shape, Support, Worked, knob
+from lab.methods import _peft, _starts
 
 
 class TrainableTokens(Method):
@@ -34,13 +35,14 @@ class TrainableTokens(Method):
     def attach(self, base: Base) -> Any:
         import warnings
 
-        from peft import TrainableTokensConfig
-
-        config = TrainableTokensConfig(
-            task_type=_peft.task_type(base.shape), token_indices=self._chosen(base.tokenizer), target_modules=[base.shape.embedding])
         with warnings.catch_warnings():  # peft warns of any adapter on a tied table, although this one follows the tie
             warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")
-            return _peft.attach(base, config)
+            return _peft.attach(base, self.code(base))
+
+    def code(self, base: Base) -> Code:
+        chosen = Worked(f"list(dict.fromkeys(words))[:{self.rows}]", lambda base: self._chosen(base.tokenizer))
+        config = _peft.code(base, "TrainableTokensConfig", token_indices=chosen, target_modules=[base.shape.embedding])
+        return replace(config, before=_starts.ids(" " + self.text))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return (Place("embedding", None, (("E[t]", (self.rows, shape.embedding_width)),)),)

@@ -3,9 +3,10 @@
     h = W x + B A x;  every piece of A and B, v numbers long, is  Σ over the k largest logits z:  softmax(z)_j bank_j
     bank: (n, v), logits of A: (r, in / v, n), of B: (out / v, r, n); both start at random, so step 0 is near the base but not the base
 """
+from dataclasses import replace
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets, supported
 
@@ -38,12 +39,14 @@ class Vblora(Method):
     targets: Targets = knob(("query", "value"), "which matrices get a correction", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import VBLoRAConfig
+        return _peft.attach(base, self.code(base))
 
+    def code(self, base: Base) -> Code:
         chosen = base.shape.select(self.targets)
-        return _peft.attach(base, VBLoRAConfig(
-            task_type=_peft.task_type(base.shape), r=self.rank, num_vectors=self.vectors, vector_length=self._length(base.shape), topk=self.top,
-            vblora_dropout=self.dropout, fan_in_fan_out=chosen[0].conv1d, target_modules=[linear.module for linear in chosen]))
+        config = _peft.code(
+            base, "VBLoRAConfig", r=self.rank, num_vectors=self.vectors, vector_length=self._length(base.shape), topk=self.top,
+            vblora_dropout=self.dropout or None, fan_in_fan_out=chosen[0].conv1d or None, target_modules=[linear.module for linear in chosen])
+        return replace(config, groups=_peft.rates(logits=1, vector_bank=BANK_RATE))
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         n, r, v = self.vectors, self.rank, self._length(shape)

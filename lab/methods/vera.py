@@ -4,7 +4,7 @@
 """
 from typing import Any
 
-from lab.contracts import Base, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Code, Method, Paper, Place, Rate, Shape, Support, knob
 from lab.methods import _peft, _tuners
 from lab.methods._targets import Targets, supported
 
@@ -31,12 +31,13 @@ class Vera(Method):
     targets: Targets = knob(("query", "value"), "which matrices get a correction", peft="target_modules")
 
     def attach(self, base: Base) -> Any:
-        from peft import VeraConfig
+        return _peft.attach(base, self.code(base))
 
+    def code(self, base: Base) -> Code:
         chosen = base.shape.select(self.targets)
-        return _peft.attach(base, VeraConfig(
-            task_type=_peft.task_type(base.shape), r=self.rank, d_initial=self.start, vera_dropout=self.dropout, fan_in_fan_out=chosen[0].conv1d,
-            projection_prng_key=_tuners.drawn_seed(), save_projection=True, target_modules=[linear.module for linear in chosen]))
+        return _peft.code(
+            base, "VeraConfig", r=self.rank, d_initial=self.start, vera_dropout=self.dropout or None, fan_in_fan_out=chosen[0].conv1d or None,
+            projection_prng_key=_tuners.DRAWN_SEED, save_projection=True, target_modules=[linear.module for linear in chosen])
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         return tuple(Place(linear.role, linear.layer, (("b", (linear.outputs,)), ("d", (self.rank,)))) for linear in shape.select(self.targets))
