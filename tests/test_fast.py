@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
 from torch import nn
 
 from lab.contracts import Base, Kind, Shape
 from lab.engine import Workshop, bases, train
 from lab.engine.chance import drawn_from
-from lab.engine.fast import blocks, compiled, dropout, speed_up
+from lab.engine.fast import blocks, compiled, dropout, lay_out, speed_up
 from lab.engine.job import Job, prepare
 from lab.engine.learner import Classifier, Head, Writer
 from lab.engine.texts import Batch, Encoded
@@ -67,14 +68,16 @@ def blocks_of(learner: Learner, shape: Shape) -> Any:
     return base.get_submodule(shape.blocks)
 
 
-def both_of(job: Job) -> tuple[Learner, Learner]:
+def both_of(job: Job, laid_out: bool = True) -> tuple[Learner, Learner]:
     """The job's method twice, (fast, plain), with equal weights and in training mode."""
-    return attach(job, without_dropout(job), fast=True), attach(job, without_dropout(job), fast=False)
+    return attach(job, without_dropout(job), fast=True, laid_out=laid_out), attach(job, without_dropout(job), fast=False)
 
 
-def attach(job: Job, pristine: bases.Pristine, fast: bool) -> Learner:
+def attach(job: Job, pristine: bases.Pristine, fast: bool, laid_out: bool = True) -> Learner:
     module, spec = bases.fresh(pristine), job.spec
     bases.unshare(module, pristine, everything=True)
+    if laid_out:
+        lay_out(module, spec.shape)
     with drawn_from(spec.seed, "adapter"):
         module = spec.method.attach(Base(module, spec.shape, job.reader.tokenizer, spec.goal.words, spec.steps))
     codes = speed_up(module, spec.shape) if fast else []
@@ -150,11 +153,16 @@ METHODS = {
 }
 
 
+@pytest.mark.parametrize("laid_out", [True, False], ids=["one matrix", "apart"])
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @BOTH
-def test_loss_and_gradients_are_those_of_the_plain_model(base: dict[str, Any], method: dict[str, Any], workshop: Workshop, finish: Any) -> None:
+def test_loss_and_gradients_are_those_of_the_plain_model(
+    base: dict[str, Any], method: dict[str, Any], laid_out: bool, workshop: Workshop, finish: Any,
+) -> None:
     job = job_of(workshop, finish, **{**base, "method": method})
-    fast, plain = both_of(job)
+    fast, plain = both_of(job, laid_out)
+    if method["name"] == "lora":
+        assert any(len(group) > 1 for group in fast.codes[0].plan.groups) == laid_out
     assert len(fast.codes) == (2 if base is BERT and method["name"] == "lora" else 1), "an encoder's lowest block has code of its own"
     for counts in TEXTS.values():
         batch = batch_of(job, counts)
@@ -263,6 +271,30 @@ def test_gradients_of_gradients_are_refused(workshop: Workshop, finish: Any) -> 
     found, = torch.autograd.grad(fast.loss(batch_of(job, (4, 5))), weight, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         found.sum().backward()
+
+
+@BOTH
+def test_a_base_lies_in_memory_as_it_is_read(base: dict[str, Any], workshop: Workshop, finish: Any, tmp_path: Path) -> None:
+    """And holds the numbers of the file, each once, for every copy."""
+    job = job_of(workshop, finish, **base)
+    group, *_ = job.learner.codes[0].plan.groups
+    assert [role for role, *_ in group] == ["query", "key", "value"]
+    query, key, value = (job.pristine.module.get_submodule(linear.module).weight for linear in job.spec.shape.linears[:3])
+    assert query.untyped_storage().data_ptr() == value.untyped_storage().data_ptr() != job.pristine.module.get_input_embeddings().weight.data_ptr()
+    assert key.data_ptr() == query.data_ptr() + query.nbytes and value.data_ptr() == key.data_ptr() + key.nbytes
+    folder = finish(workshop.supply.model(job.spec.base))[1].folder
+    stored = {name: tensor for path in folder.glob("*.safetensors") for name, tensor in load_file(path).items()}
+    named = {name: tensor for name, tensor in job.pristine.module.state_dict().items() if name.endswith("weight")}
+    found = [(stored[name], tensor) for name, tensor in named.items() if name in stored]
+    assert len(found) > 10 and all(torch.equal(*pair) for pair in found)
+
+
+def test_a_weight_that_is_moved_is_seen(workshop: Workshop, finish: Any) -> None:
+    fast, plain = both_of(job := job_of(workshop, finish, **LLAMA))
+    for learner in (fast, plain):
+        weight = blocks_of(learner, job.spec.shape)[0].self_attn.k_proj.weight
+        weight.data = weight.data * 1.5
+    assert same(fast, plain, batch_of(job, (4, 5))) == len(blocks_of(fast, job.spec.shape)) - 1
 
 
 # ── where a fast path does not apply ──────────────────────────────────────────────────────────────────────────────────

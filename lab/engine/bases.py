@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from lab.contracts import Kind, LabError
-from lab.engine import quantized
+from lab.contracts import LabError, Shape
+from lab.engine import fast, quantized
 from lab.supply.weights import CLASSES
 
 
@@ -33,22 +33,23 @@ class Pristine:
         return checksum(self.module) == self.checksum
 
 
-def load(folder: Path, sha256: str, kind: Kind, dtype: torch.dtype, attention: str, device: str, quantization: str | None = None) -> Pristine:
+def load(folder: Path, sha256: str, shape: Shape, dtype: torch.dtype, attention: str, device: str, quantization: str | None = None) -> Pristine:
     """A bare encoder or vision model without pooler (mean pooling is ours), or a language model, in eval mode."""
     import transformers
 
     wanted = {"dtype": dtype, "attn_implementation": attention, "use_safetensors": True, "local_files_only": True, "trust_remote_code": False}
     if quantization:
         wanted |= quantized.loading(quantization, dtype, device)
-    module = getattr(transformers, CLASSES[kind]).from_pretrained(folder, **wanted)
+    module = getattr(transformers, CLASSES[shape.kind]).from_pretrained(folder, **wanted)
     if getattr(module, "pooler", None) is not None:
         module.pooler = None
-    tokenizer = _tokenizer(folder) if kind != "vision" else None
+    tokenizer = _tokenizer(folder) if shape.kind != "vision" else None
     module.config.use_cache = False
     if quantization:
         quantized.settle(module)
     else:
         module = module.to(device)
+        fast.lay_out(module, shape)
     module = module.eval().requires_grad_(False)
     return Pristine(module, tokenizer, sha256, checksum(module), quantization)
 

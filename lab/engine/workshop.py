@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from lab.accounting.shapes import shape_of
 from lab.contracts import Item, Model, Task
 from lab.engine import bases
 from lab.engine.fast.compiled import Compiler
@@ -58,7 +59,7 @@ class Workshop:
             files = yield from self.supply.model(model)
             while len(self._bases) >= KEPT_BASES:
                 self._bases.popitem(last=False)
-            self._bases[key] = bases.load(files.folder, files.sha256, model.kind, dtype, attention, device, quantization)
+            self._bases[key] = bases.load(files.folder, files.sha256, shape_of(model.config), dtype, attention, device, quantization)
         self._bases.move_to_end(key)
         return self._bases[key]
 

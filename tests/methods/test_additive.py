@@ -108,7 +108,7 @@ def test_trained_norms_are_counted_copies_and_come_back(model: str, made: Any, t
     assert spec.counts.by_role["norm"] == blocks and spec.counts.method == plain.counts.method + blocks
     assert sorted(tuple(weight.shape) for weight in job.trained()) == sorted(
         tuple(sizes) for place in spec.method.places(spec.shape) for _, sizes in place.tensors)
-    everything = {weight.untyped_storage().data_ptr(): weight.numel() for weight in job.module.parameters()}
+    everything = {weight.data_ptr(): weight.numel() for weight in job.module.parameters()}
     head = job.learner.head
     assert sum(everything.values()) + (sum(weight.numel() for weight in head.parameters()) if head else 0) == spec.counts.total
     spec.method.format.save(job.module, tmp_path)

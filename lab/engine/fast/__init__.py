@@ -15,9 +15,15 @@ from lab.contracts import Shape
 from lab.engine.fast.bert import Bert
 from lab.engine.fast.blocks import Code, Plan, Through
 from lab.engine.fast.dropout import quicken, seeds
+from lab.engine.fast.linear import lay_side_by_side, side_by_side
 from lab.engine.fast.llama import Llama
 
 Codes = dict[tuple[Any, ...], Code]  # by plan, sizes and number formats
+Groups = tuple[tuple[tuple[str, int, bool, bool], ...], ...]
+READ_TOGETHER = {  # roles of a block that read the same numbers, in the order of the block
+    "LlamaDecoderLayer": (("query", "key", "value"), ("output",), ("ffn_gate", "ffn_in"), ("ffn_out",)),
+    "BertLayer": (("query", "key", "value"), ("output",), ("ffn_in",), ("ffn_out",)),
+}
 
 
 def speed_up(module: Any, shape: Shape) -> list[Code]:
@@ -64,31 +70,52 @@ def _adapters(part: nn.Module) -> tuple[nn.Parameter, ...]:
     return part.lora_A["default"].weight, part.lora_B["default"].weight
 
 
-def _tensors(linears: dict[str, nn.Module]) -> tuple[tuple[tuple[str, bool, bool], ...], float, list[Tensor]]:
-    """The roles of a plan, its scale, and the tensors in their order."""
-    roles, scale, tensors = [], 1.0, []
-    for role, part in linears.items():
-        ab = _adapters(part)
-        layer = part.base_layer if ab else part
-        if ab:
-            scale = part.scaling["default"]
-        roles.append((role, layer.bias is not None, bool(ab)))
-        tensors += [layer.weight, *([layer.bias] if layer.bias is not None else []), *ab]
-    return tuple(roles), scale, tensors
+def lay_out(module: nn.Module, shape: Shape) -> None:
+    """Put the weights of a base that are read together one below the other in memory, where they are of one kind: then they are one product."""
+    for layer, block in enumerate(module.get_submodule(shape.blocks)):
+        if type(block).__name__ in READ_TOGETHER:
+            linears = {linear.role: module.get_submodule(linear.module) for linear in shape.linears if linear.layer == layer}
+            for roles in READ_TOGETHER[type(block).__name__]:
+                parts = [linears[role] for role in roles]
+                if len(parts) > 1 and all(type(part) is nn.Linear and part.weight.dtype == parts[0].weight.dtype for part in parts):
+                    lay_side_by_side(parts)
+
+
+def _tensors(linears: dict[str, nn.Module], together: tuple[tuple[str, ...], ...]) -> tuple[Groups, float, list[Tensor]]:
+    """The groups of a plan, its scale, and the tensors in their order."""
+    groups, scale, tensors = [], 1.0, []
+    for roles in together:
+        layers = [_layer(linears[role]) for role in roles]
+        whole = side_by_side([layer.weight for layer in layers])
+        for names in [roles] if whole is not None else [(role,) for role in roles]:
+            tensors.append(_layer(linears[names[0]]).weight if len(names) == 1 else whole)
+            group = []
+            for role in names:
+                ab, layer = _adapters(linears[role]), _layer(linears[role])
+                if ab:
+                    scale = linears[role].scaling["default"]
+                group.append((role, layer.out_features, layer.bias is not None, bool(ab)))
+                tensors += [*([layer.bias] if layer.bias is not None else []), *ab]
+            groups.append(tuple(group))
+    return tuple(groups), scale, tensors
+
+
+def _layer(part: nn.Module) -> nn.Linear:
+    return part.base_layer if _adapters(part) else part
 
 
 def _watch(block: nn.Module, config: Any, linears: dict[str, nn.Module], scale: float) -> Callable[[Any], bool]:
     """Tells at each call whether the fast path still stands for the block: nobody has since switched off, merged, unloaded, replaced or
-    scaled an adapter, made another active, unfrozen a weight, hooked into the block's inside, copied it, or chosen another arithmetic."""
+    scaled an adapter, made another active, unfrozen or moved a weight, hooked into the block's inside, copied it, or chosen another arithmetic."""
     parts = list(linears.values())
     adapted = [part for part in parts if _adapters(part)]
-    frozen = [weight for weight in block.parameters() if not weight.requires_grad]
+    frozen = [(weight, weight.data_ptr()) for weight in block.parameters() if not weight.requires_grad]
     places = [(home._modules, name, part) for home in block.modules() for name, part in home.named_children() if part in parts]
     hooks = [hooks for part in block.modules() if part is not block
              for hooks in (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks)]
 
     def stands(self: Any) -> bool:
-        return (self is block and not any(hooks) and not any(weight.requires_grad for weight in frozen)
+        return (self is block and not any(hooks) and not any(weight.requires_grad or weight.data_ptr() != place for weight, place in frozen)
                 and config._attn_implementation == "eager" and not self.gradient_checkpointing and not torch.is_autocast_enabled("cpu")
                 and all(home.get(name) is part for home, name, part in places)
                 and all(part.active_adapters == ["default"] and part.scaling["default"] == scale and not part.disable_adapters and not part.merged
@@ -113,9 +140,9 @@ def _llama(block: Any, linears: dict[str, nn.Module], codes: Codes, _: bool) -> 
     if attention.attention_dropout or attention.config._attn_implementation != "eager" or attention.config.hidden_act != "silu":
         return
     norms = (block.input_layernorm, block.post_attention_layernorm)
-    roles, scale, tensors = _tensors(linears)
+    groups, scale, tensors = _tensors(linears, READ_TOGETHER[type(block).__name__])
     fixed = [*(norm.weight for norm in norms), *tensors]
-    code = _code(Plan(Llama(attention.head_dim, norms[0].variance_epsilon), extras=3, norms=2, roles=roles, scale=scale), fixed, codes)
+    code = _code(Plan(Llama(attention.head_dim, norms[0].variance_epsilon), extras=3, norms=2, groups=groups, scale=scale), fixed, codes)
     stands, plain = _watch(block, attention.config, linears, scale), type(block).forward
 
     def forward(self: Any, hidden_states: Tensor, attention_mask: Any = None, position_ids: Any = None, past_key_values: Any = None,
@@ -134,12 +161,12 @@ def _bert(block: Any, linears: dict[str, nn.Module], codes: Codes, lowest: bool)
     if config._attn_implementation != "eager" or config.hidden_act != "gelu" or block.is_decoder or block.chunk_size_feed_forward:
         return
     norms = (block.attention.output.LayerNorm, block.output.LayerNorm)
-    roles, scale, tensors = _tensors(linears)
+    groups, scale, tensors = _tensors(linears, READ_TOGETHER[type(block).__name__])
     fixed = [*(weight for norm in norms for weight in (norm.weight, norm.bias)), *tensors]
     chances = attention.dropout.p, block.attention.output.dropout.p, block.output.dropout.p
     codes_of = {}
     for drops in (False, True):  # the lowest block, a sixth of MiniLM, has code of its own; of many blocks it is not worth a minute of compiling
-        plan = Plan(Bert(attention.attention_head_size, norms[0].eps, chances if drops else ()), 1 + drops, 4, roles, scale, leaf=lowest)
+        plan = Plan(Bert(attention.attention_head_size, norms[0].eps, chances if drops else ()), 1 + drops, 4, groups, scale, leaf=lowest)
         codes_of[drops] = _code(plan, fixed, codes, trains=drops == any(chances))
     stands, plain = _watch(block, config, linears, scale), type(block).forward
 

@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lab.engine.fast.bert import Bert
-from lab.engine.fast.linear import Part, Parts
+from lab.engine.fast.linear import Group, Part, Parts
 from lab.engine.fast.llama import Llama
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Tensors go in as x, extras (cos, sin, mask, seeds), norms, and for each role weight, bias, A and B, as far as there are."""
+    """Tensors go in as x, extras (cos, sin, mask, seeds), norms, and for each group its weight and the bias, A and B of each role, as far as there are."""
 
     block: Llama | Bert
     extras: int
     norms: int
-    roles: tuple[tuple[str, bool, bool], ...]  # role, has a bias, has a LoRA
+    groups: tuple[tuple[tuple[str, int, bool, bool], ...], ...]  # of roles whose weights are one matrix: role, width, has a bias, has a LoRA
     scale: float  # LoRA's alpha / r
     leaf: bool = False  # x needs no gradient: compiled code leaves out all that leads to it alone
 
@@ -42,30 +42,33 @@ class Plan:
 
     @property
     def adapted(self) -> tuple[str, ...]:
-        return tuple(role for role, _, adapted in self.roles if adapted)
+        return tuple(role for group in self.groups for role, _, _, adapted in group if adapted)
 
     @property
     def inputs(self) -> int:
-        return 1 + self.extras + self.norms + sum(1 + bias + 2 * adapted for _, bias, adapted in self.roles)
+        return 1 + self.extras + self.norms + sum(1 + sum(bias + 2 * adapted for _, _, bias, adapted in group) for group in self.groups)
 
     @property
     def places(self) -> list[int]:
         """Where what has a gradient stands among what goes in."""
         places, at = [] if self.leaf else [0], 1 + self.extras + self.norms
-        for _, bias, adapted in self.roles:
-            at += 1 + bias
-            if adapted:
-                places += [at, at + 1]
-                at += 2
+        for group in self.groups:
+            at += 1
+            for _, _, bias, adapted in group:
+                at += bias
+                places += [at, at + 1] if adapted else []
+                at += 2 * adapted
         return places
 
     def _sorted(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...], Parts]:
         rest = iter(tensors)
         x, extras, norms = next(rest), _take(rest, self.extras), _take(rest, self.norms)
-        parts = {}
-        for role, bias, adapted in self.roles:
-            parts[role] = Part(next(rest), next(rest) if bias else None, *(_take(rest, 2) if adapted else ()))
-        return x, extras, norms, Parts(parts, self.scale)
+        groups = []
+        for group in self.groups:
+            weight = next(rest)
+            groups.append(Group(weight, {role: Part(size, next(rest) if bias else None, *(_take(rest, 2) if adapted else ()))
+                                         for role, size, bias, adapted in group}))
+        return x, extras, norms, Parts(groups, self.scale)
 
 
 def _take(rest: Any, count: int) -> tuple[Tensor, ...]:
