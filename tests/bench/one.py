@@ -19,7 +19,28 @@ from pathlib import Path
 from typing import Any
 
 BEGAN = time.perf_counter()
-WARM = 5  # steps left out of the steady state
+
+
+class Clock:
+    """When each step began and ended."""
+
+    def __init__(self) -> None:
+        self.began: list[float] = []
+        self.ended: list[float] = []
+
+    def step(self) -> None:
+        """The step before has ended, the next begins."""
+        now = time.perf_counter()
+        if self.began:
+            self.ended.append(now)
+        self.began.append(now)
+
+    def end(self, at: float) -> None:
+        self.ended.append(at)
+
+    @property
+    def seconds(self) -> list[float]:
+        return [end - begin for begin, end in zip(self.began, self.ended, strict=True)]
 
 
 def main(side: str, case: str, dtype: str, steps: int, still: bool) -> dict[str, Any]:
@@ -34,9 +55,9 @@ def main(side: str, case: str, dtype: str, steps: int, still: bool) -> dict[str,
         if side == "build":
             workshop.compiler.build(prepared(spec, workshop).learner.codes)
             return {}
-        losses, times = lab_side(spec, workshop) if side.startswith("lab") else trainer_side(spec, workshop, side)
-    steady = [after - before for before, after in zip(times[WARM:], times[WARM + 1:], strict=False)]
-    return {"losses": losses, "first_loss": times[0] - BEGAN, "total": times[-1] - BEGAN, "step_seconds": sorted(steady)[len(steady) // 2],
+        clock = Clock()
+        losses = lab_side(spec, workshop, clock) if side.startswith("lab") else trainer_side(spec, workshop, side, clock)
+    return {"losses": losses, "first_loss": clock.ended[0] - BEGAN, "total": clock.ended[-1] - BEGAN, "steps": clock.seconds,
             "peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
@@ -74,15 +95,18 @@ def prepared(spec: Any, workshop: Any) -> Any:
     return finished(prepare(spec, workshop))
 
 
-def lab_side(spec: Any, workshop: Any) -> tuple[list[float], list[float]]:
+def lab_side(spec: Any, workshop: Any, clock: Clock) -> list[float]:
     from lab.engine import train
     from lab.events import Evaluated, Failed, Stepped
 
     losses: list[float] = []
-    times: list[float] = []
+    asked = 0
 
-    def told_every_step() -> bool:  # asked before each step: the only place where every step's end can be seen from outside
-        times.append(time.perf_counter())
+    def told_every_step() -> bool:  # asked once before the run and before each step: the only place where every step's end can be seen from outside
+        nonlocal asked
+        asked += 1
+        if 1 < asked <= spec.steps + 1:
+            clock.step()
         return False
 
     for event in train(spec, workshop, cancelled=told_every_step):
@@ -93,13 +117,14 @@ def lab_side(spec: Any, workshop: Any) -> tuple[list[float], list[float]]:
             last = time.perf_counter()
         if isinstance(event, Evaluated) and len(losses) == spec.steps:
             break
-    return losses, [*times[2:spec.steps + 1], last]  # the first two are asked before the run and before its first step
+    clock.end(last)
+    return losses
 
 
 STORED = {"minilm-l6": "float32", "smollm2-135m": "bfloat16"}  # how the published weights are kept
 
 
-def trainer_side(spec: Any, workshop: Any, side: str) -> tuple[list[float], list[float]]:
+def trainer_side(spec: Any, workshop: Any, side: str, clock: Clock) -> list[float]:
     """transformers.Trainer with a peft model, as its documentation shows it."""
     import torch
     from torch.utils.data import SequentialSampler
@@ -150,15 +175,13 @@ def trainer_side(spec: Any, workshop: Any, side: str) -> tuple[list[float], list
     optimizer = torch.optim.AdamW([group for group in groups if group["params"]], weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _factor(step + 1, spec))
     losses: list[float] = []
-    times: list[float] = []
 
     class Timed(Trainer):
         def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
             return SequentialSampler(self.train_dataset)
 
         def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-            if losses:
-                times.append(time.perf_counter())
+            clock.step()
             loss = super().training_step(*args, **kwargs)
             losses.append(float(loss))
             return loss
@@ -168,7 +191,8 @@ def trainer_side(spec: Any, workshop: Any, side: str) -> tuple[list[float], list
         logging_steps=10, save_strategy="no", use_cpu=True, disable_tqdm=True, remove_unused_columns=False, bf16=mixed,
         torch_compile=tuned)
     Timed(model=model, args=arguments, train_dataset=examples, data_collator=collate, optimizers=(optimizer, schedule)).train()
-    return losses, [*times, time.perf_counter()]
+    clock.end(time.perf_counter())
+    return losses
 
 
 def _factor(step: int, spec: Any) -> float:
