@@ -102,10 +102,13 @@ def record(spec: RunSpec, workshop: Any, out: Path) -> Path:
     path = _path(spec, out)
     for old in out.glob(path.name.replace(spec.fingerprint[:8], "????????")):
         old.unlink()
-    made = {"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count(),
-            "command": "python -m lab.recording"}
-    write(path, made, events)
+    write(path, provenance("python -m lab.recording"), events)
     return path
+
+
+def provenance(command: str) -> dict[str, Any]:
+    """When, on what machine and with what command."""
+    return {"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count(), "command": command}
 
 
 def _path(spec: RunSpec, out: Path) -> Path:

@@ -14,7 +14,7 @@ TIERS = (
     {"methods", "models", "tasks", "accounting", "exhibits"},
     {"lenses", "spec", "describe"},
     {"supply", "engine", "store", "compare", "serving", "lessons", "export"},
-    {"runners", "ui", "cli", "recording", "__main__"},
+    {"runners", "ui", "cli", "recording", "probing", "sweeping", "__main__"},
 )
 TIER = {name: tier for tier, names in enumerate(TIERS) for name in names}
 FILES = sorted((ROOT / "lab").rglob("*.py"))

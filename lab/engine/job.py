@@ -155,15 +155,16 @@ class Job:
         return Reader(reader.tokenizer, reader.kind, replace(reader.task, prompt=prompt), reader.tokens, reader.window)
 
 
-def prepare(spec: RunSpec, workshop: Workshop) -> Generator[Preparing, None, Job]:
-    """Everything before the first step; what was used recently is still warm and takes no time."""
+def prepare(spec: RunSpec, workshop: Workshop, looked_at: int | None = None) -> Generator[Preparing, None, Job]:
+    """Everything before the first step; what was used recently is still warm and takes no time. `looked_at` is the number of validation items behind
+    each look, where the usual few do not do."""
     device = choose_device(spec.device)
     room.check(spec, device)
     data = yield from workshop.data(spec.goal)
     dtype = choose_dtype(spec, device, workshop)
     weights_dtype = torch.float32 if spec.method.trains_base else dtype
     pristine = yield from workshop.base(spec.base, weights_dtype, attention(spec, device), device, spec.quantization)
-    reader, encoded = _read(spec, workshop, pristine, data)
+    reader, encoded = _read(spec, workshop, pristine, data, looked_at or max(20, min(MOST_LOOKED_AT, spec.eval_items // 5)))
     job = Job(spec, workshop, device, dtype, pristine, data, reader, encoded, attached(spec, pristine, reader, device, workshop.kept(pristine, dtype)))
     workshop.compiler.use(job.learner.codes)
     return job
@@ -212,11 +213,10 @@ def given(spec: RunSpec, module: Any) -> Given:
     return images(spec.goal.inks, module.config) if spec.shape.kind == "vision" else texts
 
 
-def _read(spec: RunSpec, workshop: Workshop, pristine: bases.Pristine, data: TaskData) -> tuple[Reader, Texts]:
+def _read(spec: RunSpec, workshop: Workshop, pristine: bases.Pristine, data: TaskData, looked_at: int) -> tuple[Reader, Texts]:
     task, splits = spec.goal, data.splits
     shots = spec.method.shots_shown(splits.train, spec.seed)
     reader = Reader(pristine.tokenizer, spec.shape.kind, task, spec.tokens, spec.shape.positions - spec.method.virtual_tokens_used(), shots)
-    looked_at = max(20, min(MOST_LOOKED_AT, spec.eval_items // 5))
     train = splits.train[:spec.train_items]
     validation, test = (_recalled(task, items, train) for items in (splits.validation, splits.test))
     asked = {"train": train if spec.steps else (), "validation": validation[:looked_at], "test": test[:spec.eval_items]}

@@ -36,16 +36,19 @@ class Stopped(Exception):
     """Somebody asked the run to stop."""
 
 
-def train(spec: RunSpec, workshop: Workshop, *, out: Path | None = None, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+def train(
+    spec: RunSpec, workshop: Workshop, *, out: Path | None = None, cancelled: Callable[[], bool] = lambda: False, looked_at: int | None = None,
+) -> Iterator[Event]:
     """Run a spec. The last event is Finished, Failed or Cancelled; exceptions become Failed with what to change.
 
-    `out` is the folder for the adapter, under `adapter/`. `cancelled` is asked before each step.
+    `out` is the folder for the adapter, under `adapter/`. `cancelled` is asked before each step. `looked_at` is the number of validation items behind
+    each look during training, where the usual few do not do.
     """
     progress = Progress()
     seen: list[Event] = []
     try:
         with workshop.compiler.making_way():
-            for event in _run(spec, workshop, out, cancelled, progress):
+            for event in _run(spec, workshop, out, cancelled, progress, looked_at):
                 seen.append(event)
                 if isinstance(event, Finished) and out is not None:
                     saving.describe(out / "adapter", spec, fold(seen))
@@ -97,10 +100,12 @@ class Scored:
                 yield Observed(self.progress.step, "scoring", {"who": who, "done": done, "items": items})
 
 
-def _run(spec: RunSpec, workshop: Workshop, out: Path | None, cancelled: Callable[[], bool], progress: Progress) -> Iterator[Event]:
+def _run(
+    spec: RunSpec, workshop: Workshop, out: Path | None, cancelled: Callable[[], bool], progress: Progress, looked_at: int | None,
+) -> Iterator[Event]:
     if cancelled():
         raise Stopped
-    job = yield from prepare(spec, workshop)
+    job = yield from prepare(spec, workshop, looked_at)
     yield _started(job)
     metric = spec.goal.metric
     if spec.shape.kind != "vision":

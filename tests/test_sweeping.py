@@ -1,0 +1,78 @@
+"""Learning-rate sweeps: what is tried and in which order, that a stopped one goes on, and that the summary says what the streams say."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import catalogue, sweeping
+from lab.contracts import LabError
+from lab.recording import read
+from lab.spec import RunSpec
+from lab.sweeping import Sweep, Tried
+
+STORED = Path(__file__).parent.parent / "assets" / "sweeps"
+TINY = {"task": "toy", "steps": 3, "batch": 4, "eval_items": 2, "eval_every": 3, "dtype": "float32"}
+
+
+def sweep_of(*tried: tuple[float, float | None]) -> Sweep:
+    return Sweep("movies", 100, 0.52, tuple(Tried(lr, score, 0.02) for lr, score in tried))
+
+
+def test_all_methods_get_their_default_before_any_gets_a_second_rate() -> None:
+    specs = list(sweeping.planned(("minilm-l6",), (), 2))
+    assert len(specs) % 2 == 0
+    first, second = specs[:len(specs) // 2], specs[len(specs) // 2:]
+    assert [spec.method.key for spec in first] == [spec.method.key for spec in second]
+    for one, other in zip(first, second, strict=True):
+        assert one.lr == pytest.approx(one.method.rates["encoder"].default, rel=0.3) and other.lr == pytest.approx(3 * one.lr, rel=0.4)
+        assert one.eval_items == 2 and one.eval_every == one.steps, "test items are not for choosing"
+    left_out = set(catalogue.entries("methods")) - {spec.method.key for spec in first}
+    assert "in_context" in left_out and "lora" not in left_out
+
+
+def test_a_rate_has_one_digit() -> None:
+    assert [sweeping.round_rate(rate) for rate in (3e-3 / 3, 1e-2 / 3, 0.3 * 3, 2e-4 * 10)] == [1e-3, 3e-3, 0.9, 2e-3]
+
+
+def test_what_was_tried_is_told_best_and_worst() -> None:
+    sweep = sweep_of((1e-4, 0.55), (3e-4, 0.79), (1e-3, 0.80), (3e-3, 0.785), (1e-2, None))
+    assert sweep.best.lr == 1e-3 and sweep.learns and sweep.good == (3e-4, 3e-3)
+    assert sweep.at(1e-3 * (1 + 1e-9)).score == 0.80 and sweep.at(2e-3) is None
+    none = sweep_of((1e-4, 0.53), (1e-3, 0.55), (1e-2, None))
+    assert not none.learns and none.good is None
+    assert sweep_of((1e-2, None)).best is None and not sweep_of((1e-2, None)).learns
+
+
+def test_a_stopped_sweep_goes_on_and_its_summary_is_that_of_the_streams(workshop: Any, tmp_path: Path) -> None:
+    specs = [RunSpec.parse({**TINY, "model": "seed-bert", "method": "lora", "lr": lr}) for lr in (1e-3, 1e-2)]
+    sweeping.sweep(iter(specs[:1]), workshop, tmp_path)
+    path = sweeping.path_of(specs[0], tmp_path)
+    written = path.stat().st_mtime_ns
+    sweeping.sweep(iter(specs), workshop, tmp_path)
+    assert path.stat().st_mtime_ns == written, "what is there is not run again"
+    found = sweeping.sweeps(tmp_path)["seed-bert", "lora"]
+    assert [each.lr for each in found.tried] == [1e-3, 1e-2] and found.task == "toy" and found.steps == 3
+    for spec, each in zip(specs, found.tried, strict=True):
+        stored = next(seen for seen in read(sweeping.path_of(spec, tmp_path)).result.evaluations if seen.split == "validation")
+        assert each.score == pytest.approx(stored.score, abs=1e-4) and stored.items > 100 and stored.step == 3
+    changed = RunSpec.parse({**specs[0].to_dict(), "steps": 2, "eval_every": 2})
+    assert sweeping.known(path, specs[0]) and not sweeping.known(path, changed), "another default is another run"
+
+
+def test_a_folder_without_a_sweep_is_no_error(tmp_path: Path) -> None:
+    assert sweeping.sweeps(tmp_path / "nothing") == {}
+
+
+@pytest.mark.skipif(not STORED.is_dir(), reason="no sweep is recorded")
+def test_the_stored_summary_is_that_of_the_stored_streams() -> None:
+    streams = [read(path) for path in sorted(STORED.glob("*.jsonl.gz"))]
+    assert json.loads((STORED / sweeping.SUMMARY).read_text()) == sweeping.summarised(iter(streams))
+    assert sum(path.stat().st_size for path in STORED.iterdir()) < 20_000_000
+
+
+def test_an_unknown_model_is_told_in_words() -> None:
+    with pytest.raises(LabError, match='unknown model "nobody"'):
+        list(sweeping.planned(("nobody",), ("lora",), 1))
