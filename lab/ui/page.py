@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lab.contracts import LabError
-from lab.ui import runs, train
+from lab.ui import family, runs, train
 from lab.ui.bench import Bench
 from lab.ui.security import Guard
 from lab.ui.view import view
@@ -42,8 +42,8 @@ class Place:
 
 
 PLACES = (
-    Place("learn", "Learn"), Place("train", "Train", train.tab), Place("compare", "Compare"), Place("memory", "Memory"), Place("inside", "Look inside"),
-    Place("try", "Try"), Place("runs", "Runs", runs.tab), Place("class", "Class"),
+    Place("learn", "Learn"), Place("train", "Train", train.tab), Place("methods", "Methods", family.tab), Place("compare", "Compare"),
+    Place("memory", "Memory"), Place("inside", "Look inside"), Place("try", "Try"), Place("runs", "Runs", runs.tab), Place("class", "Class"),
 )
 
 
@@ -82,6 +82,7 @@ HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="description" content="Train a small model with parameter-efficient methods, live, and see what each costs.">
 <link rel="stylesheet" href="lab-assets/lab.css">
+<link rel="stylesheet" href="lab-assets/family.css">
 <script src="lab-assets/plotly.min.js" defer></script>
 """
 SCRIPTS = ("train", "dom", "session", "form", "home", "figure", "pieces", "watch", "header")  # fetched side by side, not one after another

@@ -1,0 +1,92 @@
+"""The Methods tab: its statements come from the methods' files, its counts from the same arithmetic as a run's, its reasons from who refuses."""
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lab import catalogue, probing
+from lab.accounting.shapes import shape_of
+from lab.contracts import LabError
+from lab.ui import family
+from lab.ui.wording import percent, whole
+
+METHODS = catalogue.entries("methods")
+MODELS = catalogue.entries("models")
+
+
+def ask(name: str, **asked: object) -> dict:
+    return next(question for question in family.questions() if question.__name__ == name)(asked)
+
+
+def test_every_method_is_there_once_with_all_that_a_choice_needs() -> None:
+    cards = {each["key"]: each for each in ask("family")["methods"]}
+    assert set(cards) == set(METHODS)
+    for card in cards.values():
+        for words in (card["strengths"], card["weaknesses"]):
+            assert 40 < len(words) <= 170 and words[0].isupper() and words.endswith(".") and words.count("\n") == 0, words
+        assert card["strengths"] != card["weaknesses"] and card["formula"] and card["paper"]["link"].startswith("https://")
+        assert len({fact["name"] for fact in card["facts"]}) == len(card["facts"]) == 7
+        said = f"{card['strengths']} {card['weaknesses']}".lower()
+        assert not [loud for loud in ("is best", "works best", "always better", "state of the art", "state-of-the-art", "superior") if loud in said], said
+
+
+@pytest.mark.parametrize("model", ["minilm-l6", "smollm2-135m", "gpt2", "distilbert", "seed-t5", "seed-vit"])
+def test_costs_are_the_methods_own_arithmetic(model: str) -> None:
+    shape, found = shape_of(MODELS[model].config), ask("fit", model=model)["methods"]
+    assert set(found) == set(METHODS)
+    for key, kind in METHODS.items():
+        support = kind().supports(shape)
+        assert found[key]["ok"] == support.ok
+        if not support.ok:
+            assert found[key]["reason"].lower().startswith(support.reason.lower().rstrip(".")) and "count" not in found[key]
+            continue
+        count = sum(kind().count(shape).values())
+        assert found[key]["number"] == count and found[key]["count"] == whole(count)
+        assert found[key]["share"] == percent(count / (shape.total + kind().added(shape)))
+        assert sum(int(line["total"].replace(",", "")) for line in found[key]["lines"]) == count, key
+
+
+def test_what_cannot_be_had_says_why_and_what_to_take_instead() -> None:
+    reason = ask("fit", model="smollm2-135m")["methods"]["bitfit"]["reason"]
+    assert "without biases" in reason and "try beft" in reason
+    for row in ask("family")["matrix"].values():
+        for cell in row.values():
+            assert bool(cell["reason"]) != cell["ok"] and bool(cell["tried"]) == cell["ok"]
+
+
+def test_it_is_said_how_a_tick_was_found() -> None:
+    matrix = ask("family")["matrix"]["lora"]
+    assert matrix["seed-llama"]["tried"].startswith("Tried on this model: built, trained for two steps, asked to write, saved, loaded")
+    assert matrix["smollm2-135m"]["tried"].startswith("Tried on Seeded Llama, a tiny model of the same architecture")
+    assert matrix["distilbert"]["tried"].startswith("By its arithmetic it fits; it has not been tried")
+    assert "written" not in matrix["minilm-l6"]["tried"]
+
+
+def test_a_pair_that_was_tried_and_failed_is_no_tick() -> None:
+    broken = probing.Probed(False, ("attach",), {"peft": "1"}, "train failed: LabError: no gradient reached it")
+    assert family.tried(broken, MODELS["seed-bert"]).startswith("By its arithmetic")
+
+
+def test_every_filter_divides_the_family() -> None:
+    found = ask("family")
+    for group in found["groups"]:
+        for option in group["options"]:
+            has = [card for card in found["methods"] if option["key"] in (card["traits"] if group["key"] == "traits" else [card[group["key"]]])]
+            assert 0 < len(has) < len(METHODS) and option["label"] and option["help"], option["key"]
+    traits = {card["key"]: set(card["traits"]) for card in found["methods"]}
+    assert {key for key, has in traits.items() if "needs_biases" in has} == {"bitfit"}
+    assert {key for key, has in traits.items() if "no_weights" in has} == {"head", "in_context"}
+    assert "four_bits" in traits["qlora"] & traits["lora"] & traits["dora"] and "four_bits" not in traits["full"] | traits["loha"]
+    assert all(("quick" in has) != ("slow" in has) for has in traits.values())
+
+
+def test_nonsense_is_answered_in_words() -> None:
+    for asked in ({}, {"model": "gtp2"}, {"model": 3}, {"model": ["a"]}):
+        assert "unknown model" in ask("fit", **asked)["error"]
+    with pytest.raises(LabError):
+        catalogue.find("models", None)
+
+
+def test_the_answers_are_small_enough_for_a_phone() -> None:
+    assert len(json.dumps(ask("family"))) < 250_000 and len(json.dumps(ask("fit", model="minilm-l6"))) < 60_000
