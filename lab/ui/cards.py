@@ -10,7 +10,7 @@ from lab.contracts import LabError, Shape
 from lab.events import Evaluated, RunResult
 from lab.metrics import METRICS
 from lab.spec import RunSpec
-from lab.ui import formula
+from lab.ui import anatomy, formula
 from lab.ui.bench import Pace
 from lab.ui.charts import PARTS
 from lab.ui.wording import about, percent, roughly, score, seconds, size, whole
@@ -37,7 +37,22 @@ BLOCK = ("query", "key", "value", "qkv", "output", "ffn_gate", "ffn_in", "ffn_ou
 
 def before(spec: RunSpec, dtype: str) -> dict[str, Any]:
     """The instant panel: everything that arithmetic knows before a run, in the number format it will probably have here."""
-    return {**trained(spec), "memory": bar(spec.memory(dtype), "if float32" if dtype == "auto" else f"in {dtype}")}
+    return {**trained(spec), "memory": bar(spec.memory(dtype), "if float32" if dtype == "auto" else f"in {dtype}"),
+            "anatomy": drawn(spec, dtype).to_dict(), "symbols": formula.symbols(spec), "linked": linked(spec)}
+
+
+def linked(spec: RunSpec) -> list[str]:
+    """For each line of the count by hand the parts of the model that it counts."""
+    names = anatomy.names_by_role(spec.method, spec.shape)
+    found = [list(dict.fromkeys(names[place.role] for place in term.places)) for term in formula.terms(spec.method.places(spec.shape))]
+    return [*(" ".join(dict.fromkeys(" ".join(each).split())) for each in found), *(["head"] if spec.counts.head else [])]
+
+
+def drawn(spec: RunSpec, dtype: str = "auto") -> anatomy.Drawing:
+    """One block of the model, with what the method trains."""
+    labels = len(spec.goal.labels) if spec.task else 0
+    return anatomy.draw(spec.shape, spec.method, labels=labels, quantization=spec.quantization, dtype=dtype, adapter_dtype=spec.adapter_dtype,
+                        model=spec.base.title.partition(" (")[0] if isinstance(spec.model, str) else "")
 
 
 def trained(spec: RunSpec) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A parameter count that can be followed by hand: the tensors of each place with their sizes put in, times the places, and the sum."""
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -13,6 +14,16 @@ ROLE_WORDS = {
     "query": "query", "key": "key", "value": "value", "output": "output", "qkv": "query, key and value in one", "ffn_in": "feed-forward in",
     "ffn_gate": "feed-forward gate", "ffn_out": "feed-forward out", "prompt": "prompt", "embedding": "embeddings", "norm": "norms", "lm_head": "output words",
     "coordinates": "coordinates",
+}
+SIGN = re.compile(r"E\(x\)|E\[t\]|FFN\(x\)|[A-Za-zΔΛΓλγ]\w*")
+MEANT = {  # signs of the formulas → (names of parts, names of tensors); other signs are looked for among the method's tensors
+    "E(x)": ("embedding", "E"), "E[t]": ("embedding", "E[t]"), "FFN(x)": ("ffn_out", ""), "W": ("", "W"),
+    "W_0": ("", "W"), "W_nf4": ("", "W"), "theta_0": ("", "W"),
+    "W_k": ("key", "W"), "W_v": ("value", "W"), "W_in": ("ffn_in", "W"), "W_out": ("ffn_out", "W"), "l_k": ("key", "l"), "l_v": ("value", "l"),
+    "l_ff": ("ffn_out", "l"), "P_k": ("prefix key", "P_k"), "P_v": ("prefix value", "P_v"), "K": ("key", ""), "V": ("value", ""), "Q": ("query", ""),
+    "MLP": ("prompt", ""), "LSTM": ("prompt", ""), "adapters": ("adapter", "D U"), "R": ("", "Q"), "R_1": ("", "D"), "R_m": ("", "D"), "R_i": ("", "D"),
+    "u_i": ("", "u"), "H_1": ("", "u"), "H_r": ("", "u"), "W2": ("", "W2a W2b W2"), "Λb": ("", "b"), "Λd": ("", "d"), "Λ_j": ("", "λ"), "Γ_j": ("", "γ"),
+    "bank_j": ("adapter", "bank"), "U_k": ("prompt", "U"), "V_k": ("prompt", "V"), "norms": ("norm", ""), "D": ("", "D"),
 }
 Tensors = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -48,6 +59,28 @@ def lines(spec: RunSpec) -> list[dict[str, str]]:
         labels = head // (spec.shape.width + 1)
         found.append({"each": f"W {labels} × {spec.shape.width} + b {labels}", "where": "in the new classification head", "total": whole(head)})
     return found
+
+
+def symbols(spec: RunSpec) -> list[dict[str, str]]:
+    """The method's formula in pieces: {"text", "part", "symbol"}, so that the page can show what each sign stands for."""
+    text, found, end = spec.method.formula, [], 0
+    tensors = {_short(name): place for place in spec.method.places(spec.shape) for name, _ in place.tensors}
+    for match in SIGN.finditer(text):
+        part, symbol = _meant(match.group(), tensors)
+        if part or symbol:
+            found += [{"text": text[end:match.start()], "part": "", "symbol": ""}, {"text": match.group(), "part": part, "symbol": symbol}]
+            end = match.end()
+    return [piece for piece in [*found, {"text": text[end:], "part": "", "symbol": ""}] if piece["text"]]
+
+
+def _meant(sign: str, tensors: dict[str, Place]) -> tuple[str, str]:
+    if sign in tensors:
+        return ("prompt" if tensors[sign].role == "prompt" else ""), sign
+    if sign == "b" and "bias" in tensors:
+        return ("norm" if tensors["bias"].role == "norm" else "bias"), "b"
+    if sign == "g" and "weight" in tensors:
+        return "norm", "g"
+    return MEANT.get(sign, ("", ""))
 
 
 def _each(term: Term) -> str:
