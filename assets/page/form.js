@@ -1,4 +1,5 @@
 // The form: three choices, the method's knobs, the run's settings, and a fold for the rest. Python says what to draw; a draft holds only what was changed.
+import { spelled } from "./anatomy.js";
 import { el, fill } from "./dom.js";
 
 const key = (control) => (control.part === "method" ? "method." : "") + control.name;
@@ -169,7 +170,13 @@ export function createForm({ catalogues, ask, changed, train }) {
     field.select?.();
   }
 
-  return { node, set, values, fail, focus, button, time, label: labelled };
+  // The formula, once it is known which part each of its signs stands for.
+  function spell(symbols) {
+    const place = about.querySelector(".formula");
+    if (place) fill(place, spelled(symbols));
+  }
+
+  return { node, set, values, fail, focus, spell, button, time, label: labelled };
 }
 
 function same(one, other) {

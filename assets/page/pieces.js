@@ -11,9 +11,10 @@ export function counts(rows) {
     el("dt", { class: row.name }, row.name, el("small", {}, row.about)), el("dd", { class: row.name }, row.value)]));
 }
 
-export function terms(lines, total) {
+// `linked`: for each line the parts of the model that it counts.
+export function terms(lines, total, linked = []) {
   if (!lines.length) return el("p", { class: "soft" }, "Nothing is trained, so there is nothing to count.");
-  return el("div", { class: "terms" }, lines.map((line) => el("div", {}, el("code", {}, line.each), el("small", {}, line.where), el("b", {}, line.total))),
+  return el("div", { class: "terms" }, lines.map((line, place) => el("div", { "data-part": linked[place] || null }, el("code", {}, line.each), el("small", {}, line.where), el("b", {}, line.total))),
     el("div", { class: "sum" }, el("span", {}, "trainable, together"), el("b", {}, total)));
 }
 

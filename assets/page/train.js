@@ -1,8 +1,10 @@
 // The Train tab: form on the left, the run in the middle, what the settings cost on the right.
+import { createAnatomy } from "./anatomy.js";
 import { el, fill, say } from "./dom.js";
 import { createForm } from "./form.js";
 import { createHome } from "./home.js";
-import { blockDrawing, counts, memoryBar, memoryParts, shareBar, terms } from "./pieces.js";
+import "./linked.js";
+import { counts, memoryBar, memoryParts, shareBar, terms } from "./pieces.js";
 import { address, known, question, recall, remember, setAddress, who } from "./session.js";
 import { createWatch } from "./watch.js";
 
@@ -16,6 +18,7 @@ export function mount(element, { props, server, watch }) {
 
   const form = createForm({ catalogues: start.catalogues, ask: (name, value) => question(server, name, value), changed, train });
   const panel = createPanel(again);
+  const anatomy = createAnatomy();
   const runView = createWatch(server, { opened, edit, close: showHome, try_next: tryNext });
   const home = createHome(start.home, () => begin(), (run) => open(run));
   const last = el("p", { class: "last", hidden: true });
@@ -24,7 +27,17 @@ export function mount(element, { props, server, watch }) {
   fill(holder, el("div", { class: "lab bench" }, form.node, middle, panel.node));
   const bench = holder.firstChild;
   const narrow = matchMedia("(max-width: 1199px)");
-  const arrange = () => (narrow.matches ? bench.prepend(middle) : form.node.after(middle)); // moved, not reordered by style: the tab key follows the eye
+  const arrange = () => { // moved, not reordered by style: the tab key follows the eye
+    if (narrow.matches) bench.prepend(middle);
+    else form.node.after(middle);
+    place();
+  };
+  // The drawing: on a phone below the form, on a wide screen in the middle, on top while one chooses.
+  const place = () => {
+    if (narrow.matches) panel.node.before(anatomy.node);
+    else if (bench.dataset.state === "choosing") middle.prepend(anatomy.node);
+    else middle.append(anatomy.node);
+  };
   narrow.addEventListener("change", arrange);
   arrange();
   bench.dataset.state = "home";
@@ -63,7 +76,7 @@ export function mount(element, { props, server, watch }) {
 
   async function paint(draft, ready) {
     const failed = await form.set(draft, ready?.form || null);
-    if (failed) return form.set(start.draft, start.form).then(() => panel.show(start.price));
+    if (failed) return form.set(start.draft, start.form).then(() => priced(start.price));
     if (ready?.price) priced(ready.price);
     return count(form.values());
   }
@@ -72,16 +85,21 @@ export function mount(element, { props, server, watch }) {
   function changed(draft) {
     broken.hidden = true;
     page.edited = true;
-    if (bench.dataset.state === "home") bench.dataset.state = "choosing"; // on a phone the button to press is now Train
+    if (bench.dataset.state === "home") choosing();
     remember("draft", draft);
     count(draft);
+  }
+
+  function choosing() {
+    bench.dataset.state = "choosing"; // on a phone the button to press is now Train
+    place();
   }
 
   async function count(draft) {
     const asked = ++page.asked;
     const answer = await question(server, "count", draft).catch(() => null);
     if (asked !== page.asked || !answer) return;
-    if (answer.error) { form.fail(answer); panel.stale(); return; }
+    if (answer.error) { form.fail(answer); panel.stale(); anatomy.stale(); return; }
     form.fail(null);
     priced(answer);
     if (page.edited) setAddress({ run: address().run, spec: answer.address });
@@ -90,6 +108,8 @@ export function mount(element, { props, server, watch }) {
   function priced(answer) {
     page.address = answer.address;
     panel.show(answer);
+    anatomy.show(answer.anatomy, answer.symbols);
+    form.spell(answer.symbols);
     say(form.button, answer.spec.steps ? "Train" : "Ask it");
     say(form.time, answer.time);
   }
@@ -124,6 +144,7 @@ export function mount(element, { props, server, watch }) {
     setAddress({ run, spec: page.edited ? page.address : null });
     fill(middle, broken, runView.node);
     bench.dataset.state = "run";
+    place();
     runView.open(run);
   }
 
@@ -146,6 +167,7 @@ export function mount(element, { props, server, watch }) {
   function showHome() {
     fill(middle, broken, last, home);
     bench.dataset.state = "home";
+    place();
     setAddress({ run: null, spec: page.edited ? page.address : null });
   }
 
@@ -161,7 +183,7 @@ export function mount(element, { props, server, watch }) {
 
   function begin() {
     const first = start.home ? paint(start.home.draft, null) : Promise.resolve();
-    first.then(() => { page.edited = true; bench.dataset.state = "choosing"; form.focus("rank"); });
+    first.then(() => { page.edited = true; choosing(); form.focus("rank"); });
   }
 }
 
@@ -176,8 +198,7 @@ function createPanel(again) {
       const open = [...body.querySelectorAll("details")].map((each) => each.open);
       fill(body,
         el("p", { class: "big", id: "trainable" }, price.trainable, el("small", {}, `${price.share} of all numbers are trained`)), shareBar(price.part), counts(price.rows),
-        el("h3", {}, "Count it by hand"), terms(price.terms, price.total),
-        el("h3", {}, "Where they sit"), blockDrawing(price.block),
+        el("h3", {}, "Count it by hand"), terms(price.terms, price.total, price.linked),
         el("h3", {}, "Memory of one step, estimated"), memoryBar(price.memory, price.memory.bytes), el("details", {}, el("summary", {}, "by part"), memoryParts([price.memory])),
         el("h3", {}, "Time"), el("p", { class: "soft" }, price.time),
         price.made_before ? el("p", { class: "soft" }, "This very run has been made here before: ",

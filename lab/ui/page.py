@@ -82,10 +82,11 @@ HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="description" content="Train a small model with parameter-efficient methods, live, and see what each costs.">
 <link rel="stylesheet" href="lab-assets/lab.css">
+<link rel="stylesheet" href="lab-assets/anatomy.css">
 <link rel="stylesheet" href="lab-assets/family.css">
 <script src="lab-assets/plotly.min.js" defer></script>
 """
-SCRIPTS = ("train", "dom", "session", "form", "home", "figure", "pieces", "watch", "header")  # fetched side by side, not one after another
+SCRIPTS = ("train", "dom", "session", "form", "home", "figure", "pieces", "watch", "header", "anatomy", "linked")  # fetched side by side, not one after another
 
 
 def head() -> str:
