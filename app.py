@@ -33,7 +33,7 @@ def serve(host: str | None, port: int | None, data: Path, runner: str) -> int:
     with ExitStack() as ends:
         store = ends.enter_context(Store(data))
         pool = _runner(runner, data)
-        bench = Bench(store, _recorded(), workers=pool.workers, hashes=_hashes())
+        bench = Bench(store, _recorded(), workers=pool.workers, hashes=_hashes(), sweeps=_sweeps())
         blocks = page.build(bench).queue(default_concurrency_limit=None, api_open=False)
         pool.start()
         ends.callback(pool.stop)
@@ -51,6 +51,12 @@ def _recorded() -> tuple[Any, ...]:
     from lab.recording import shelf
 
     return shelf(ROOT / "assets" / "recorded")
+
+
+def _sweeps() -> Any:
+    from lab.sweeping import sweeps
+
+    return sweeps(ROOT / "assets" / "sweeps")
 
 
 def _hashes() -> Any:

@@ -19,6 +19,7 @@ from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, 
 from lab.recording import Recorded, find, read, shelf, write
 from lab.spec import RunSpec
 from lab.store import Store
+from lab.sweeping import Sweep, Tried
 from lab.ui import address, cards, charts, controls, formula, home, live, page, picture, runs, train, wording
 from lab.ui.bench import Bench, Limits
 from lab.ui.view import answered
@@ -104,6 +105,20 @@ def test_a_knob_says_its_own_and_peft_s_name() -> None:
     rank = next(control for control in controls.form("minilm-l6", "lora")["knobs"] if control["name"] == "rank")
     assert (rank["label"], rank["small"], rank["kind"]) == ("Rank", "peft: r", "whole")
     assert {1, 8, 256} <= set(rank["marks"])
+
+
+def test_a_learning_rate_says_from_how_many_it_was_chosen() -> None:
+    def rate(*tried: tuple[float, float | None]) -> dict[str, Any]:
+        sweep = Sweep("movies", 100, 0.52, tuple(Tried(lr, score, 0.02) for lr, score in tried))
+        settings = controls.form("minilm-l6", "lora", sweeps={("minilm-l6", "lora"): sweep})["settings"]
+        return next(control for control in settings if control["name"] == "lr")
+
+    found = rate((3e-4, 0.74), (1e-3, 0.81), (3e-3, 0.80))
+    assert found["band"] == [1e-3, 3e-3] and found["default"] == 1e-3
+    assert "0.001 was chosen from 3" in found["help"] and "0.81 ± 0.02" in found["help"] and "0.52" in found["help"]
+    found = rate((3e-4, 0.50), (1e-3, 0.53), (3e-3, None))
+    assert "None of the 3 rates" in found["help"] and "needs more steps" in found["help"]
+    assert "chosen from" not in next(control for control in controls.form("minilm-l6", "lora")["settings"] if control["name"] == "lr")["help"]
 
 
 def test_what_a_method_fixes_cannot_be_changed() -> None:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -12,6 +12,7 @@ from lab.contracts import LabError
 from lab.recording import Recorded
 from lab.spec import RunSpec
 from lab.store import Run, Store
+from lab.sweeping import Sweep
 
 REMEMBERED = 512  # past runs whose pace is kept
 LOOKED_AT = 40  # of the newest runs of a model
@@ -56,6 +57,7 @@ class Bench:
     limits: Limits = Limits()
     workers: Callable[[], Sequence[Any]] = tuple  # as the runner reports them: name, state …
     hashes: Callable[[RunSpec], tuple[str, str]] = lambda spec: ("", "")  # of the weights and data that lie here, "" where they do not
+    sweeps: Mapping[tuple[str, str], Sweep] = field(default_factory=dict)  # (model, method) → the learning rates that were tried
     pasts: OrderedDict[str, Past] = field(default_factory=OrderedDict)
 
     def submit(self, spec: RunSpec, owner: str) -> Run:

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from lab import catalogue, describe
 from lab.contracts import ROLES, LabError, Shape
 from lab.spec import RunSpec
+from lab.sweeping import Sweep
 from lab.ui.formula import ROLE_WORDS
 from lab.ui.wording import plain
 
@@ -27,12 +29,14 @@ HIDDEN = ("model", "task", "method", "quantization", "device")  # chosen above, 
 DECADES = (1, 3)
 
 
-def form(model: str, method: str, task: str | None = None) -> dict[str, Any]:
+def form(model: str, method: str, task: str | None = None, sweeps: Mapping[tuple[str, str], Sweep] = MappingProxyType({})) -> dict[str, Any]:
     """All controls below the choice of model, task and method. Raises LabError for what does not go together."""
     kind = catalogue.find("methods", method)
     spec = defaults(model, method, task)
     knobs = [_knob(knob, spec) for knob in describe.knobs(kind)]
     settings = [_setting(name, spec) for name in RunSpec.model_fields if name not in HIDDEN]
+    if (model, method) in sweeps:
+        next(each for each in settings if each["name"] == "lr").update(measured(sweeps[model, method], spec.lr))
     return {
         "model": model, "method": method, "task": spec.task, "about": (kind.__doc__ or "").strip(), "title": kind.title, "formula": kind.formula,
         "paper": {"text": f"{kind.paper.authors} {kind.paper.year}", "title": kind.paper.title, "link": kind.paper.link},
@@ -40,6 +44,18 @@ def form(model: str, method: str, task: str | None = None) -> dict[str, Any]:
         "settings": sorted((each for each in settings if each["name"] in MAIN), key=lambda each: MAIN.index(each["name"])),
         "advanced": [*(knob for knob in knobs if knob["advanced"]), *(each for each in settings if each["name"] not in MAIN)],
     }
+
+
+def measured(sweep: Sweep, lr: float) -> dict[str, Any]:
+    """Help and band of the learning rate, where several were tried on this model."""
+    about, tried, many = "How far one step moves the trained weights.", sweep.at(lr), len(sweep.tried)
+    where = f"{sweep.steps} steps on {catalogue.find('tasks', sweep.task).title.lower()}"
+    if not sweep.learns:
+        return {"help": f"{about} None of the {many} rates that were tried beats the larger class ({sweep.majority:.2f}) within {where}: "
+                        f"this method needs more steps than that, or another model."}
+    score = f" {tried.score:.2f} ± {tried.se:.2f} on validation texts, naming the larger class, {sweep.majority:.2f}." if tried and tried.score else ""
+    return {"band": list(sweep.good),
+            "help": f"{about} {plain(lr)} was chosen from {many} that were tried, each for {where}.{score} The band holds those within 2 points of the best."}
 
 
 def defaults(model: str, method: str, task: str | None = None) -> RunSpec:

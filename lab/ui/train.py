@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from lab.spec import RunSpec
-from lab.ui import address, cards, controls
+from lab.ui import address, cards, code, controls
 from lab.ui.bench import Bench
 from lab.ui.home import home
 from lab.ui.live import Watcher
@@ -25,8 +25,8 @@ def tab(bench: Bench) -> gr.HTML:
 def start(bench: Bench) -> dict[str, Any]:
     """What the page needs to draw itself before it asks anything."""
     spec = controls.defaults(**FIRST)
-    return {"catalogues": controls.catalogues(), "form": controls.form(**FIRST), "draft": FIRST, "price": price(bench, spec), "home": home(bench.recorded),
-            "limits": {"steps": bench.limits.steps}}
+    return {"catalogues": controls.catalogues(), "form": controls.form(**FIRST, sweeps=bench.sweeps), "draft": FIRST,
+            "price": price(bench, spec), "home": home(bench.recorded), "limits": {"steps": bench.limits.steps}}
 
 
 def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
@@ -35,16 +35,20 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def form(asked: Any) -> dict[str, Any]:
-        return controls.form(str(asked.get("model")), str(asked.get("method")), asked.get("task") or None)
+        return controls.form(str(asked.get("model")), str(asked.get("method")), asked.get("task") or None, bench.sweeps)
 
     @answered
     def count(asked: Any) -> dict[str, Any]:
         return price(bench, controls.parse(asked))
 
     @answered
+    def script(asked: Any) -> dict[str, Any]:
+        return code.shown(controls.parse(asked))
+
+    @answered
     def open_link(asked: Any) -> dict[str, Any]:
         spec = controls.parse(address.read(str(asked.get("spec"))).to_dict())
-        return {"draft": address.short(spec), "form": controls.form(spec.model, spec.method.key, spec.task), "price": price(bench, spec)}
+        return {"draft": address.short(spec), "form": controls.form(spec.model, spec.method.key, spec.task, bench.sweeps), "price": price(bench, spec)}
 
     @answered
     def submit(asked: Any) -> dict[str, Any]:
@@ -72,7 +76,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
         runs = bench.store.history(str(asked.get("owner", "")) or "nobody", limit=1)
         return {"run": runs[0].id, "ended": runs[0].ended, "state": runs[0].state, "name": runs[0].title or title(runs[0].settings)} if runs else {"run": None}
 
-    return [form, count, open_link, submit, again, stop, share, latest, answered(watcher.poll)]
+    return [form, count, script, open_link, submit, again, stop, share, latest, answered(watcher.poll)]
 
 
 def price(bench: Bench, spec: RunSpec) -> dict[str, Any]:
