@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from lab import catalogue
@@ -20,6 +21,13 @@ SEEDED = [key for key, model in MODELS.items() if model.seeded and catalogue.fin
 PAIRS = [(method, model) for model in SEEDED for method in METHODS if METHODS[method]().supports(shape_of(MODELS[model].config)).ok]
 TRAINING = [(method, model) for method, model in PAIRS if "steps" not in METHODS[method].fixed]
 EXACT = {"rtol": 0.0, "atol": 0.0}
+QUICK = ("seed-bert", "seed-llama")  # an encoder and a decoder with every method, and every model with one method of each family; the rest is slow
+OF_EACH_FAMILY = ("full", "lora", "houlsby", "prompt_tuning")
+
+
+def some_slow(pairs: list[tuple[str, str]]) -> list[Any]:
+    """The pairs, of which the quick part of the tests takes only some."""
+    return [pytest.param(*pair, id="-".join(pair), marks=() if pair[1] in QUICK or pair[0] in OF_EACH_FAMILY else pytest.mark.slow) for pair in pairs]
 
 
 def spec_for(method: Any, model: str, **changes: Any) -> RunSpec:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from _trials import METHODS, MODELS, SEEDED
+from _trials import METHODS, MODELS, SEEDED, some_slow
 
 from lab.accounting.shapes import shape_of
 from lab.contracts import Base
@@ -81,7 +81,7 @@ def test_where_it_cannot_be_used_it_says_why(method: str) -> None:
         assert support.ok or len(support.reason.split()) > 5, name
 
 
-@pytest.mark.parametrize(("method", "name"), MATRIX)
+@pytest.mark.parametrize(("method", "name"), some_slow(MATRIX))
 def test_on_every_kind_of_model_it_trains_what_it_counts(method: str, name: str, bases_of: Any) -> None:
     base, entry = bases_of(name), METHODS[method]()
     assert base.shape.kind in entry.rates, "no learning rate for this kind"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from _trials import EXACT, METHODS, PAIRS, SEEDED, TRAINING, Trial, logits, optimise, spec_for
+from _trials import EXACT, METHODS, OF_EACH_FAMILY, PAIRS, SEEDED, TRAINING, Trial, logits, optimise, some_slow, spec_for
 from safetensors.torch import load_file
 
 from lab.contracts import LabError
@@ -17,10 +17,10 @@ from lab.methods import _lora
 
 # What does not depend on the model's family is asked of one model of each kind, and of one whose matrices lie transposed; of some methods on all.
 OF_EACH_KIND = ("seed-bert", "seed-llama", "seed-gpt2", "seed-t5")
-ON_ALL = ("full", "lora", "houlsby", "prompt_tuning")
-THOROUGH = [(method, model) for method, model in TRAINING if model in OF_EACH_KIND or method in ON_ALL]
+THOROUGH = [(method, model) for method, model in TRAINING if model in OF_EACH_KIND or method in OF_EACH_FAMILY]
 MERGING = [(method, model) for method, model in THOROUGH if METHODS[method].merges]
-REPEATED = [(method, model) for method, model in TRAINING if model in ("seed-bert", "seed-llama")]
+REPEATED = [pytest.param(method, model, id=f"{method}-{model}", marks=() if (model == "seed-bert") == (place % 2 == 0) else pytest.mark.slow)
+            for place, method in enumerate(METHODS) for model in ("seed-bert", "seed-llama") if (method, model) in TRAINING]
 
 # positions and types that no text here has, and choices of the one token that an encoder-decoder's answer starts from
 UNUSED = re.compile(r"\bembeddings\.(?!word)|decoder\.block\.\d+\.layer\.0\.SelfAttention\.(q|k|relative_attention_bias)\.")
@@ -68,7 +68,7 @@ def test_it_trains_exactly_what_it_counts(method: str, model: str, tried: Any) -
     assert sum(everything.values()) + counts.head == counts.total
 
 
-@pytest.mark.parametrize(("method", "model"), PAIRS)
+@pytest.mark.parametrize(("method", "model"), some_slow(PAIRS))
 def test_step_0_is_the_base_where_it_promises_so(method: str, model: str, tried: Any) -> None:
     trial = tried(method, model)
     same = torch.equal(trial.start, trial.base)
@@ -78,7 +78,7 @@ def test_step_0_is_the_base_where_it_promises_so(method: str, model: str, tried:
         assert not same
 
 
-@pytest.mark.parametrize(("method", "model"), TRAINING)
+@pytest.mark.parametrize(("method", "model"), some_slow(TRAINING))
 def test_all_of_it_moves_and_nothing_else(method: str, model: str, tried: Any) -> None:
     trial = tried(method, model)
     reached, changed = trial.training
@@ -89,7 +89,7 @@ def test_all_of_it_moves_and_nothing_else(method: str, model: str, tried: Any) -
     assert trial.job.pristine.intact, "the base itself was written to"
 
 
-@pytest.mark.parametrize(("method", "model"), THOROUGH)
+@pytest.mark.parametrize(("method", "model"), some_slow(THOROUGH))
 def test_saved_and_loaded_it_answers_the_same(method: str, model: str, tried: Any) -> None:
     trial = tried(method, model)
     rounded = {"rtol": 1e-4, "atol": 1e-6}  # the loaded one runs as its library wrote it, products in another order
@@ -98,13 +98,13 @@ def test_saved_and_loaded_it_answers_the_same(method: str, model: str, tried: An
     assert trial.job.pristine.intact
 
 
-@pytest.mark.parametrize(("method", "model"), MERGING)
+@pytest.mark.parametrize(("method", "model"), some_slow(MERGING))
 def test_merged_it_answers_as_unmerged(method: str, model: str, tried: Any) -> None:
     trial = tried(method, model)
     assert (trial.merged - trial.trained).abs().max() <= 1e-5 * trial.trained.abs().max()
 
 
-@pytest.mark.parametrize(("method", "model"), THOROUGH)
+@pytest.mark.parametrize(("method", "model"), some_slow(THOROUGH))
 def test_it_leaves_the_base_as_it_found_it(method: str, model: str, tried: Any) -> None:
     """After training, saving, loading and merging: the same bits, and the same start for whoever comes next."""
     trial = tried(method, model)
