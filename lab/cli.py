@@ -56,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     command("devices", _devices, "list what this machine can run on")
     command("runs", _runs, "list the runs in a data folder", data=True)
     command("count", _count, "count trainable parameters; downloads nothing").add_argument("spec", type=Path, metavar="SPEC.json")
+    export = command("export", _export, "write a run as a plain script of at most 40 lines, with its data")
+    export.add_argument("spec", type=Path, metavar="SPEC.json")
+    export.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for train.py, data.jsonl and requirements.txt")
+    export.add_argument("--cache", type=Path, default=None, help="folder of fetched weights and data")
     run = command("train", _train, "run one spec in this process")
     run.add_argument("spec", type=Path, nargs="?", metavar="SPEC.json", help="left out: LoRA on MiniLM, movie reviews")
     run.add_argument("--events", metavar="FILE", help="write events as JSON lines to a file, or - for standard output")
@@ -137,6 +141,23 @@ def _said(score: float, error: float, metric: str) -> str:
 def _count(options: argparse.Namespace) -> int:
     return _print(RunSpec.read(options.spec).counts.to_dict(), options.json, lambda counts: (
         f"{name:10} {value:,}" for name, value in counts.items() if isinstance(value, int)))
+
+
+def _export(options: argparse.Namespace) -> int:
+    from lab import export
+
+    spec = RunSpec.read(options.spec)
+    script = export.script(spec)  # what cannot be written is refused before torch is loaded
+    spin_briefly(os.environ)
+    from lab.engine import Workshop
+    from lab.engine.feeding import fed
+    from lab.engine.scoring import finished
+
+    files, batches = finished(fed(spec, Workshop(options.cache or default_cache())))
+    export.write(options.out, spec, script, batches, files.folder)
+    base = "" if spec.base.seeded else f" {files.folder}"
+    found = {"folder": str(options.out), "lines": script.lines, "command": f"cd {options.out} && python {export.SCRIPT}{base}"}
+    return _print(found, options.json, lambda found: (f"{options.out / export.SCRIPT}: {found['lines']} lines", f"run it: {found['command']}"))
 
 
 def _train(options: argparse.Namespace) -> int:

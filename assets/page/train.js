@@ -1,5 +1,6 @@
 // The Train tab: form on the left, the run in the middle, what the settings cost on the right.
 import { createAnatomy } from "./anatomy.js";
+import { createCode } from "./code.js";
 import { el, fill, say } from "./dom.js";
 import { createForm } from "./form.js";
 import { createHome } from "./home.js";
@@ -41,6 +42,7 @@ export function mount(element, { props, server, watch }) {
   narrow.addEventListener("change", arrange);
   arrange();
   bench.dataset.state = "home";
+  const code = createCode(server, form.node, narrow);
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !document.querySelector("dialog[open]") && holder.offsetParent && runView.stoppable()) {
@@ -99,7 +101,7 @@ export function mount(element, { props, server, watch }) {
     const asked = ++page.asked;
     const answer = await question(server, "count", draft).catch(() => null);
     if (asked !== page.asked || !answer) return;
-    if (answer.error) { form.fail(answer); panel.stale(); anatomy.stale(); return; }
+    if (answer.error) { form.fail(answer); panel.stale(); anatomy.stale(); code.stale(); return; }
     form.fail(null);
     priced(answer);
     if (page.edited) setAddress({ run: address().run, spec: answer.address });
@@ -110,6 +112,7 @@ export function mount(element, { props, server, watch }) {
     panel.show(answer);
     anatomy.show(answer.anatomy, answer.symbols);
     form.spell(answer.symbols);
+    code.follow(form.values());
     say(form.button, answer.spec.steps ? "Train" : "Ask it");
     say(form.time, answer.time);
   }

@@ -62,15 +62,15 @@ def _each(rows: str, stacks: int) -> tuple[str, ...]:
 
 def keys_and_values(shape: Shape, text: str, tokens: int) -> tuple[str, ...]:
     """`start`: what the frozen model's attention would look up had it read this text."""
-    both = shape.kind == "seq2seq"
-    more = ", decoder_input_ids=ids" if both else ""
-    cache = "EncoderDecoderCache(cache, DynamicCache())" if both else "cache"
-    use = "" if shape.kind == "encoder" else ", use_cache=True"
+    how = {
+        "encoder": "input_ids=ids, past_key_values=cache", "decoder": "input_ids=ids, past_key_values=cache, use_cache=True",
+        "seq2seq": "input_ids=ids, decoder_input_ids=ids, past_key_values=EncoderDecoderCache(cache, DynamicCache())",
+    }[shape.kind]
     return (
         *ids(text),
         f"ids, cache = torch.tensor([(words * {tokens})[:{tokens}]]), DynamicCache()",
         "with torch.no_grad():  # the prefix begins as the keys and values that the frozen model computes for these words",
-        f"    model(input_ids=ids{more}, past_key_values={cache}{use})",
+        f"    model({how})",
         "start = [part[0].transpose(0, 1).flatten(1) for layer in cache.layers for part in (layer.keys, layer.values)]",
     )
 

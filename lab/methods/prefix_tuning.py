@@ -57,9 +57,10 @@ class PrefixTuning(Method):
             encoder_hidden_size=self.hidden, prefix_projection=self.projection or None, init_weights="zero" if self.init == "zero" else None)
         if self.init != "text":
             return config
-        caches = "DynamicCache, EncoderDecoderCache" if base.shape.kind == "seq2seq" else "DynamicCache"
-        return replace(config, imports=(f"from transformers import {caches}",), before=_starts.keys_and_values(base.shape, self.text, self.virtual_tokens),
-                       after=_starts.PREFIX)
+        both = base.shape.kind == "seq2seq"
+        caches = "from transformers.cache_utils import DynamicCache, EncoderDecoderCache" if both else "from transformers import DynamicCache"
+        start = _starts.keys_and_values(base.shape, self.text, self.virtual_tokens)
+        return replace(config, imports=(caches,), before=start, after=_starts.PREFIX)
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         n, width = self.virtual_tokens, _width(shape)

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lab.contracts import LabError
-from lab.ui import family, runs, train
+from lab.ui import code, family, runs, train
 from lab.ui.bench import Bench
 from lab.ui.security import Guard
 from lab.ui.view import view
@@ -82,11 +82,12 @@ HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="description" content="Train a small model with parameter-efficient methods, live, and see what each costs.">
 <link rel="stylesheet" href="lab-assets/lab.css">
-<link rel="stylesheet" href="lab-assets/anatomy.css">
 <link rel="stylesheet" href="lab-assets/family.css">
+<link rel="stylesheet" href="lab-assets/anatomy.css">
+<link rel="stylesheet" href="lab-assets/code.css">
 <script src="lab-assets/plotly.min.js" defer></script>
 """
-SCRIPTS = ("train", "dom", "session", "form", "home", "figure", "pieces", "watch", "header", "anatomy", "linked")  # fetched side by side, not one after another
+SCRIPTS = ("train", "dom", "session", "form", "home", "figure", "pieces", "watch", "header", "code", "anatomy", "linked")  # fetched side by side, not one after another
 
 
 def head() -> str:
@@ -110,7 +111,7 @@ def routes(bench: Bench, assets: Path) -> list[Any]:
         return Response(packed, media_type="application/zip", headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"})
 
     return [Route("/lab-assets/plotly.min.js", plotly_script), Mount("/lab-assets", StaticFiles(directory=assets / "page")),
-            Route("/adapter/{run}.zip", adapter)]
+            Route("/adapter/{run}.zip", adapter), code.route(bench)]
 
 
 def zipped(folder: Path) -> bytes:
