@@ -19,6 +19,7 @@ OPT = {"model_type": "opt", "num_hidden_layers": 2, "hidden_size": 24, "num_atte
 T5 = {"model_type": "t5", "num_layers": 2, "d_model": 24, "d_kv": 8, "d_ff": 40, "num_heads": 4, "vocab_size": 50}
 VIT = {**SMALL, "model_type": "vit", "image_size": 8, "patch_size": 2, "num_channels": 1}
 DISTILBERT = {"model_type": "distilbert", "n_layers": 2, "dim": 24, "n_heads": 4, "hidden_dim": 40, "vocab_size": 50}
+FALCON = {"model_type": "falcon", "num_hidden_layers": 2, "hidden_size": 24, "num_attention_heads": 4, "vocab_size": 50}
 CONFIGS: list[dict[str, Any]] = [
     *({"pad_token_id": None, **model.config} for model in catalogue.entries("models").values()),
     *({**SMALL, "model_type": name} for name in ("bert", "roberta", "xlm-roberta", "llama", "gpt_neox")),
@@ -36,6 +37,8 @@ CONFIGS: list[dict[str, Any]] = [
     {**OPT, "word_embed_proj_dim": 12, "tie_word_embeddings": False}, {**OPT, "_remove_final_layer_norm": True},
     T5, {**T5, "num_decoder_layers": 3}, {**T5, "num_decoder_layers": 1, "feed_forward_proj": "gated-gelu", "relative_attention_num_buckets": 8},
     {**T5, "tie_word_embeddings": False, "feed_forward_proj": "gated-gelu"}, {**T5, "feed_forward_proj": "gated-silu", "d_kv": 5}, {**T5, "model_type": "mt5"},
+    FALCON, {**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2, "bias": True}, {**FALCON, "multi_query": False, "parallel_attn": False},
+    {**FALCON, "new_decoder_architecture": True, "num_ln_in_parallel_attn": 1, "ffn_hidden_size": 30, "tie_word_embeddings": False},
     VIT, {**VIT, "qkv_bias": False, "num_channels": 3}, {**VIT, "image_size": [8, 12], "patch_size": [4, 3]}, {**VIT, "image_size": 9},
 ]
 KNOWN = {  # as peft, the papers or the models' own files say them
