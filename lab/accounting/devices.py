@@ -1,0 +1,77 @@
+"""GPUs by name, with the memory they are sold with, and what a step takes beside its tensors."""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lab.contracts import LabError, shorten
+
+GB = 10**9
+CONTEXT_BYTES = 600_000_000  # CUDA's own, before the first tensor: 0.3 to 0.6 GB
+RESERVED, RESERVED_MOST = 1.02, 1.08  # of the allocated bytes: the middle of 52 published runs, and the most seen
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a step is imagined. `bytes` in decimal GB, as sold, which some cards exceed by a few percent; 0 where nothing is known."""
+
+    key: str
+    bytes: int = 0
+    watts: int = 0  # board power at full load
+    teraflops: float = 0.0  # dense, 16-bit, as the maker prints it
+
+    @property
+    def gpu(self) -> bool:
+        return self.key != "cpu"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"key": self.key, "bytes": self.bytes, "watts": self.watts, "teraflops": self.teraflops}
+
+
+CPU = Device("cpu", 0, 65, 0.5)
+UNKNOWN_GPU = Device("cuda", 0, 300, 100)
+GPUS = tuple(Device(f"NVIDIA {name}", size * GB, watts, teraflops) for name, size, watts, teraflops in (
+    ("T4", 16, 70, 65), ("L4", 24, 72, 121), ("A10G", 24, 150, 70), ("GeForce RTX 3090", 24, 350, 71), ("GeForce RTX 4090", 24, 450, 165),
+    ("RTX A5000", 24, 230, 111), ("A100 40GB", 40, 400, 312), ("L40S", 48, 350, 362), ("RTX A6000", 48, 300, 155), ("A100 80GB", 80, 400, 312),
+    ("H100 80GB", 80, 700, 989), ("RTX PRO 6000", 96, 600, 500), ("H200", 141, 700, 989),
+))
+OWN = re.compile(r"^(?:my gpu:?\s*)?(\d+(?:\.\d+)?)\s*gb$", re.IGNORECASE)
+
+
+def device(wanted: Any) -> Device:
+    """`cpu`, a GPU of the list by its name or the end of it (`L40S`, `A100 80GB`), or `N GB`."""
+    if isinstance(wanted, Device):
+        return wanted
+    text = " ".join(str(wanted).split()) if isinstance(wanted, str) else ""
+    if text.lower() == "cpu":
+        return CPU
+    own = OWN.match(text)
+    if own and 0 < float(own[1]) <= 10_000:
+        return Device(f"{float(own[1]):g} GB", int(float(own[1]) * GB), 300, 100)
+    if text.lower() == "cuda":
+        return UNKNOWN_GPU
+    found = [gpu for gpu in GPUS if text and _plain(gpu.key).endswith(_plain(text))]
+    if len(found) != 1:
+        raise LabError(f'device is "{shorten(wanted)}": use cpu, one of {", ".join(gpu.key for gpu in GPUS)}, or the size of your GPU such as "12 GB"')
+    return found[0]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def reserved(peak_bytes: int) -> dict[str, int]:
+    """What torch takes from the GPU for an allocated peak: usually, and at most."""
+    return {"reserved_bytes": round(peak_bytes * RESERVED), "reserved_most_bytes": round(peak_bytes * RESERVED_MOST)}
+
+
+def fits(peak_bytes: int, on: Device) -> str:
+    """`fits`, `tight` (only if torch's allocator wastes no more than usual) or `too_large`; nothing for a GPU of unknown size."""
+    if not on.bytes:
+        return ""
+    room = on.bytes - CONTEXT_BYTES
+    taken = reserved(peak_bytes)
+    if taken["reserved_most_bytes"] <= room:
+        return "fits"
+    return "tight" if taken["reserved_bytes"] <= room else "too_large"
