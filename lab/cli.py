@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab import catalogue, describe
+from lab.accounting.devices import GPUS
 from lab.contracts import LabError
 from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, Preparing, RunResult, Started, Stepped, fold, to_json
+from lab.forecast.forecaster import Forecaster
+from lab.forecast.order import Order
 from lab.metrics import METRICS
 from lab.spec import RunSpec
 from lab.supply import Supply, default_cache
@@ -53,9 +56,12 @@ def _parser() -> argparse.ArgumentParser:
 
     for folder in ("models", "methods", "tasks", "lenses"):
         command(folder, _list, f"list the {folder} of the catalogue")
-    command("devices", _devices, "list what this machine can run on")
+    command("devices", _devices, "list what this machine can run on, and the GPUs that memory can be foretold for")
     command("runs", _runs, "list the runs in a data folder", data=True)
     command("count", _count, "count trainable parameters; downloads nothing").add_argument("spec", type=Path, metavar="SPEC.json")
+    memory = command("memory", _memory, "foretell the memory of a training step, part by part; downloads nothing")
+    memory.add_argument("spec", type=Path, metavar="SPEC.json", help="`device` in it may also be a GPU from `devices`, or a size such as 12 GB")
+    memory.add_argument("--cache", type=Path, default=None, help="folder of earlier answers")
     export = command("export", _export, "write a run as a plain script of at most 40 lines, with its data")
     export.add_argument("spec", type=Path, metavar="SPEC.json")
     export.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for train.py, data.jsonl and requirements.txt")
@@ -108,7 +114,11 @@ def _titles(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _devices(options: argparse.Namespace) -> int:
-    return _print(describe.devices(), options.json, lambda rows: (f"{row['key']:8} {row['title']}, {row['bytes'] / 1e9:.1f} GB" for row in rows))
+    """This machine's, to run on, and then the GPUs that memory can be foretold for."""
+    rows = [{**row, "here": True} for row in describe.devices()] + [{**gpu.to_dict(), "title": gpu.key, "here": False} for gpu in GPUS]
+    return _print(rows, options.json, lambda rows: (
+        f"{row['key']:8} {row['title']}, {row['bytes'] / 1e9:.1f} GB" if row["here"] else f"{row['key']}, {row['bytes'] / 1e9:.0f} GB, for `memory` only"
+        for row in rows))
 
 
 def _runs(options: argparse.Namespace) -> int:
@@ -139,8 +149,30 @@ def _said(score: float, error: float, metric: str) -> str:
 
 
 def _count(options: argparse.Namespace) -> int:
-    return _print(RunSpec.read(options.spec).counts.to_dict(), options.json, lambda counts: (
+    return _print(Order.read(options.spec).spec.counts.to_dict(), options.json, lambda counts: (
         f"{name:10} {value:,}" for name, value in counts.items() if isinstance(value, int)))
+
+
+def _memory(options: argparse.Namespace) -> int:
+    """A process of its own traces the step; an answer that was given before needs none."""
+    forecaster = Forecaster((options.cache or default_cache()) / "forecast")
+    try:
+        found = forecaster.memory(Order.read(options.spec))
+    finally:
+        forecaster.close()
+    return _print(found, options.json, _parts)
+
+
+def _parts(found: dict[str, Any]) -> Iterator[str]:
+    yield f"peak       {found['peak_bytes'] / 1e9:,.3f} GB at the {found['peak_moment'].replace('_', ' ')}, on {found['device']}"
+    for part, size in found["parts"].items():
+        yield f"{part:12} {size / 1e9:10,.3f} GB"
+    for moment in found["moments"]:
+        yield f"{moment['name']:15} {moment['bytes'] / 1e9:7,.3f} GB"
+    if found["reserved_bytes"]:
+        reserved = f"reserved   {found['reserved_bytes'] / 1e9:,.3f} GB, at most {found['reserved_most_bytes'] / 1e9:,.3f} GB"
+        yield f"{reserved}; {found['fits'].replace('_', ' ')}" if found["fits"] else reserved
+    yield from found["assumptions"]
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ TIERS = (
     {"contracts", "events", "catalogue", "waiting", "metrics", "seeds"},
     {"methods", "models", "tasks", "accounting", "exhibits"},
     {"lenses", "spec", "describe"},
-    {"supply", "engine", "store", "compare", "serving", "lessons", "export"},
+    {"supply", "engine", "store", "compare", "serving", "lessons", "export", "forecast"},
     {"runners", "ui", "cli", "recording", "probing", "sweeping", "__main__"},
 )
 TIER = {name: tier for tier, names in enumerate(TIERS) for name in names}

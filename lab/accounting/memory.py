@@ -1,4 +1,4 @@
-"""A quick estimate of the memory of one training step, from sizes alone: enough to refuse what cannot fit.
+"""Memory of one training step from sizes alone: what is exact without a trace, and a quick estimate, enough to refuse what cannot fit.
 
 Weights, gradients and optimizer states are exact; activations follow the published bytes per token, width and layer
 (34 where every linear's weight trains, 20 where only the gradient passes, as measured for 16-bit), scaled by the number format.
@@ -19,15 +19,21 @@ def estimate(method: Method, shape: Shape, counts: Counts, *, batch: int, tokens
              quantization: str | None = None) -> dict[str, Any]:
     """{"peak_bytes", "parts", "assumptions"}; `parts` sums to `peak_bytes`. `auto` counts as float32, the larger."""
     size = 2 if dtype == "bfloat16" and not method.trains_base else 4
-    parts = {
-        "weights": _weights(shape, counts.frozen, size, quantization) + counts.trainable * 4,
-        "gradients": counts.trainable * 4,
-        "optimizer": counts.trainable * STATES[optimizer],
+    parts = static_parts(shape, counts, base_size=size, trained_size=4, optimizer=optimizer, quantization=quantization) | {
         "activations": _activations(method, shape, batch, tokens, checkpointing) * size // 2,
         "temporary": batch * shape.vocabulary * 8 if shape.writes else 0,
     }
     return {"peak_bytes": sum(parts.values()), "parts": parts,
             "assumptions": "weights and states exactly, activations by a rule of thumb, all texts at full length"}
+
+
+def static_parts(shape: Shape, counts: Counts, *, base_size: int, trained_size: int, optimizer: str, quantization: str | None) -> dict[str, int]:
+    """Weights, gradients and optimizer states: known without a trace. Sizes are bytes a number."""
+    return {
+        "weights": _weights(shape, counts.frozen, base_size, quantization) + counts.trainable * trained_size,
+        "gradients": counts.trainable * trained_size,
+        "optimizer": counts.trainable * STATES[optimizer] * (trained_size if STATES[optimizer] == 8 else 4) // 4,
+    }
 
 
 def _weights(shape: Shape, frozen: int, size: int, quantization: str | None) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-PARTS = ("weights", "gradients", "optimizer", "activations", "temporary")
+from lab.accounting.points import PARTS
 
 
 @dataclass
@@ -68,16 +68,25 @@ class Timeline(TorchDispatchMode):
         key, size = storage._cdata, storage.nbytes()
         if key in self.alive or not size:
             return
-        self.alive[key] = Storage(size, part)
+        self.alive[key] = self.kept(size, part)
         self._guards[key] = weakref.finalize(storage, self._died, key)
-        self._now += size
+        self._now += self.alive[key].bytes
         if self._now > self._highest:
             self._highest, self._at_peak = self._now, True
 
     def _died(self, key: int) -> None:
         self._settle()
         self._guards.pop(key, None)
-        self._now -= self.alive.pop(key).bytes
+        gone = self.alive.pop(key)
+        self._now -= gone.bytes
+        self.freed(gone)
+
+    def kept(self, size: int, part: str) -> Storage:
+        """A new storage; who records more than peaks takes it from here."""
+        return Storage(size, part)
+
+    def freed(self, storage: Storage) -> None:
+        """A storage has gone."""
 
     def _settle(self) -> None:
         """Remember what is alive at the highest point, just before it goes down: once a summit, not once a birth."""

@@ -10,7 +10,8 @@ from lab.accounting.tracing import Timeline, report
 
 
 def measured_step(weights: list[torch.Tensor], trained: list[torch.nn.Parameter], optimizer: torch.optim.Optimizer,
-                  loss: Callable[[], torch.Tensor], update: Callable[[], None]) -> tuple[torch.Tensor, dict[str, Any]]:
+                  loss: Callable[[], torch.Tensor], update: Callable[[], None],
+                  timeline: Timeline | None = None) -> tuple[torch.Tensor, dict[str, Any]]:
     """Do one step under the tracker. `weights` are all tensors of the model, `loss` is the forward pass, `update` clips and steps.
 
     Returns the loss and {"peak_bytes", "peak_moment", "parts", "moments"}. Saved activations are the storages that the forward
@@ -20,7 +21,7 @@ def measured_step(weights: list[torch.Tensor], trained: list[torch.nn.Parameter]
     gpu = trained[0].is_cuda
     if gpu:
         torch.cuda.reset_peak_memory_stats()
-    timeline = Timeline()
+    timeline = timeline or Timeline()
     timeline.hold(weights, "weights")
     timeline.hold(_states(optimizer), "optimizer")
     with timeline:

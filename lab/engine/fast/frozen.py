@@ -18,17 +18,24 @@ Kept = OrderedDict[bytes, Tensor]  # (tokens, width) behind the last frozen bloc
 
 def keep(module: Any, shape: Shape, kept: Kept) -> int:
     """Put this under a model; returns how many of its blocks it spares."""
-    if hasattr(module, "get_base_model") or shape.kind == "seq2seq":
-        return 0  # a peft method starts at the first block, or in front of it; a writing stack depends on more than the text
-    blocks = list(module.get_submodule(shape.blocks))
-    below = next((place for place, block in enumerate(blocks) if _moves(block)), len(blocks))
-    if not below or _moves(module.get_submodule(shape.embedding)):
+    below = spared(module, shape)
+    if not below:
         return 0
+    blocks = list(module.get_submodule(shape.blocks))
     lookup = Lookup(kept, blocks[:below])
     module.get_submodule(shape.blocks.rpartition(".")[0] if shape.kind == "decoder" else "").register_forward_pre_hook(lookup.begin, with_kwargs=True)
     for place, block in enumerate(blocks[:below]):
         block.forward = lookup.around(place, block.forward)
     return below
+
+
+def spared(module: Any, shape: Shape) -> int:
+    """How many of the lowest blocks give the same for a text as long as the model lives."""
+    if hasattr(module, "get_base_model") or shape.kind == "seq2seq":
+        return 0  # a peft method starts at the first block, or in front of it; a writing stack depends on more than the text
+    blocks = list(module.get_submodule(shape.blocks))
+    below = next((place for place, block in enumerate(blocks) if _moves(block)), len(blocks))
+    return 0 if _moves(module.get_submodule(shape.embedding)) else below
 
 
 def _moves(module: nn.Module) -> bool:

@@ -1,0 +1,75 @@
+"""The tracing process: one line of JSON in, one out. It has no network, limited memory, and ends with whoever started it."""
+from __future__ import annotations
+
+import base64
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def main(budget_bytes: int) -> None:
+    """Answers orders until the other side closes the pipe."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print must not come between the answers
+    if hasattr(os, "nice"):
+        os.nice(5)
+    _warm()
+    gc.collect()
+    gc.freeze()  # the libraries stay: looking through them again and again would take longer than a trace
+    _limit(budget_bytes)
+    answers.write(b'{"ready": true}\n')
+    for line in sys.stdin.buffer:
+        answers.write(json.dumps(_answered(line)).encode() + b"\n")
+
+
+def _answered(line: bytes) -> dict[str, Any]:
+    from lab.contracts import LabError
+    from lab.engine.forecast.step import record
+    from lab.spec import RunSpec
+
+    try:
+        order = json.loads(line)
+        recording = record(RunSpec.parse(order.pop("spec")), **order)
+    except LabError as error:
+        return {"refused": str(error)}
+    except MemoryError:
+        return {"error": "it needs more memory than the tracing process may take"}
+    except Exception as error:  # of whatever library cannot work on tensors without memory
+        return {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[:300]}
+    return {"outline": recording.described(), "numbers": base64.b85encode(recording.bytes.astype(np.float64).tobytes()).decode()}
+
+
+def _warm() -> None:
+    """Import what every order needs, and what libraries put off until they are first used."""
+    import torch
+
+    from lab.engine.forecast.step import record
+    from lab.spec import RunSpec
+
+    torch.set_num_threads(1)
+    config = {"model_type": "llama", "num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 16}
+    for method in ("lora", "full"):
+        record(RunSpec.parse({"model": {"config": config}, "method": method, "attention": "eager"}), 2, 8, "library", "cpu", 1)
+
+
+def _limit(budget_bytes: int) -> None:
+    """More memory becomes an error that can be told, not the system's kill."""
+    try:
+        import resource
+    except ImportError:
+        return
+    status = Path("/proc/self/status")
+    used = next((int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmData")), None) if status.exists() else None
+    if used is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = used + budget_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

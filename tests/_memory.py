@@ -1,0 +1,87 @@
+"""A step foretold and the same step measured, for the tests that hold one against the other."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from lab.accounting.devices import device
+from lab.accounting.points import Recording
+from lab.contracts import LabError
+from lab.engine import optimizers
+from lab.engine.fast.compiled import as_written
+from lab.engine.forecast.step import record
+from lab.engine.job import Job, prepare
+from lab.engine.loop import _groups, _tensors
+from lab.engine.measure import measured_step
+from lab.forecast.answer import answered
+from lab.forecast.forecaster import Forecaster
+from lab.forecast.order import Order
+from lab.forecast.tracer import Untraceable
+from lab.spec import RunSpec
+
+
+class Here:
+    """The tracing process's work, done in this one; counts what it was asked."""
+
+    process = None
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def record(self, order: Mapping[str, Any]) -> Recording:
+        self.asked += 1
+        order = dict(order)
+        spec = RunSpec.parse(order.pop("spec"))
+        try:
+            return record(spec, **order)
+        except LabError:
+            raise
+        except Exception as error:
+            raise Untraceable(f"{type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        pass
+
+
+def foretold(order: Order, batch: int, tokens: int) -> dict[str, Any]:
+    """Recorded at these sizes and put together, without any fit."""
+    forecaster = Forecaster(None, Here())
+    return answered(order, forecaster.recorded(order, batch, tokens))
+
+
+def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any]) -> tuple[dict[str, Any], int, int]:
+    """The second step of a run, measured, and the batch and length that it had."""
+    job: Job = finish(prepare(spec, workshop))[1]
+    groups = _groups(job)
+    optimizer = spec.method.optimizer(job.module, groups, spec.weight_decay) or optimizers.make(spec.optimizer, groups, spec.weight_decay, job.device)
+    trained = [weight for group in groups for weight in group["params"]]
+    batch = job.batch(job.texts.train[:spec.batch])
+    job.module.train()
+    found: dict[str, Any] = {}
+    for step in (1, 2):
+        def forward() -> torch.Tensor:
+            with job.arithmetic():
+                loss, penalty = job.learner.loss(batch), spec.method.penalty(job.module)
+            return loss if penalty is None else loss + penalty
+
+        def update(step: int = step) -> None:
+            if spec.clip:
+                torch.nn.utils.clip_grad_norm_(trained, spec.clip)
+            optimizer.step()
+            spec.method.after_step(job.module, step)
+            optimizer.zero_grad(set_to_none=True)
+
+        spec.method.before_step(job.module, step)
+        with as_written(job.learner.codes):
+            found = measured_step(_tensors(job), trained, optimizer, forward, update)[1]
+    return found, *batch.ids.shape
+
+
+def both(workshop: Any, finish: Callable[..., Any], **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(foretold, measured) for the same batch."""
+    spec = RunSpec.parse(settings)
+    order = Order.of(spec, device("cpu"))
+    seen, batch, tokens = measured(order.spec, workshop, finish)
+    return foretold(order, batch, tokens), seen
