@@ -159,7 +159,7 @@ def test_lora_stands_beside_its_matrices_with_its_sizes() -> None:
     lit = Counter(part.attributes["data-part"] for part in parts(drawing, "trained"))
     assert lit == {"query adapter": 2, "value adapter": 2, "head": 1} and drawing.title == "MiniLM with LoRA: what is trained"
     assert {"A 8×384", "B 384×8", "6,144", "12,288 × 6 blocks = 73,728"} <= set(texts(drawing))
-    assert drawing.rows[0] == {"part": "query adapter", "name": "query", "each": "6,144", "layers": "all 6", "total": "36,864", "tensors": [
+    assert drawing.rows[0] == {"part": "query adapter", "name": "query", "each": "6,144", "layers": "× 6 blocks", "total": "36,864", "tensors": [
         {"text": "A 8×384", "symbol": "A"}, {"text": "+ B 384×8", "symbol": "B"}]}
 
 

@@ -44,8 +44,8 @@ export function spelled(symbols) {
 
 function rows(anatomy) {
   if (!anatomy.rows.length) return el("p", { class: "soft" }, "Nothing is trained, so there is nothing to count.");
-  return el("table", {}, el("thead", {}, el("tr", {}, ["part", "each", "blocks", "total"].map((name) => el("th", { scope: "col" }, name)))),
+  return el("table", {}, el("thead", {}, el("tr", {}, ["part", "each", "total"].map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, anatomy.rows.map((row) => el("tr", { "data-part": row.part, tabindex: 0 },
-      el("th", { scope: "row" }, row.name, el("small", {}, row.tensors.map((each) => el("span", { "data-part": row.part, "data-symbol": each.symbol || null }, each.text)))), el("td", {}, row.each), el("td", {}, row.layers), el("td", {}, row.total)))),
-    el("tfoot", {}, el("tr", {}, el("th", { scope: "row", colspan: 3 }, "trainable, together"), el("td", {}, anatomy.total))));
+      el("th", { scope: "row" }, row.name, el("small", {}, row.tensors.map((each) => el("span", { "data-part": row.part, "data-symbol": each.symbol || null }, each.text)))), el("td", {}, row.each, el("small", {}, row.layers)), el("td", {}, row.total)))),
+    el("tfoot", {}, el("tr", {}, el("th", { scope: "row", colspan: 2 }, "trainable, together"), el("td", {}, anatomy.total))));
 }

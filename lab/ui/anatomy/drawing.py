@@ -162,10 +162,9 @@ def _legend(sheet: Sheet, formats: list[tuple[str, str]], y: float) -> float:
 def _row(part: Part, shape: Shape) -> dict[str, Any]:
     tensors = [{"text": ("+ " if place else "") + f"{tensor.name} {sized(tensor)}".replace(f"{part.tensors[place - 1].name} bias ", ""), "symbol": tensor.name}
                for place, tensor in enumerate(part.tensors)]
-    many = f"all {shape.layers}" if len(part.layers) == shape.layers else f"{len(part.layers)} of {shape.layers}"
     tensors = tensors if len(tensors) <= 6 else [{"text": f"{len(tensors)} tensors", "symbol": ""}]
     return {"part": " ".join(part.names), "name": named(part, shape), "tensors": tensors, "each": whole(part.each),
-            "layers": many if part.layers else "once", "total": whole(part.total)}
+            "layers": f"× {part.times} block{'s' * (part.times > 1)}" if part.layers else "once", "total": whole(part.total)}
 
 
 def named(part: Part, shape: Shape) -> str:
