@@ -48,9 +48,13 @@ def fitting(models: Any = MODELS) -> Iterator[RunSpec]:
 # ── the text ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_method_has_a_short_script_or_a_reason_that_names_its_file() -> None:
+QUICK = ("minilm-l6", "smollm2-135m", "seed-bert", "seed-llama", "seed-gpt2", "seed-t5", "seed-vit")
+
+
+@pytest.mark.parametrize("models", [QUICK, pytest.param(tuple(set(MODELS) - set(QUICK)), marks=pytest.mark.slow)], ids=["some", "the others"])
+def test_every_method_has_a_short_script_or_a_reason_that_names_its_file(models: tuple[str, ...]) -> None:
     refused = set()
-    for spec in fitting():
+    for spec in fitting(models):
         try:
             script = export.script(spec)
         except LabError as error:

@@ -6,13 +6,14 @@ const FADE = 1600; // ms that a changed line stays marked
 
 export function createCode(server, form, narrow) {
   const state = { draft: null, asked: 0, open: false, before: [], answer: null };
-  const toggle = el("button", { type: "button", class: "plain", id: "show-code", "aria-expanded": "false", "aria-controls": "code", onclick: () => turn(!state.open) }, "Show code");
+  const toggle = el("button", { type: "button", class: "plain", id: "show-code", "aria-expanded": "false", "aria-controls": "code", onclick: pressed }, "Show code");
   const title = el("h2", {}, "The same run in plain code");
   const about = el("p", { class: "soft" });
   const told = el("span", { class: "soft", role: "status" });
   const copy = el("button", { type: "button", class: "plain", onclick: copied }, "Copy");
   const pack = el("button", { type: "button", class: "plain", onclick: packed }, "Download script + data (zip)");
-  const buttons = el("div", { class: "buttons" }, copy, pack, told);
+  const hide = el("button", { type: "button", class: "plain hide", onclick: () => { pressed(); toggle.focus({ preventScroll: true }); } }, "Hide");
+  const buttons = el("div", { class: "buttons" }, copy, pack, hide, told);
   const listing = el("ol", { class: "listing", tabindex: 0, "aria-label": "The script, line by line" });
   const rest = el("div", { class: "rest" });
   const node = el("section", { class: "code", id: "code", "aria-label": "The script", hidden: true }, el("div", { class: "top" }, title, about, buttons), listing, rest);
@@ -33,6 +34,13 @@ export function createCode(server, form, narrow) {
     if (open && state.draft) ask();
   }
 
+  // On a wide screen the script stands at the top of the middle, out of sight from below the form.
+  function pressed() {
+    turn(!state.open);
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (state.open) node.scrollIntoView({ block: narrow.matches ? "nearest" : "start", behavior: calm ? "auto" : "smooth" });
+  }
+
   async function ask() {
     const asked = ++state.asked;
     const answer = await question(server, "script", state.draft).catch(() => null);
@@ -46,7 +54,7 @@ export function createCode(server, form, narrow) {
   function paint(answer) {
     state.answer = answer;
     const written = Boolean(answer.lines);
-    buttons.hidden = listing.hidden = !written;
+    copy.hidden = pack.hidden = listing.hidden = !written;
     if (!written) {
       state.before = [];
       say(about, `There is no short script for this: ${answer.reason}.`);

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lab.contracts import Base, LabError, Method
 from lab.export._folder import DATA, SCRIPT, requirements, write
-from lab.export._script import LONGEST, Script, compose
+from lab.export._lines import LONGEST, Script
+from lab.export._script import compose
 from lab.spec import RunSpec
 
 __all__ = ["DATA", "LONGEST", "SCRIPT", "Script", "Source", "requirements", "script", "sources", "write"]

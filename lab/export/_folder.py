@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.contracts import LabError
-from lab.export._script import SEEDED, Script
+from lab.export._lines import Script
+from lab.export._script import SEEDED
 from lab.spec import RunSpec
 
 SCRIPT, DATA = "train.py", "data.jsonl"

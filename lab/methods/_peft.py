@@ -20,7 +20,7 @@ def code(base: Base, config: str, **arguments: Any) -> Code:
 
 def rates(**multiples: float) -> tuple[str, ...]:
     """Parameter groups by a part of the names, each with its multiple of the learning rate."""
-    told = ", ".join(f'"{part}": LR' if rate == 1 else f'"{part}": {rate:g} * LR' for part, rate in multiples.items())
+    told = ", ".join(f'"{part}": LR' if rate == 1 else f'"{part}": {rate!r} * LR' for part, rate in multiples.items())
     return (f"rates = {{{told}}}",
             'groups = [{"params": [w for n, w in model.named_parameters() if part in n and w.requires_grad], "lr": rate}',
             "          for part, rate in rates.items()]")

@@ -61,7 +61,7 @@ def code(shape: Shape, decay: float) -> Code:
     return Code(groups=(
         f"blocks = [{bottom}, {', '.join(f'*model.{stack}' for stack in stacks)}]  # from the bottom to the top",
         "far = {id(weight): depth for depth, block in enumerate(reversed(blocks)) for weight in block.parameters()}",
-        f'groups = [{{"params": [w], "lr": LR * {decay:g} ** far.get(id(w), 0)}} for w in model.parameters() if w.requires_grad]'))
+        f'groups = [{{"params": [w], "lr": LR * {decay!r} ** far.get(id(w), 0)}} for w in model.parameters() if w.requires_grad]'))
 
 
 def _distance(place: Place, name: str, top: int) -> int:
