@@ -19,7 +19,7 @@ from torch import nn
 from lab.contracts import Base, Kind, Shape
 from lab.engine import Workshop, bases, train
 from lab.engine.chance import drawn_from
-from lab.engine.fast import blocks, compiled, dropout, lay_out, speed_up
+from lab.engine.fast import bert, blocks, compiled, dropout, lay_out, speed_up
 from lab.engine.job import Job, prepare
 from lab.engine.learner import Classifier, Head, Writer
 from lab.engine.texts import Batch, Encoded
@@ -200,6 +200,19 @@ def test_the_whole_training_curve_is_that_of_the_plain_model(base: dict[str, Any
         curves.append(([loss for _, loss in result.losses], result.scores["tuned"].score))
     assert curves[0][0] == pytest.approx(curves[1][0], rel=1e-4) and curves[0][1] == curves[1][1]
     assert curves[0][0][0] != pytest.approx(curves[0][0][-1], rel=1e-2), "something was learned"
+
+
+def test_padding_is_left_out_of_the_rows() -> None:
+    x = torch.randn(7 * 30, 5)
+    padding = torch.arange(30) >= torch.tensor([30, 4, 9, 12, 1, 20, 2]).unsqueeze(1)
+    pack = bert.Pack(*bert.places(padding, torch.float32))
+    rows = pack.rows(x)
+    assert len(rows) == 96, "78 tokens, rounded up to what products have been written for"
+    left_out = (pack.all(rows, zero=True) == 0).all(1)
+    assert int(left_out.sum()) == 7 * 30 - 96 and padding.view(-1)[left_out].all(), "nothing but padding"
+    assert torch.equal(pack.all(rows, zero=True)[~left_out], x[~left_out])
+    full = bert.Pack(*bert.places(torch.zeros(3, 7, dtype=torch.bool), torch.float32))
+    assert torch.equal(full.all(full.rows(x[:21]), zero=True), x[:21])
 
 
 def test_noise_is_0_or_1_by_the_chance_and_comes_from_torchs_generator() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn, zeros
 
 from lab.contracts import Shape
-from lab.engine.fast.bert import Bert
+from lab.engine.fast.bert import Bert, places
 from lab.engine.fast.blocks import Code, Plan, Through
 from lab.engine.fast.dropout import quicken, seeds
 from lab.engine.fast.linear import lay_side_by_side, side_by_side
@@ -165,9 +165,10 @@ def _bert(block: Any, linears: dict[str, nn.Module], codes: Codes, lowest: bool)
     fixed = [*(weight for norm in norms for weight in (norm.weight, norm.bias)), *tensors]
     chances = attention.dropout.p, block.attention.output.dropout.p, block.output.dropout.p
     codes_of = {}
-    for drops in (False, True):  # the lowest block, a sixth of MiniLM, has code of its own; of many blocks it is not worth a minute of compiling
-        plan = Plan(Bert(attention.attention_head_size, norms[0].eps, chances if drops else ()), 1 + drops, 4, groups, scale, leaf=lowest)
-        codes_of[drops] = _code(plan, fixed, codes, trains=drops == any(chances))
+    for trains in (False, True):  # the lowest block, a sixth of MiniLM, has code of its own; of many blocks it is not worth a minute of compiling
+        kind = Bert(attention.attention_head_size, norms[0].eps, chances if trains and any(chances) else (), packed=trains)
+        plan = Plan(kind, 1 + 3 * trains + bool(kind.chances), 4, groups, scale, leaf=lowest)
+        codes_of[trains] = _code(plan, fixed, codes, trains)
     stands, plain = _watch(block, config, linears, scale), type(block).forward
 
     def forward(self: Any, hidden_states: Tensor, attention_mask: Any = None, encoder_hidden_states: Any = None,
@@ -177,13 +178,24 @@ def _bert(block: Any, linears: dict[str, nn.Module], codes: Codes, lowest: bool)
         if (past_key_values is not None or encoder_hidden_states is not None or (lowest and hidden_states.requires_grad)
                 or not _simple(mask, tokens) or not stands(self)):
             return plain(self, hidden_states, attention_mask, encoder_hidden_states, encoder_attention_mask, past_key_values, **others)
-        extras = [mask.to(hidden_states.dtype).expand(batch, 1, tokens, tokens).contiguous()]
-        drops = self.training and any(chances)
-        if drops:
-            extras.append(seeds(len(chances)))
-        return Through.apply(codes_of[drops], hidden_states.contiguous(), *extras, *fixed)
+        extras = _of_mask(mask, hidden_states, self.training)
+        if self.training and any(chances):
+            extras = (*extras, seeds(len(chances)))
+        return Through.apply(codes_of[self.training], hidden_states.contiguous(), *extras, *fixed)
 
     block.forward = MethodType(forward, block)
+
+
+def _of_mask(mask: Tensor, x: Tensor, packed: bool) -> tuple[Tensor, ...]:
+    """The mask for every head and token, and where the tokens are. All blocks of a pass are given the same mask, so it carries what was worked out."""
+    batch, tokens, _ = x.shape
+    known = vars(mask).get("lab_extras")
+    if known is None or (len(known) > 1) != packed:
+        known = (mask.to(x.dtype).expand(batch, 1, tokens, tokens).contiguous(),)
+        if packed:  # padding is what no token sees
+            known += places((mask.amax(2) < 0).expand(batch, 1, tokens).squeeze(1), x.dtype)
+        mask.lab_extras = known
+    return known
 
 
 HOOKS = {"LlamaDecoderLayer": _llama, "BertLayer": _bert}

@@ -235,9 +235,9 @@ def make(plan: Plan, sizes: Sizes, dtypes: tuple[torch.dtype, ...], folder: Path
     for batch, tokens in EXAMPLES:
         halves, others = (_example(plan, sizes, dtypes, batch + more, tokens + more) for more in (0, 1))
         free = {half: [_free(*pair) for pair in zip(halves[half], others[half], strict=True)] for half in HALVES}
-        fixed = {size for half in HALVES for tensor, places in zip(halves[half], free[half], strict=True)
-                 for place, size in enumerate(tensor.shape) if place not in places}
-        if fixed.isdisjoint((batch, tokens, batch * tokens)):
+        sizes_of = [(size, place in places) for half in HALVES for tensor, places in zip(halves[half], free[half], strict=True)
+                    for place, size in enumerate(tensor.shape)]
+        if {size for size, moves in sizes_of if moves}.isdisjoint(size for size, moves in sizes_of if not moves):
             break
     for half, function in (("forward", plan.forward), ("backward", plan.backward)):
         program = torch.export.export(_Module(function), tuple(halves[half]), dynamic_shapes=(tuple(free[half]),), strict=False)
