@@ -173,7 +173,7 @@ def _bert(block: Any, linears: dict[str, nn.Module], codes: Codes, lowest: bool)
 
     def forward(self: Any, hidden_states: Tensor, attention_mask: Any = None, encoder_hidden_states: Any = None,
                 encoder_attention_mask: Any = None, past_key_values: Any = None, **others: Any) -> Any:
-        batch, tokens, _ = hidden_states.shape
+        tokens = hidden_states.shape[1]
         mask = attention_mask if attention_mask is not None else zeros(1, 1, 1, tokens)
         if (past_key_values is not None or encoder_hidden_states is not None or (lowest and hidden_states.requires_grad)
                 or not _simple(mask, tokens) or not stands(self)):
