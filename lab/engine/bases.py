@@ -43,7 +43,7 @@ def load(folder: Path, sha256: str, shape: Shape, dtype: torch.dtype, attention:
     module = getattr(transformers, CLASSES[shape.kind]).from_pretrained(folder, **wanted)
     if getattr(module, "pooler", None) is not None:
         module.pooler = None
-    tokenizer = _tokenizer(folder) if shape.kind != "vision" else None
+    tokenizer = tokenizer_in(folder) if shape.kind != "vision" else None
     module.config.use_cache = False
     if quantization:
         quantized.settle(module)
@@ -54,7 +54,7 @@ def load(folder: Path, sha256: str, shape: Shape, dtype: torch.dtype, attention:
     return Pristine(module, tokenizer, sha256, checksum(module), quantization)
 
 
-def _tokenizer(folder: Path) -> Any:
+def tokenizer_in(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

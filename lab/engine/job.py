@@ -226,7 +226,7 @@ def _read(spec: RunSpec, workshop: Workshop, pristine: bases.Pristine, data: Tas
         key = (pristine.sha256, data.sha256, spec.tokens, split, len(items), shots, answered)
         rows[split] = workshop.encoded(key, reader, items, answered)
     if spec.shuffle_labels and rows["train"]:
-        rows["train"] = _shuffled(rows["train"], len(task.labels), generator(spec.seed, "labels"), reader)
+        rows["train"] = shuffled(rows["train"], len(task.labels), generator(spec.seed, "labels"), reader)
     return reader, Texts(**rows, asked=asked["test"], shots=shots)
 
 
@@ -238,7 +238,7 @@ def _recalled(task: Task, items: tuple[Item, ...], train: tuple[Item, ...]) -> t
     return tuple(item for item in items if item.document in known)
 
 
-def _shuffled(rows: list[Encoded], labels: int, drawn: torch.Generator, reader: Reader) -> list[Encoded]:
+def shuffled(rows: list[Encoded], labels: int, drawn: torch.Generator, reader: Reader) -> list[Encoded]:
     """Labels drawn at random; written answers go to other prompts."""
     if not labels:
         order = torch.randperm(len(rows), generator=drawn).tolist()

@@ -71,7 +71,7 @@ class Reader:
         """Prompt ids; a text that is too long loses its own end, never the question that follows it."""
         rows = self.tokenizer([self.task.ask(item.text) for item in items])["input_ids"]
         changed = [place for place, ids in enumerate(rows) if self.shots or len(ids) > self.tokens]  # the others are not read twice
-        texts = [items[place].text if len(rows[place]) <= self.tokens else self._shortened(items[place].text) for place in changed]
+        texts = [items[place].text if len(rows[place]) <= self.tokens else self.shortened(items[place].text) for place in changed]
         for place, ids in zip(changed, self.tokenizer([self.task.ask(text, self.shots) for text in texts])["input_ids"] if texts else (), strict=True):
             rows[place] = ids
         longest, window = max(map(len, rows)), self.window - (self.task.answer_tokens if self.kind == "decoder" else 0)
@@ -79,7 +79,8 @@ class Reader:
             raise LabError(f"shots is {len(self.shots)}: a prompt of {longest} tokens does not fit the model's window of {window}; use fewer shots")
         return rows
 
-    def _shortened(self, text: str) -> str:
+    def shortened(self, text: str) -> str:
+        """As much of a text as leaves room for the question around it."""
         around = len(self.tokenizer(self.task.ask(""))["input_ids"])
         room = max(1, self.tokens - around)
         while True:
