@@ -84,9 +84,7 @@ def loop(lines: Lines, spec: RunSpec, code: Code) -> None:
     lines.add(f"model.train(){DRAWN_ANEW if drops(spec) else ''}")
     if spec.shape.writes:
         lines.add("collate = DataCollatorForSeq2Seq(tokenizer)  # fills a batch up to its longest text")
-    what = "images" if spec.shape.kind == "vision" else "texts"
-    lines.add(f'for step, line in enumerate(open("data.jsonl", encoding="utf-8"), 1):  # {spec.steps} lines, {spec.batch} {what} each',
-              "    batch = json.loads(line)")
+    lines.add(f'for step, line in enumerate(open("data.jsonl", encoding="utf-8"), 1):  # {_data(spec)}', "    batch = json.loads(line)")
     lines.add(*(f"    {line}" for line in code.begin))
     kind = spec.shape.kind
     read, forward = _images(spec) if kind == "vision" else _written(spec) if spec.shape.writes else _features(spec)
@@ -100,6 +98,13 @@ def loop(lines: Lines, spec: RunSpec, code: Code) -> None:
         lines.add(f"    torch.nn.utils.clip_grad_norm_({_weights(spec)}, {source(spec.clip)})")
     lines.add("    optimizer.step()", *(f"    {line}" for line in code.step), "    schedule.step()", "    optimizer.zero_grad()")
     lines.add("    print(step, loss.item())")
+
+
+def _data(spec: RunSpec) -> str:
+    """What lies in the data file."""
+    what = "images" if spec.shape.kind == "vision" else "texts"
+    among = f"of {spec.train_items} {what}" if spec.train_items else what
+    return f"{spec.steps} x {spec.batch} {among}{', labels drawn' if spec.shuffle_labels else ''}"
 
 
 def _features(spec: RunSpec) -> tuple[list[str], list[str]]:
