@@ -31,5 +31,5 @@ entry = Task(
     metrics=("chrF", "BLEU"),
     answer_tokens=20,
     read=read,
-    defaults={"tokens": 80, "eval_items": 150},
+    defaults={"tokens": 80, "steps": 50, "batch": 4, "eval_items": 60},
 )

@@ -27,5 +27,5 @@ entry = Task(
     answer_tokens=12,
     recalls=True,
     read=read,
-    defaults={"tokens": 16, "train_items": 64, "eval_items": 256, "steps": 120, "eval_every": 30},
+    defaults={"tokens": 16, "train_items": 64, "eval_items": 256, "steps": 300, "eval_every": 75},
 )

@@ -32,5 +32,5 @@ entry = Task(
     metrics=("token F1",),
     answer_tokens=12,
     read=read,
-    defaults={"tokens": 112, "eval_items": 200},
+    defaults={"tokens": 112, "steps": 40, "batch": 4, "eval_items": 100},
 )
