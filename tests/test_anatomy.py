@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from itertools import combinations
+from itertools import takewhile
 from typing import Any
 from xml.etree import ElementTree
 
@@ -90,10 +90,14 @@ def trouble(sheet: Node) -> Any:
     shapes = [extent(node) for node in sheet.walk() if node.attributes.get("class", "").split()[:1] == ["shape"]]
     written = [(extent(node), node.children[0]) for node in sheet.walk() if node.tag == "text"]
     _, _, wide, high = map(float, sheet.attributes["viewBox"].split())
-    yield from (("figures", one, other) for one, other in combinations(shapes, 2) if meet(one, other) and not within(other, one))
-    yield from (("texts", one, other) for (a, one), (b, other) in combinations(written, 2) if meet(a, b))
     yield from (("out", text) for place, text in written if not within(place, (-1, 0, wide + 1, high + 1)))
-    yield from (("edge", text, shape) for place, text in written for shape in shapes if meet(place, shape) and not within(place, shape, 2.5))
+    both = sorted([(place, "") for place in shapes] + written, key=lambda each: each[0][1])
+    for number, (one, text) in enumerate(both):
+        for other, said in takewhile(lambda each, end=one[3]: each[0][1] < end, both[number + 1:]):
+            if meet(one, other) and not (text and said) and (within(other, one, 2.5) or within(one, other, 2.5)):
+                continue  # in a figure
+            if meet(one, other):
+                yield "over", text or one, said or other
 
 
 def extent(node: Node) -> tuple[float, float, float, float]:
