@@ -57,10 +57,11 @@ def test_what_cannot_be_had_says_why_and_what_to_take_instead() -> None:
 
 def test_it_is_said_how_a_tick_was_found() -> None:
     matrix = ask("family")["matrix"]["lora"]
-    assert matrix["seed-llama"]["tried"].startswith("Tried on this model: built, trained for two steps, asked to write, saved, loaded")
+    assert matrix["seed-llama"]["tried"].startswith("Tried on this model, with peft")
+    assert "built, trained for two steps, asked to write, saved, loaded into a fresh base and merged, with the same answers" in matrix["seed-llama"]["tried"]
     assert matrix["smollm2-135m"]["tried"].startswith("Tried on Seeded Llama, a tiny model of the same architecture")
     assert matrix["distilbert"]["tried"].startswith("By its arithmetic it fits; it has not been tried")
-    assert "written" not in matrix["minilm-l6"]["tried"]
+    assert "write" not in matrix["minilm-l6"]["tried"]
 
 
 def test_a_pair_that_was_tried_and_failed_is_no_tick() -> None:

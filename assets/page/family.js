@@ -20,13 +20,18 @@ export function mount(element, { props, server, watch }) {
   const order = el("select", { id: "family-order", onchange: () => { page.order = order.value; list(); } }, ORDERS.map(([value, words]) => el("option", { value }, words)));
   const search = el("input", { type: "search", id: "family-search", placeholder: "name, idea or paper", oninput: () => { page.filter.text = search.value.trim().toLowerCase(); list(); } });
   const chips = el("div", { class: "family-filters" });
+  const summary = el("summary", {}, "Filters");
+  const wide = matchMedia("(min-width: 701px)");
+  const fold = el("details", { class: "family-fold", open: wide.matches }, summary, chips);
+  wide.addEventListener("change", () => { fold.open = wide.matches; });
+  const priced = el("p", { class: "soft priced" });
   const count = el("p", { class: "soft", role: "status", "aria-live": "polite" });
   const clear = el("button", { type: "button", class: "small", hidden: true, onclick: () => reset() }, "Clear filters");
   const rows = el("div", { class: "family-list" });
   const matrix = createMatrix();
   const tray = el("div", { class: "family-tray", hidden: true });
   const trouble = el("div", { class: "notice", role: "alert", hidden: true });
-  const finding = el("div", { class: "family-finding" }, chips, el("div", { class: "family-found" }, count, clear));
+  const finding = el("div", { class: "family-finding" }, fold, el("div", { class: "family-found" }, count, clear, priced));
   fill(holder, el("div", { class: "lab family-page" },
     el("div", { class: "family-head" },
       el("div", { class: "words" }, el("h2", {}, "Which method when"),
@@ -84,6 +89,10 @@ export function mount(element, { props, server, watch }) {
     list();
   }
 
+  function named() {
+    return page.data.models.find((each) => each.key === page.model)?.title || "";
+  }
+
   function keep() {
     remember("family", { model: page.model, filter: { ...page.filter, text: "" } });
   }
@@ -129,6 +138,9 @@ export function mount(element, { props, server, watch }) {
     const held = JSON.stringify(page.filter) !== JSON.stringify(BLANK);
     say(count, held ? `${found.length} of ${page.data.methods.length} methods` : `${found.length} methods`);
     clear.hidden = !held;
+    const on = page.filter.family.length + page.filter.composition.length + page.filter.traits.length + page.filter.fits;
+    say(summary, on ? `Filters (${on})` : "Filters");
+    say(priced, `trained on ${named()}, at the defaults`);
     const focused = document.activeElement?.id;
     fill(rows, found.length ? sections(found) : nothing());
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
@@ -178,7 +190,7 @@ export function mount(element, { props, server, watch }) {
     };
     if (open) fill(body, detail(method, fit));
     const marks = MARKS.filter(([trait]) => method.traits.includes(trait)).map(([trait, words]) => el("span", { class: `chip ${trait}` }, words));
-    return el("article", { class: fit.ok ? "method" : "method blocked", style: { "--method": method.colour } },
+    return el("article", { class: fit.ok ? "family-row" : "family-row blocked", style: { "--method": method.colour } },
       el("div", { class: "line" }, el("span", { class: "pick" }, box), el("div", { class: "what" }, el("h4", {}, button), el("p", {}, fit.ok ? first(method.about) : fit.reason)),
         el("div", { class: "marks" }, marks),
         fit.ok ? el("div", { class: "cost" }, el("b", {}, fit.count), el("small", {}, fit.number ? fit.share : "of the model")) : el("div", { class: "cost" }, el("small", {}, "not on this model"))),
@@ -187,9 +199,10 @@ export function mount(element, { props, server, watch }) {
 
   function detail(method, fit) {
     const fact = ({ name, value }) => [el("dt", {}, name), el("dd", {}, value)];
+    const more = fit.ok ? method.about.slice(first(method.about).length).trim() : method.about; // the first sentence stands in the line above
     return [
-      el("div", { class: "half" }, el("p", {}, method.about), el("code", { class: "formula" }, method.formula),
-        fit.ok ? [el("h5", {}, "Trained, counted by hand"), fit.number ? shareBar(fit.part) : null, terms(fit.lines, `${fit.count} (${fit.share})`)] : el("p", { class: "why" }, fit.reason)),
+      el("div", { class: "half" }, more ? el("p", {}, more) : null, el("code", { class: "formula" }, method.formula),
+        fit.ok ? [el("h5", {}, "Trained, counted by hand"), fit.number ? shareBar(fit.part) : null, terms(fit.lines, `${fit.count} (${fit.share})`)] : null),
       el("div", { class: "half" }, el("h5", {}, "For it"), el("p", {}, method.strengths || "–"), el("h5", {}, "Against it"), el("p", {}, method.weaknesses || "–"),
         el("dl", { class: "facts" }, method.facts.map(fact), fit.ok ? fact({ name: "usual learning rate", value: fit.rate }) : null),
         fit.tried ? el("p", { class: "soft" }, fit.tried) : null,
@@ -211,14 +224,13 @@ export function mount(element, { props, server, watch }) {
       box.disabled = !box.checked && page.marked.length >= most;
     });
     if (tray.hidden) return;
-    fill(tray, el("p", { role: "status" }, names.join(", "), el("small", {}, page.marked.length < 2 ? "Mark a second one to compare." : page.marked.length === most ? "Three at most." : "")),
+    fill(tray, el("p", { role: "status" }, el("span", {}, names.join(", ")), el("small", {}, page.marked.length < 2 ? "Mark a second one to compare." : page.marked.length === most ? "Three at most." : "")),
       el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => { page.marked = []; trayed(); } }, "Clear"),
         el("button", { type: "button", class: "main", disabled: page.marked.length < 2, onclick: side }, "Side by side")));
   }
 
   function side() {
-    const title = page.data.models.find((each) => each.key === page.model).title;
-    compare(page.marked.map((key) => page.data.methods.find((each) => each.key === key)), page.fit, title, train);
+    compare(page.marked.map((key) => page.data.methods.find((each) => each.key === key)), page.fit, named(), train);
   }
 
   // The Train tab reads the address as it does when a link is opened.

@@ -2,7 +2,7 @@
 import { el } from "./dom.js";
 
 export function compare(methods, fit, model, train) {
-  const box = el("dialog", { class: "lab family-compare", "aria-label": "Methods side by side" });
+  const box = el("dialog", { class: "lab family-compare", lang: "en", "aria-label": "Methods side by side" });
   const close = () => { box.close(); box.remove(); };
   const here = (method) => fit[method.key];
   const rows = [
@@ -23,8 +23,8 @@ export function compare(methods, fit, model, train) {
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "comparison" },
       el("table", { style: { "--columns": methods.length } },
         el("thead", {}, el("tr", {}, el("td", {}), methods.map((method) => el("th", { scope: "col", style: { "--method": method.colour } }, method.title)))),
-        el("tbody", {}, rows.map(line)))),
-    el("p", { class: "soft" }, "Counts are at each method's defaults, without the new head that models with features get. What a paper found holds for its models and tasks; two short runs with the same seed show what happens here."));
+        el("tbody", {}, rows.map(line))),
+      el("p", { class: "soft" }, "Counts are at each method's defaults, without the new head that models with features get. What a paper found holds for its models and tasks: before you say that one is better here, run both with several seeds.")));
   document.body.append(box);
   box.showModal();
 }

@@ -10,7 +10,7 @@ export function createMatrix() {
   const legend = el("p", { class: "soft legend" }, Object.values(SIGNS).map(([sign, words]) => el("span", {}, el("b", {}, sign), ` ${words}`)));
   const node = el("section", { class: "family-matrix", hidden: true, "aria-label": "What every model takes" },
     el("p", { class: "soft" }, "Ticks were found by trying: each method was built, trained for two steps, asked to write, saved and loaded on a tiny model of each architecture. Point at a sign, or move with the arrow keys, to read what is behind it."),
-    legend, el("div", { class: "scroll" }, table), told);
+    legend, el("div", { class: "beside" }, el("div", { class: "scroll" }, table), told));
   const grid = [];
 
   function draw(data, choose) {

@@ -29,7 +29,7 @@ COMPOSITIONS = {
 }
 LATENCY = {"none": "no extra work", "until merged": "no extra work once merged", "always": "extra work for every answer"}
 STEPS = {"attach": "built", "train": "trained for two steps", "write": "asked to write", "save": "saved",
-         "load": "loaded into a fresh base, with the same answers", "merge": "merged, with the same answers"}
+         "load": "loaded into a fresh base", "merge": "merged"}
 GIVEN = {"nf4", "nf4_double", "fp4"}  # the formats in 4 bits
 
 
@@ -55,7 +55,7 @@ def questions() -> list[Callable[[Any], dict[str, Any]]]:
 def everything() -> dict[str, Any]:
     """The methods, what they can be filtered by, and the matrix."""
     kinds = catalogue.entries("methods").values()
-    ranked = sorted(kinds, key=lambda kind: list(FAMILIES).index(kind.family))
+    ranked = sorted(kinds, key=lambda kind: (list(FAMILIES).index(kind.family), kind.title.lower()))
     rows = describe.catalogue_rows("models")
     models = [{"key": row["key"], "title": row["title"].partition(" (")[0], "full": row["title"]} for row in rows]
     cells = {kind.key: {row["key"]: cell(kind, catalogue.find("models", row["key"])) for row in rows} for kind in ranked}
@@ -71,7 +71,7 @@ def groups() -> list[dict[str, Any]]:
     return [
         {"key": "family", "label": "Family", "any": True, "options": options(FAMILIES, {kind.family for kind in kinds})},
         {"key": "composition", "label": "Acts on", "any": True, "options": options(COMPOSITIONS, {kind.composition for kind in kinds})},
-        {"key": "traits", "label": "It …", "any": False, "options": options(TRAITS, {trait for kind in kinds for trait in traits(kind)})},
+        {"key": "traits", "label": "Properties", "any": False, "options": options(TRAITS, {trait for kind in kinds for trait in traits(kind)})},
     ]
 
 
@@ -160,7 +160,7 @@ def tried(known: probing.Probed | None, model: Model) -> str:
     if known is None or not known.ok:
         return "By its arithmetic it fits; it has not been tried on a model of this architecture."
     where = "this model" if model.seeded else f"{catalogue.find('models', probing.kin(model)).title.partition(' (')[0]}, a tiny model of the same architecture"
-    return f"Tried on {where}: {listing([STEPS[step] for step in known.how])} (peft {known.versions['peft']})."
+    return f"Tried on {where}, with peft {known.versions['peft']}: {listing([STEPS[step] for step in known.how])}, with the same answers."
 
 
 @cache

@@ -14,14 +14,14 @@ def family(visitor: Callable[..., Any]) -> Callable[..., Any]:
     def opened(**how: Any) -> Any:
         page = visitor(**how)
         page.click("#place-methods-button")
-        page.wait_for_selector(".method")
+        page.wait_for_selector(".family-row")
         return page
 
     return opened
 
 
 def names(page: Any) -> list[str]:
-    return page.locator(".method .name").all_inner_texts()
+    return page.locator(".family-row .name").all_inner_texts()
 
 
 def test_filters_narrow_down_and_an_empty_list_says_what_to_let_go(family: Callable[..., Any]) -> None:
@@ -43,15 +43,17 @@ def test_filters_narrow_down_and_an_empty_list_says_what_to_let_go(family: Calla
 
 def test_another_model_has_other_prices_and_other_refusals(family: Callable[..., Any]) -> None:
     page = family()
-    lora = page.locator(".method", has=page.locator("#family-lora"))
+    lora = page.locator(".family-row", has=page.locator("#family-lora"))
     first = lora.locator(".cost b").inner_text()
     page.select_option("#family-model", "smollm2-135m")
-    page.wait_for_function("first => document.querySelector('#family-lora').closest('.method').querySelector('.cost b').textContent !== first", arg=first)
+    page.wait_for_function("first => document.querySelector('#family-lora').closest('.family-row').querySelector('.cost b').textContent !== first", arg=first)
     assert lora.locator(".cost b").inner_text() == "460,800"
-    bitfit = page.locator(".method", has=page.locator("#family-bitfit"))
+    bitfit = page.locator(".family-row", has=page.locator("#family-bitfit"))
     assert "blocked" in bitfit.get_attribute("class") and "try beft" in bitfit.inner_text()
+    page.select_option("#family-order", "count")
+    assert names(page)[0] == "In-context learning" and names(page)[-1] in ("BitFit (biases only)", "Head only")  # what cannot be had comes last
     page.get_by_text("fits this model", exact=True).click()
-    assert page.locator(".method.blocked").count() == 0 and page.locator("#family-bitfit").count() == 0
+    assert page.locator(".family-row.blocked").count() == 0 and page.locator("#family-bitfit").count() == 0
 
 
 def test_three_at_most_stand_side_by_side(family: Callable[..., Any]) -> None:
@@ -72,13 +74,13 @@ def test_train_with_it_fills_the_form(family: Callable[..., Any]) -> None:
     page.select_option("#family-model", "seed-llama")
     page.wait_for_function("document.querySelector('#family-bitfit').closest('.blocked')")
     page.click("#family-vera")
-    page.locator(".method", has=page.locator("#family-vera")).get_by_role("button", name="Train with it").click()
+    page.locator(".family-row", has=page.locator("#family-vera")).get_by_role("button", name="Train with it").click()
     page.wait_for_function("document.querySelector('#choose-method')?.value === 'vera'")
     assert page.locator("#choose-model").input_value() == "seed-llama" and page.locator("#choose-method").is_visible()
     page.reload()
     page.wait_for_function("document.querySelector('#choose-method')?.value === 'vera'")
     page.click("#place-methods-button")
-    page.wait_for_selector(".method")
+    page.wait_for_selector(".family-row")
     assert page.locator("#family-model").input_value() == "seed-llama"
 
 
