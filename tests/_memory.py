@@ -1,6 +1,7 @@
 """A step foretold and the same step measured, for the tests that hold one against the other."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from lab.engine.forecast.step import record
 from lab.engine.job import Job, prepare
 from lab.engine.loop import _groups, _tensors
 from lab.engine.measure import measured_step
+from lab.engine.texts import Encoded
 from lab.forecast.answer import answered
 from lab.forecast.forecaster import Forecaster
 from lab.forecast.order import Order
@@ -57,7 +59,7 @@ def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any]) -> tuple[
     groups = _groups(job)
     optimizer = spec.method.optimizer(job.module, groups, spec.weight_decay) or optimizers.make(spec.optimizer, groups, spec.weight_decay, job.device)
     trained = [weight for group in groups for weight in group["params"]]
-    batch = job.batch(job.texts.train[:spec.batch])
+    batch = job.batch(_alike(job.texts.train, spec.batch))
     job.module.train()
     found: dict[str, Any] = {}
     for step in (1, 2):
@@ -77,6 +79,13 @@ def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any]) -> tuple[
         with as_written(job.learner.codes):
             found = measured_step(_tensors(job), trained, optimizer, forward, update)[1]
     return found, *batch.ids.shape
+
+
+def _alike(rows: list[Encoded], size: int) -> list[Encoded]:
+    """As many rows of one length, the longest that is so common: a step is foretold for texts at full length, and the engine leaves padding out."""
+    lengths = Counter(len(row.ids) for row in rows)
+    length = max((length for length, count in lengths.items() if count >= size), default=len(rows[0].ids))
+    return [row for row in rows if len(row.ids) == length][:size]
 
 
 def both(workshop: Any, finish: Callable[..., Any], **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:

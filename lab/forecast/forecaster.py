@@ -8,6 +8,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from lab.accounting.memory import estimate
 from lab.accounting.points import Deep, Fit, Recording
@@ -122,7 +123,7 @@ class Forecaster:
             if name in self._fits:
                 self._fits.move_to_end(name)
                 return self._fits[name]
-        with suppress(OSError, ValueError, KeyError):
+        with suppress(OSError, EOFError, ValueError, KeyError, BadZipFile):  # a damaged file is made again
             path = self._fit_path(order)
             fit = Fit.read(path) if path.stat().st_size else None
             path.touch()

@@ -16,6 +16,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from lab.accounting.points import PARTS, Recording, Section, place_of
 from lab.accounting.tracing import Storage, Timeline
 
+aten = torch.ops.aten
 OUTSIDE = (-1, -1)
 GPU_ROUNDING = 512  # bytes: torch's allocator hands out no smaller pieces
 
@@ -170,19 +171,22 @@ class Recorder(Timeline):
 
 
 class Answers(TorchDispatchMode):
-    """Numbers that are asked of tensors without memory: 1, or true, but of "is there any …" false. Code that looks whether all of a mask is set finds
-    it full, code that looks for infinities finds none, an optimizer takes its step for the first."""
+    """Numbers that are asked of tensors without memory: those of a batch without padding. All of a mask is set and it sums to its size; there is not
+    any infinity; what else is asked for is 1, so that an optimizer takes its step for the first."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.none = WeakIdKeyDictionary()  # tensors compare number by number, so they are told apart by identity
+        self.known = WeakIdKeyDictionary()  # tensors compare number by number, so they are told apart by identity
 
     def __torch_dispatch__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function is torch.ops.aten._local_scalar_dense.default:
-            if args[0].dtype == torch.bool:
-                return args[0] not in self.none
-            return 1.0 if args[0].is_floating_point() else 1
+        if function is aten._local_scalar_dense.default:
+            kind = bool if args[0].dtype == torch.bool else float if args[0].is_floating_point() else int
+            return kind(self.known.get(args[0], 1))
+        if function is aten.nonzero.default:
+            return args[0].new_empty((args[0].numel(), args[0].dim()), dtype=torch.long)
         result = function(*args, **(kwargs or {}))
-        if function.overloadpacket is torch.ops.aten.any:
-            self.none[result] = True
+        if function.overloadpacket is aten.any:
+            self.known[result] = 0
+        elif function is aten.sum.default and not args[0].is_floating_point():
+            self.known[result] = args[0].numel()
         return result
