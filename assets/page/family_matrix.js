@@ -19,7 +19,7 @@ export function createMatrix() {
     grid.length = 0;
     const families = data.groups.find((each) => each.key === "family").options;
     fill(body, families.map((family) => [
-      el("tr", { class: "of" }, el("th", { scope: "rowgroup", colspan: data.models.length + 1 }, family.label)),
+      el("tr", { class: "of" }, el("th", { scope: "rowgroup", colspan: data.models.length + 1 }, el("span", {}, family.label))),
       data.methods.filter((each) => each.family === family.key).map((method) => line(method, data)),
     ]));
     grid[0][0].tabIndex = 0;
