@@ -14,6 +14,7 @@ from lab.engine import job
 from lab.forecast.answer import answered
 from lab.forecast.forecaster import Forecaster
 from lab.forecast.order import SHORT, Order
+from lab.spec import RunSpec
 from tests._memory import Here, both, foretold
 
 GB, GIB = 1e9, 2**30
@@ -159,3 +160,27 @@ def test_bits_of_a_quantised_weight(quantization: str, bits: float) -> None:
     parts = foretold(order, 4, 40)["moments"][0]["parts"]
     others = (shape.total - matrices) * 2 + order.spec.counts.trainable * 4
     assert (parts["weights"] - others) * 8 / matrices == pytest.approx(bits, abs=0.03 if quantization == "int8" else 0.005)
+
+
+# ── runs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def held_against_its_run(run: Any, workshop: Any, **settings: Any) -> float:
+    """By how much the measured peak of a real run, padding and all, was foretold wrongly."""
+    result = run(workshop, **{"steps": 4, "eval_items": 20, "eval_every": 0, **settings})
+    order = Order.of(RunSpec.parse(result.started.spec | {"dtype": result.started.dtype}))
+    return Forecaster(None, Here()).against(order, result.seen("memory"))["error"]
+
+
+@pytest.mark.parametrize(("model", "method"), [("seed-bert", "lora"), ("seed-llama", "lora")])
+def test_a_run_s_own_batch_is_foretold(model: str, method: str, run: Any, workshop: Any) -> None:
+    assert abs(held_against_its_run(run, workshop, model=model, task="toy", method=method, dtype="float32")) <= 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["minilm-l6", "smollm2-135m"])
+@pytest.mark.parametrize("method", [key for key, kind in catalogue.entries("methods").items() if kind.fixed.get("steps") != 0])
+def test_a_real_run_s_own_batch_is_foretold(model: str, method: str, run: Any, real_workshop: Any) -> None:
+    if not catalogue.find("methods", method)().supports(shape_of(catalogue.find("models", model).config)).ok:
+        pytest.skip("does not go together")
+    assert abs(held_against_its_run(run, real_workshop, model=model, task="movies", method=method, batch=4, tokens=32)) <= 0.01

@@ -5,6 +5,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -83,14 +84,25 @@ class Forecaster:
         self._keep_fit(order, fit)
         return fit
 
-    def recorded(self, order: Order, batch: int, tokens: int) -> Deep:
+    def recorded(self, order: Order, batch: int, tokens: int, real: int | None = None) -> Deep:
         """A step of this batch and length, recorded in the tracing process."""
         plan = order.plan
 
         def one(depths: tuple[int, ...]) -> Recording:
-            return self.tracer.record(order.to_trace(depths, batch, tokens))
+            return self.tracer.record(order.to_trace(depths, batch, tokens, real))
 
         return Deep(one(plan.short), {stack: one(plan.with_one_more(stack)) for stack in plan.longer})
+
+    def against(self, order: Order, measured: Mapping[str, Any]) -> dict[str, Any]:
+        """The step that a run has measured, foretold for its very batch: {"predicted": answer, "error": share of the measured peak by which it is off}.
+
+        Raises LabError where the step cannot be traced, or where the run is older than the sizes in what it measured.
+        """
+        if "real_tokens" not in measured:
+            raise LabError("this run did not write down the sizes of the batch that it measured: run it again to compare")
+        batch, tokens, real = (measured[name] for name in ("batch", "tokens", "real_tokens"))
+        found = answered(order, self.recorded(order, batch, tokens, None if real == batch * tokens else real))
+        return {"predicted": found, "error": found["peak_bytes"] / measured["peak_bytes"] - 1}
 
     def close(self) -> None:
         with self._lock:

@@ -25,12 +25,15 @@ LARGEST_REAL_BYTES = 10**9  # of a model that is given numbers because its metho
 WAYS = ("lab", "library")  # the engine's own step with its fast blocks, or the model as transformers and peft wrote it
 
 
-def record(spec: RunSpec, batch: int, tokens: int, way: str, target: str, tail: int) -> Recording:
-    """`spec` names a bare config; batch and tokens may be any. `way` is one of WAYS, `target` cpu or cuda. Raises whatever the libraries raise."""
+def record(spec: RunSpec, batch: int, tokens: int, way: str, target: str, tail: int, real: int | None = None) -> Recording:
+    """`spec` names a bare config; batch and tokens may be any, `real` of their places are no padding. `way` is one of WAYS, `target` cpu or cuda.
+
+    Raises whatever the libraries raise.
+    """
     gc.disable()  # a collection in the middle would move deaths from one event to another
     try:
         step = Step(spec, way, target)
-        with FakeTensorMode(allow_non_fake_inputs=True), Answers(), kernels.of(target):
+        with FakeTensorMode(allow_non_fake_inputs=True), Answers(batch * tokens, real or batch * tokens), kernels.of(target):
             return step.recorded(batch, tokens, tail)
     finally:
         gc.enable()
