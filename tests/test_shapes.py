@@ -39,6 +39,12 @@ CONFIGS: list[dict[str, Any]] = [
     {**T5, "tie_word_embeddings": False, "feed_forward_proj": "gated-gelu"}, {**T5, "feed_forward_proj": "gated-silu", "d_kv": 5}, {**T5, "model_type": "mt5"},
     FALCON, {**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2, "bias": True}, {**FALCON, "multi_query": False, "parallel_attn": False},
     {**FALCON, "new_decoder_architecture": True, "num_ln_in_parallel_attn": 1, "ffn_hidden_size": 30, "tie_word_embeddings": False},
+    *({**SMALL, "model_type": name, "num_key_value_heads": 2, **more}
+      for name in ("gemma2", "gemma3_text", "granite", "olmo2", "smollm3", "starcoder2", "stablelm")
+      for more in ({}, {"tie_word_embeddings": False, "attention_bias": True, "mlp_bias": True, "use_bias": False, "use_qkv_bias": True})),
+    {**SMALL, "model_type": "gemma2", "num_attention_heads": 8}, {**SMALL, "model_type": "phi"},
+    {**SMALL, "model_type": "phi", "num_key_value_heads": 2, "tie_word_embeddings": True},
+    {"model_type": "bloom", "n_layer": 2, "hidden_size": 24, "n_head": 4, "vocab_size": 50},
     VIT, {**VIT, "qkv_bias": False, "num_channels": 3}, {**VIT, "image_size": [8, 12], "patch_size": [4, 3]}, {**VIT, "image_size": 9},
 ]
 KNOWN = {  # as peft, the papers or the models' own files say them

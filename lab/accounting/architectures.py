@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from lab.accounting.configs import Config, divide, norm, output, rows, sides, size, sizes, table
+from lab.accounting.decoders import MORE
 from lab.contracts import LabError, Linear, Shape, Weight
 
 # ── encoders ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -257,4 +258,5 @@ ARCHITECTURES: dict[str, Callable[[Config], Shape]] = {
     "qwen3": partial(_llama, kv_heads=32, positions=32_768, head=128, head_norms=True),
     "gemma": partial(_llama, kv_heads=16, positions=8192, head=256, tied=True),
     "gpt2": _gpt2, "gpt_neox": _gpt_neox, "opt": _opt, "falcon": _falcon, "t5": _t5, "mt5": partial(_t5, feed_forward="gated-gelu"), "vit": _vit,
+    **MORE,
 }
