@@ -94,7 +94,7 @@ def _layers(shape: Shape) -> int:
 def _width(shape: Shape) -> int:
     """Of all keys of one position together: fewer than the model's width where several query heads share a key head."""
     linear = next(linear for linear in shape.linears if linear.role in ("key", "qkv"))
-    return linear.outputs // 3 if linear.role == "qkv" else linear.outputs
+    return linear.outputs * shape.kv_heads // (shape.heads + 2 * shape.kv_heads) if linear.role == "qkv" else linear.outputs
 
 
 entry = PrefixTuning
