@@ -128,7 +128,8 @@ def assumptions(order: Order) -> list[str]:
     spec, plan, said = order.spec, order.plan, []
     said.append(f"A step from the second on, {spec.batch} texts of {order.tokens} tokens, all at full length.")
     said.append(_way(order))
-    said.append(f"Arithmetic in {spec.dtype}, attention {spec.attention}, optimizer {spec.optimizer}; new weights in "
+    attention = "sdpa where the model has it" if spec.attention == "sdpa" else spec.attention
+    said.append(f"Arithmetic in {spec.dtype}, attention {attention}, optimizer {spec.optimizer}; new weights in "
                 f"{'bfloat16' if spec.adapter_dtype == 'bfloat16' else 'float32'}.")
     if plan.longer:
         said.append(f"Traced on {' + '.join(map(str, plan.short))} blocks and on one more, and put together for {' + '.join(map(str, plan.depths))}: each row "

@@ -24,11 +24,15 @@ def sized(config: Mapping[str, Any], kind: str, dtype: torch.dtype, attention: s
     from transformers import AutoConfig
 
     quieten()
-    sizes = {key: value for key, value in config.items() if key not in UNSAFE and key != "model_type"}
+    sizes = {"pad_token_id": 0} | {key: value for key, value in config.items() if key not in UNSAFE and key != "model_type"}
     settings = AutoConfig.for_model(config["model_type"], **sizes)
     settings.use_cache = False
+    made = getattr(transformers, CLASSES[kind]).from_config
     with torch.device("meta"):
-        module = getattr(transformers, CLASSES[kind]).from_config(settings, dtype=dtype, attn_implementation=attention, trust_remote_code=False)
+        try:
+            module = made(settings, dtype=dtype, attn_implementation=attention, trust_remote_code=False)
+        except ValueError:  # a family whose attention is written out only
+            module = made(settings, dtype=dtype, attn_implementation="eager", trust_remote_code=False)
         if kind == "seq2seq" and config.get("tie_word_embeddings", True) is False:  # made from a config T5 is tied; its files bring a layer of their own
             module.lm_head = nn.Linear(settings.d_model, settings.vocab_size, bias=False, dtype=dtype)
     if getattr(module, "pooler", None) is not None:
