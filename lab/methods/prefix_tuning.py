@@ -43,24 +43,26 @@ class PrefixTuning(Method):
         from lab.methods import _prompts
 
         start = _prompts.keys_and_values(base, self.text, self.virtual_tokens, _width(base.shape)) if self.init == "text" else None
-        module = _peft.attach(base, self.code(base))
+        module = _peft.attach(base, self._config(base))
         if start is not None:
             _prompts.begin_prefix(module.prompt_encoder["default"], start)
         return module
 
     def code(self, base: Base) -> Code | None:
-        if self.projection and self.init == "text":
-            return None  # fitting the network to the text is more than a script of 40 lines has room for
-        config = _peft.code(
-            base, "PrefixTuningConfig", num_virtual_tokens=self.virtual_tokens, token_dim=_width(base.shape), num_layers=_layers(base.shape),
-            num_attention_heads=base.shape.kv_heads,
-            encoder_hidden_size=self.hidden, prefix_projection=self.projection or None, init_weights="zero" if self.init == "zero" else None)
         if self.init != "text":
-            return config
+            return self._config(base)
+        if self.projection:
+            return None  # fitting the network to the text is more than a script of 40 lines has room for
         both = base.shape.kind == "seq2seq"
         caches = "from transformers.cache_utils import DynamicCache, EncoderDecoderCache" if both else "from transformers import DynamicCache"
         start = _starts.keys_and_values(base.shape, self.text, self.virtual_tokens)
-        return replace(config, imports=(caches,), before=start, after=_starts.PREFIX)
+        return replace(self._config(base), imports=(caches,), before=start, after=_starts.PREFIX)
+
+    def _config(self, base: Base) -> Code:
+        return _peft.code(
+            base, "PrefixTuningConfig", num_virtual_tokens=self.virtual_tokens, token_dim=_width(base.shape), num_layers=_layers(base.shape),
+            num_attention_heads=base.shape.kv_heads, encoder_hidden_size=self.hidden, prefix_projection=self.projection or None,
+            init_weights="zero" if self.init == "zero" else None)
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         n, width = self.virtual_tokens, _width(shape)
