@@ -81,3 +81,19 @@ def test_no_archive_of_what_does_not_lie_here(visitor: Callable[..., Any]) -> No
     page = opened(visitor, {"model": "minilm-l6", "method": {"name": "lora"}})
     page.locator(".code").get_by_role("button", name="Download").click()
     page.get_by_text("not on this machine yet").wait_for()
+
+
+def test_a_name_in_the_script_lights_its_part_of_the_drawing(visitor: Callable[..., Any]) -> None:
+    page = opened(visitor)
+    page.locator('.code [data-part="query"]').hover()
+    page.wait_for_function("document.querySelectorAll('.anatomy .lit').length > 0 && document.querySelectorAll('.code .lit').length === 1")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("method", ["lora", "houlsby"])
+def test_no_serious_accessibility_finding(visitor: Callable[..., Any], axe: str, scheme: str, method: str) -> None:
+    page = opened(visitor, {**SPEC, "method": {"name": method}}, scheme=scheme)
+    page.wait_for_timeout(2500)  # a line that has just changed is marked for a moment
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document.querySelector('.code'), {resultTypes: ['violations']})")["violations"]
+    assert not [each for each in found if each["impact"] in ("serious", "critical")], found
