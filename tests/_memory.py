@@ -1,7 +1,6 @@
 """A step foretold and the same step measured, for the tests that hold one against the other."""
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +15,6 @@ from lab.engine.forecast.step import record
 from lab.engine.job import Job, prepare
 from lab.engine.loop import _groups, _tensors
 from lab.engine.measure import measured_step
-from lab.engine.texts import Encoded
 from lab.forecast.answer import answered
 from lab.forecast.forecaster import Forecaster
 from lab.forecast.order import Order
@@ -47,19 +45,19 @@ class Here:
         pass
 
 
-def foretold(order: Order, batch: int, tokens: int) -> dict[str, Any]:
+def foretold(order: Order, batch: int, tokens: int, real: int | None = None) -> dict[str, Any]:
     """Recorded at these sizes and put together, without any fit."""
     forecaster = Forecaster(None, Here())
-    return answered(order, forecaster.recorded(order, batch, tokens))
+    return answered(order, forecaster.recorded(order, batch, tokens, real))
 
 
-def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any]) -> tuple[dict[str, Any], int, int]:
-    """The second step of a run, measured, and the batch and length that it had."""
+def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any], padded: bool = True) -> tuple[dict[str, Any], int, int, int]:
+    """The second step of a run, measured, and the batch and length that it had, and how many tokens of it were no padding."""
     job: Job = finish(prepare(spec, workshop))[1]
     groups = _groups(job)
     optimizer = spec.method.optimizer(job.module, groups, spec.weight_decay) or optimizers.make(spec.optimizer, groups, spec.weight_decay, job.device)
     trained = [weight for group in groups for weight in group["params"]]
-    batch = job.batch(_alike(job.texts.train, spec.batch))
+    batch = job.batch(job.texts.train[:spec.batch] if padded else [job.texts.train[0]] * spec.batch)
     job.module.train()
     found: dict[str, Any] = {}
     for step in (1, 2):
@@ -78,19 +76,12 @@ def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any]) -> tuple[
         spec.method.before_step(job.module, step)
         with as_written(job.learner.codes):
             found = measured_step(_tensors(job), trained, optimizer, forward, update)[1]
-    return found, *batch.ids.shape
+    return found, *batch.ids.shape, int(batch.mask.sum())
 
 
-def _alike(rows: list[Encoded], size: int) -> list[Encoded]:
-    """As many rows of one length, the longest that is so common: a step is foretold for texts at full length, and the engine leaves padding out."""
-    lengths = Counter(len(row.ids) for row in rows)
-    length = max((length for length, count in lengths.items() if count >= size), default=len(rows[0].ids))
-    return [row for row in rows if len(row.ids) == length][:size]
-
-
-def both(workshop: Any, finish: Callable[..., Any], **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def both(workshop: Any, finish: Callable[..., Any], padded: bool = True, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """(foretold, measured) for the same batch."""
     spec = RunSpec.parse(settings)
     order = Order.of(spec, device("cpu"))
-    seen, batch, tokens = measured(order.spec, workshop, finish)
-    return foretold(order, batch, tokens), seen
+    seen, batch, tokens, real = measured(order.spec, workshop, finish, padded)
+    return foretold(order, batch, tokens, None if order.spec.shape.kind == "vision" else real), seen

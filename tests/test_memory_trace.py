@@ -34,6 +34,15 @@ def test_the_lab_s_step_is_foretold(model: str, method: str, workshop: Any, fini
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("model", ["seed-bert", "seed-llama", "seed-t5"])
+@pytest.mark.parametrize("method", ["lora", "full", "bitfit", "prompt_tuning"])
+def test_a_batch_without_padding_is_foretold(method: str, model: str, workshop: Any, finish: Any) -> None:
+    """transformers makes no mask for it."""
+    if method != "bitfit" or model == "seed-bert":
+        agrees(*both(workshop, finish, padded=False, model=model, task="toy", method=method, dtype="float32", batch=8))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [key for key, model in catalogue.entries("models").items() if model.seeded])
 @pytest.mark.parametrize("method", list(catalogue.entries("methods")))
 def test_every_method_s_step_is_foretold(method: str, model: str, workshop: Any, real_workshop: Any, finish: Any) -> None:

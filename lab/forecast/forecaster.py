@@ -101,7 +101,7 @@ class Forecaster:
         if "real_tokens" not in measured:
             raise LabError("this run did not write down the sizes of the batch that it measured: run it again to compare")
         batch, tokens, real = (measured[name] for name in ("batch", "tokens", "real_tokens"))
-        found = answered(order, self.recorded(order, batch, tokens, None if real == batch * tokens else real))
+        found = answered(order, self.recorded(order, batch, tokens, real))
         return {"predicted": found, "error": found["peak_bytes"] / measured["peak_bytes"] - 1}
 
     def close(self) -> None:

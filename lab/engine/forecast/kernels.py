@@ -27,6 +27,20 @@ def of(target: str) -> Iterator[None]:
         functional.dropout, functional.scaled_dot_product_attention = kept
 
 
+@contextmanager
+def no_mask_needed(so: bool) -> Iterator[None]:
+    """Where a batch has no padding transformers makes no mask. For tensors without numbers it makes one always, unless it is told that they are real."""
+    from transformers import masking_utils
+
+    kept = masking_utils.is_tracing
+    if so:
+        masking_utils.is_tracing = lambda tensor=None: False
+    try:
+        yield
+    finally:
+        masking_utils.is_tracing = kept
+
+
 def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     return torch.native_dropout(input, p, True)[0] if training and 0 < p < 1 else input
 

@@ -171,12 +171,12 @@ class Recorder(Timeline):
 
 
 class Answers(TorchDispatchMode):
-    """Numbers that are asked of tensors without memory. All of a mask is set and it sums to its size, unless `real` says how many of a batch's `places`
-    are no padding; there is not any infinity; what else is asked for is 1, so that an optimizer takes its step for the first."""
+    """Numbers that are asked of tensors without memory. All of a mask is set, and it sums to its size without the padding, if it is a mask of `masks`
+    places; there is not any infinity; what else is asked for is 1, so that an optimizer takes its step for the first."""
 
-    def __init__(self, places: int, real: int) -> None:
+    def __init__(self, masks: tuple[int, ...] = (), padding: int = 0) -> None:
         super().__init__()
-        self.places, self.real = places, real
+        self.masks, self.padding = masks, padding
         self.known = WeakIdKeyDictionary()  # tensors compare number by number, so they are told apart by identity
 
     def __torch_dispatch__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -189,5 +189,5 @@ class Answers(TorchDispatchMode):
         if function.overloadpacket is aten.any:
             self.known[result] = 0
         elif function is aten.sum.default and not args[0].is_floating_point():
-            self.known[result] = self.real if args[0].numel() == self.places else args[0].numel()
+            self.known[result] = args[0].numel() - (self.padding if args[0].numel() in self.masks else 0)
         return result

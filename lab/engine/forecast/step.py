@@ -26,14 +26,17 @@ WAYS = ("lab", "library")  # the engine's own step with its fast blocks, or the 
 
 
 def record(spec: RunSpec, batch: int, tokens: int, way: str, target: str, tail: int, real: int | None = None) -> Recording:
-    """`spec` names a bare config; batch and tokens may be any, `real` of their places are no padding. `way` is one of WAYS, `target` cpu or cuda.
+    """`spec` names a bare config; batch and tokens may be any. `real` of their places are no padding; left out, none is, but as if the model did not
+    know, because few batches have none. `way` is one of WAYS, `target` cpu or cuda.
 
     Raises whatever the libraries raise.
     """
     gc.disable()  # a collection in the middle would move deaths from one event to another
     try:
         step = Step(spec, way, target)
-        with FakeTensorMode(allow_non_fake_inputs=True), Answers(batch * tokens, real or batch * tokens), kernels.of(target):
+        masks = batch * tokens, batch * (tokens + spec.method.virtual_tokens_used())
+        with (FakeTensorMode(allow_non_fake_inputs=True), Answers(masks, masks[0] - real if real else 0), kernels.of(target),
+              kernels.no_mask_needed(real == masks[0])):
             return step.recorded(batch, tokens, tail)
     finally:
         gc.enable()
@@ -171,8 +174,9 @@ def _places(batch: int, answer: int) -> tuple[Tensor, Tensor]:
 
 
 def _keeps(module: Any, shape: Shape) -> None:
-    """The engine keeps what frozen lower blocks give for each text (lab/engine/fast/frozen.py), unless dropout makes it another each time: one more copy."""
-    below = frozen.spared(module, shape)
+    """The engine keeps what frozen lower blocks give for each text (lab/engine/fast/frozen.py), unless dropout makes it another each time: one more copy.
+    Images have no ids that it could be kept under."""
+    below = 0 if shape.kind == "vision" else frozen.spared(module, shape)
     blocks = list(module.get_submodule(shape.blocks))[:below] if below else []
     if blocks and not any(part.p > 0 for block in blocks for part in block.modules() if isinstance(part, nn.Dropout)):
         kept: list[Tensor] = []
