@@ -3,6 +3,7 @@ import { download, el, fill, say, showToCopy } from "./dom.js";
 import { question, recall, remember } from "./session.js";
 
 const FADE = 1600; // ms that a changed line stays marked
+const AGAIN = 3000; // ms until a question without an answer is asked again
 
 export function createCode(server, form, narrow) {
   const state = { draft: null, asked: 0, open: false, before: [], answer: null };
@@ -44,7 +45,13 @@ export function createCode(server, form, narrow) {
   async function ask() {
     const asked = ++state.asked;
     const answer = await question(server, "script", state.draft).catch(() => null);
-    if (asked !== state.asked || !answer) return;
+    if (asked !== state.asked) return;
+    if (!answer) { // a busy or lost lab: what is shown may be old
+      node.classList.add("stale");
+      say(about, "The lab does not answer; asking again …");
+      setTimeout(() => { if (state.open && asked === state.asked) ask(); }, AGAIN);
+      return;
+    }
     if (answer.error) { node.classList.add("stale"); return; }
     node.classList.remove("stale");
     say(told, "");
