@@ -139,7 +139,8 @@ def test_what_would_help_is_ranked_by_bytes(tmp_path: Path) -> None:
     ({"model": {"config": {**SMALL, "num_hidden_layers": 10**9}}}, "num_hidden_layers"), ({"model": {"config": {**SMALL, "hidden_size": -64}}}, "hidden_size"),
     ({"model": {"config": {**SMALL, "vocab_size": 0}}}, "vocab_size"), ({"model": {"config": {**SMALL, "num_attention_heads": 7}}}, "must divide"),
     ({"device": "GeForce 256"}, "NVIDIA T4"), ({"device": 7}, "NVIDIA T4"), ({"batch": 0}, "batch"), ({"tokens": 10**9}, "tokens"),
-    ({"quantization": "nf4", "method": "full"}, "quantis"), ({"model": "gtp2"}, "gtp2"), ({"model": {"config": SMALL, "weights": "x"}}, "config"),
+    ({"quantization": "nf4", "method": "full"}, "quantis"), ({"optimizer": "adamw_8bit"}, "need a GPU"),
+    ({"model": "gtp2"}, "gtp2"), ({"model": {"config": SMALL, "weights": "x"}}, "config"),
 ])
 def test_orders_that_make_no_sense_are_refused_at_once(change: dict[str, Any], said: str) -> None:
     began = time.perf_counter()

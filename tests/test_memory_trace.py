@@ -163,6 +163,19 @@ def test_published_runs_on_a_gpu(method: Any, gib: float) -> None:
     assert found["reserved_bytes"] > found["peak_bytes"] and found["fits"] == "fits"
 
 
+@pytest.mark.slow
+def test_optimizers_differ_by_their_states() -> None:
+    """Bytes a trained parameter, all in bfloat16: two states of 16 bits, two of 8 with a scale for each 256, none on the card, none, next to none."""
+    config = {**LLAMA, "hidden_size": 512, "intermediate_size": 1024}
+    per = {}
+    for optimizer in ("adamw", "adamw_foreach", "adamw_fused", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"):
+        order = asked(config, "full", dtype="bfloat16", optimizer=optimizer, device="NVIDIA T4")
+        found = foretold(order, 4, 40)
+        per[optimizer] = found["parts"]["optimizer"] / order.spec.counts.trainable
+    assert [round(per[name], 1) for name in ("adamw", "adamw_foreach", "adamw_fused", "adamw_8bit", "sgd")] == [4.0, 4.0, 4.0, 2.0, 0.0]
+    assert per["paged_adamw_8bit"] < 0.1 and per["adafactor"] < 0.1
+
+
 @pytest.mark.parametrize(("quantization", "bits"), [
     ("nf4_double", 4.127), *(pytest.param(*row, marks=pytest.mark.slow) for row in (("nf4", 4.50), ("fp4", 4.50), ("int8", 8.0)))])
 def test_bits_of_a_quantised_weight(quantization: str, bits: float) -> None:

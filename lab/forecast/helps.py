@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.contracts import LabError
 from lab.forecast.forecaster import Forecaster
-from lab.forecast.order import Order
+from lab.forecast.order import EIGHT_BITS, Order
 
 SMALLEST_SAVING = 0.005  # of the peak: less is not worth a line
 
@@ -24,7 +24,7 @@ def changes(order: Order) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "the frozen base in 4 bits (NF4)", {"quantization": "nf4_double"}
     if spec.dtype == "float32":
         yield "numbers of 16 bits (bfloat16)", {"dtype": "bfloat16"}
-    if order.device.gpu and spec.optimizer not in ("adamw_8bit", "paged_adamw_8bit", "sgd"):
+    if order.device.gpu and spec.optimizer not in (*EIGHT_BITS, "sgd"):
         yield "optimizer states in 8 bits", {"optimizer": "adamw_8bit"}
     if spec.optimizer not in ("sgd", "adafactor"):
         yield "an optimizer without full states (Adafactor)", {"optimizer": "adafactor"}

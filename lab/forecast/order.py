@@ -18,6 +18,7 @@ from lab.spec import LARGEST_SPEC_BYTES, RunSpec
 RECIPE = 1  # raise it when recordings change: older ones are then made anew
 SHORT = 128  # tokens up to which the engine computes attention as plain products on a CPU (lab/engine/job.py; a test holds the two together)
 NO_MATTER = ("steps", "lr", "warmup", "weight_decay", "seed", "train_items", "eval_items", "eval_every", "shuffle_labels", "device", "batch", "tokens")
+EIGHT_BITS = ("adamw_8bit", "paged_adamw_8bit")
 LIBRARIES = ("torch", "transformers", "peft")
 
 
@@ -50,6 +51,8 @@ class Order:
     @classmethod
     def of(cls, spec: RunSpec, wanted: Any = "cpu") -> Order:
         on = device(wanted)
+        if not on.gpu and spec.optimizer in EIGHT_BITS:
+            raise LabError(f"optimizer is {spec.optimizer}: its 8-bit states need a GPU, and this step is on the CPU; choose adamw, or a GPU as the device")
         changes: dict[str, Any] = {"device": "auto"}
         if spec.dtype == "auto":
             changes["dtype"] = "bfloat16" if on.gpu and not spec.method.trains_base else "float32"
