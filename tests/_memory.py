@@ -45,14 +45,14 @@ class Here:
         pass
 
 
-def foretold(order: Order, batch: int, tokens: int, real: int | None = None) -> dict[str, Any]:
+def foretold(order: Order, batch: int, tokens: int) -> dict[str, Any]:
     """Recorded at these sizes and put together, without any fit."""
     forecaster = Forecaster(None, Here())
-    return answered(order, forecaster.recorded(order, batch, tokens, real))
+    return answered(order, forecaster.recorded(order, batch, tokens))
 
 
-def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any], padded: bool = True) -> tuple[dict[str, Any], int, int, int]:
-    """The second step of a run, measured, and the batch and length that it had, and how many tokens of it were no padding."""
+def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any], padded: bool = True) -> dict[str, Any]:
+    """The second step of a run, measured, with the sizes of its batch."""
     job: Job = finish(prepare(spec, workshop))[1]
     groups = _groups(job)
     optimizer = spec.method.optimizer(job.module, groups, spec.weight_decay) or optimizers.make(spec.optimizer, groups, spec.weight_decay, job.device)
@@ -76,12 +76,12 @@ def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any], padded: b
         spec.method.before_step(job.module, step)
         with as_written(job.learner.codes):
             found = measured_step(_tensors(job), trained, optimizer, forward, update)[1]
-    return found, *batch.ids.shape, int(batch.mask.sum())
+    return found | batch.sizes()
 
 
 def both(workshop: Any, finish: Callable[..., Any], padded: bool = True, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """(foretold, measured) for the same batch."""
     spec = RunSpec.parse(settings)
     order = Order.of(spec, device("cpu"))
-    seen, batch, tokens, real = measured(order.spec, workshop, finish, padded)
-    return foretold(order, batch, tokens, None if order.spec.shape.kind == "vision" else real), seen
+    seen = measured(order.spec, workshop, finish, padded)
+    return Forecaster(None, Here()).against(order, seen)["predicted"], seen

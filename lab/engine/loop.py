@@ -181,8 +181,7 @@ def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Itera
             if step == min(MEASURED_STEP, spec.steps):
                 with as_written(learner.codes):
                     loss, bytes_found = measured_step(_tensors(job), weights, optimizer, forward, update)
-                sizes = {"batch": batch.ids.shape[0], "tokens": batch.ids.shape[1], "real_tokens": int(batch.mask.sum())}
-                yield Observed(step, "memory", bytes_found | sizes)
+                yield Observed(step, "memory", bytes_found | batch.sizes())
             else:
                 loss = forward()
                 loss.backward()

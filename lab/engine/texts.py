@@ -37,6 +37,13 @@ class Batch:
         """(batch,) index of the last real token."""
         return self.mask.sum(dim=1) - 1
 
+    def sizes(self) -> dict[str, int]:
+        """What its memory goes by: texts, tokens with and without padding, and of written answers the longest and all together."""
+        found = {"batch": self.ids.shape[0], "tokens": self.ids.shape[1], "real_tokens": int(self.mask.sum())}
+        if self.answers is not None:
+            found |= {"longest_answer": self.answers.shape[1], "answer_tokens": int((self.answers != UNSAID).sum())}
+        return found
+
 
 class Reader:
     """Turns items into ids for one model and task. `shots` are solved examples shown with every text."""

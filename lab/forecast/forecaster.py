@@ -84,12 +84,12 @@ class Forecaster:
         self._keep_fit(order, fit)
         return fit
 
-    def recorded(self, order: Order, batch: int, tokens: int, real: int | None = None) -> Deep:
+    def recorded(self, order: Order, batch: int, tokens: int, **exactly: Any) -> Deep:
         """A step of this batch and length, recorded in the tracing process."""
         plan = order.plan
 
         def one(depths: tuple[int, ...]) -> Recording:
-            return self.tracer.record(order.to_trace(depths, batch, tokens, real))
+            return self.tracer.record(order.to_trace(depths, batch, tokens, **exactly))
 
         return Deep(one(plan.short), {stack: one(plan.with_one_more(stack)) for stack in plan.longer})
 
@@ -100,8 +100,10 @@ class Forecaster:
         """
         if "real_tokens" not in measured:
             raise LabError("this run did not write down the sizes of the batch that it measured: run it again to compare")
-        batch, tokens, real = (measured[name] for name in ("batch", "tokens", "real_tokens"))
-        found = answered(order, self.recorded(order, batch, tokens, real))
+        exactly = {"real": measured["real_tokens"]}
+        if "answer_tokens" in measured:
+            exactly["said"] = (measured["longest_answer"], measured["answer_tokens"])
+        found = answered(order, self.recorded(order, measured["batch"], measured["tokens"], **exactly))
         return {"predicted": found, "error": found["peak_bytes"] / measured["peak_bytes"] - 1}
 
     def close(self) -> None:

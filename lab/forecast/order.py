@@ -87,13 +87,13 @@ class Order:
     def config(self) -> Mapping[str, Any]:
         return self.spec.model["config"] if isinstance(self.spec.model, Mapping) else self.spec.base.config
 
-    def to_trace(self, depths: tuple[int, ...], batch: int, tokens: int, real: int | None = None) -> dict[str, Any]:
-        """One order to the tracing process; `real` tokens are no padding, all of them unless said otherwise."""
+    def to_trace(self, depths: tuple[int, ...], batch: int, tokens: int, **exactly: Any) -> dict[str, Any]:
+        """One order to the tracing process; `exactly` is what is known of one certain batch."""
         model = {"config": with_depths(self.config, depths)}
         if isinstance(self.spec.model, Mapping) and self.spec.model.get("num_labels"):
             model["num_labels"] = self.spec.model["num_labels"]
         return {"spec": self.spec.to_dict() | {"model": model}, "batch": batch, "tokens": tokens, "way": self.way, "target": self.target,
-                "tail": self.plan.tail, "real": real}
+                "tail": self.plan.tail, **exactly}
 
     @cached_property
     def key(self) -> str:

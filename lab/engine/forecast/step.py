@@ -25,9 +25,10 @@ LARGEST_REAL_BYTES = 10**9  # of a model that is given numbers because its metho
 WAYS = ("lab", "library")  # the engine's own step with its fast blocks, or the model as transformers and peft wrote it
 
 
-def record(spec: RunSpec, batch: int, tokens: int, way: str, target: str, tail: int, real: int | None = None) -> Recording:
+def record(spec: RunSpec, batch: int, tokens: int, way: str, target: str, tail: int, real: int | None = None,
+           said: tuple[int, int] | None = None) -> Recording:
     """`spec` names a bare config; batch and tokens may be any. `real` of their places are no padding; left out, none is, but as if the model did not
-    know, because few batches have none. `way` is one of WAYS, `target` cpu or cuda.
+    know, because few batches have none. `said`: tokens of the longest written answer, and of all together. `way` is one of WAYS, `target` cpu or cuda.
 
     Raises whatever the libraries raise.
     """
@@ -37,7 +38,7 @@ def record(spec: RunSpec, batch: int, tokens: int, way: str, target: str, tail: 
         masks = batch * tokens, batch * (tokens + spec.method.virtual_tokens_used())
         with (FakeTensorMode(allow_non_fake_inputs=True), Answers(masks, masks[0] - real if real else 0), kernels.of(target),
               kernels.no_mask_needed(real == masks[0])):
-            return step.recorded(batch, tokens, tail)
+            return step.recorded(batch, tokens, tail, said)
     finally:
         gc.enable()
 
@@ -84,7 +85,7 @@ class Step:
     def _autocast(self) -> torch.autocast:
         return torch.autocast("cpu", dtype=self.dtype, enabled=self.dtype != self._base_dtype())
 
-    def recorded(self, batch: int, tokens: int, tail: int) -> Recording:
+    def recorded(self, batch: int, tokens: int, tail: int, said: tuple[int, int] | None) -> Recording:
         spec, module = self.spec, self.module
         models.materialise(module)
         if spec.checkpointing:
@@ -93,7 +94,7 @@ class Step:
         elif self.way == "lab" and self.target == "cpu":
             fast.speed_up(module, spec.shape)
             _keeps(module, spec.shape)
-        head, loss = self._loss(batch, tokens)
+        head, loss = self._loss(batch, tokens, said)
         module.train()
         groups = spec.method.groups(module, 1e-3) + ([{"params": list(head.parameters()), "lr": 1e-2}] if head else [])
         groups = [group for group in groups if group["params"]]
@@ -130,7 +131,7 @@ class Step:
             return EightBits(groups, paged=spec.optimizer.startswith("paged"))
         return optimizers.make(spec.optimizer, groups, spec.weight_decay, "cpu")
 
-    def _loss(self, batch: int, tokens: int) -> tuple[nn.Module | None, Callable[[], Tensor]]:
+    def _loss(self, batch: int, tokens: int, said: tuple[int, int] | None) -> tuple[nn.Module | None, Callable[[], Tensor]]:
         """The head, where there is one, and the forward pass on a full batch."""
         spec, module, shape = self.spec, self.module, self.spec.shape
         rows = _rows(spec, batch, tokens)
@@ -143,7 +144,8 @@ class Step:
         if self.way == "library":
             return None, lambda: module(input_ids=rows.ids, attention_mask=rows.mask, labels=rows.ids, use_cache=False).loss
         if spec.goal.writes:
-            return None, lambda: _written(module, rows, spec.goal.answer_tokens)
+            longest = spec.goal.answer_tokens
+            return None, lambda: _written(module, rows, *(said or (longest, batch * longest)))
         writer = Writer(module, tuple(range(labels)), "cpu")
         return None, lambda: writer.loss(rows)
 
@@ -157,20 +159,13 @@ def _rows(spec: RunSpec, batch: int, tokens: int) -> Batch:
     return Batch(ids, mask, torch.zeros(batch, dtype=torch.long))
 
 
-def _written(module: Any, rows: Batch, answer: int) -> Tensor:
-    """As the engine's Author, all answers at full length: which positions carry a loss cannot be asked of tensors without numbers."""
-    batch = len(rows.ids)
-    tokens = rows.ids.new_zeros(batch * answer)
+def _written(module: Any, rows: Batch, longest: int, total: int) -> Tensor:
+    """As the engine's Author, with the places of the answers' tokens made up: which carry a loss cannot be asked of tensors without numbers."""
+    tokens, row, step = (rows.ids.new_zeros(total) for _ in range(3))
     if starts_alone(module):
-        logits = continued(module, rows, begun(module, rows.ids.new_zeros(batch, answer - 1)))
-        row, step = _places(batch, answer)
-        return nn.functional.cross_entropy(logits[row, step - answer].float(), tokens)
-    row, step = _places(batch, answer)
-    return nn.functional.cross_entropy(at(module, rows, row, step - answer).float(), tokens)
-
-
-def _places(batch: int, answer: int) -> tuple[Tensor, Tensor]:
-    return torch.arange(batch).repeat_interleave(answer, output_size=batch * answer), torch.arange(answer).repeat(batch)
+        logits = continued(module, rows, begun(module, rows.ids.new_zeros(len(rows.ids), longest - 1)))
+        return nn.functional.cross_entropy(logits[row, step - longest].float(), tokens)
+    return nn.functional.cross_entropy(at(module, rows, row, step - longest).float(), tokens)
 
 
 def _keeps(module: Any, shape: Shape) -> None:
