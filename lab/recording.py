@@ -108,7 +108,8 @@ def record(spec: RunSpec, workshop: Any, out: Path) -> Path:
 
 def provenance(command: str) -> dict[str, Any]:
     """When, on what machine and with what command."""
-    return {"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count(), "command": command}
+    return {"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count(),
+            "command": command}
 
 
 def _path(spec: RunSpec, out: Path) -> Path:

@@ -11,8 +11,9 @@ import pytest
 from lab.runners import _machine
 from lab.supply import default_cache
 from lab.waiting import spin_briefly
+from tests.__main__ import QUICK, SEEDED
 
-QUICK = "not slow and not browser"
+REAL = {"cache", "real_workshop"}  # fixtures of the real pretrained weights and data
 WAITING = ("test_runners.py", "test_serve.py", "test_supply.py", "test_cli.py", "test_readme.py")  # they start programs and wait for them
 
 spin_briefly(os.environ)
@@ -22,13 +23,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the cores have work already; on the s
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Processes for the quick part as a whole, one a core. Whatever else is asked for runs in one: real models want all cores, and are timed."""
+    """Processes for whole passes that leave the real models out, one a core; whatever else is asked for runs in one: it wants all cores, or is timed."""
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS and not config.option.keyword
-    return _machine.cores() if whole and config.option.markexpr == QUICK else 0
+    return _machine.cores() if whole and config.option.markexpr in (QUICK, SEEDED) else 0
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that wait go first, so that others fill the time, and no long one is left for the end."""
+    """Marks what uses real models. Tests that wait go first, so that others fill the time, and no long one is left for the end."""
+    for item in items:
+        if item.get_closest_marker("slow") and REAL & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.real)
     items.sort(key=lambda item: item.path.name not in WAITING)
 
 
@@ -66,6 +71,14 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from lab.engine import Workshop
 
     return Workshop(tmp_path_factory.mktemp("cache"), offline=True)
+
+
+@pytest.fixture(scope="session")
+def kept_workshop() -> Any:
+    """The same with data that is fetched once, for seeded models on tasks that are not made here."""
+    from lab.engine import Workshop
+
+    return Workshop(default_cache())
 
 
 @pytest.fixture(scope="session")

@@ -168,14 +168,6 @@ def own_workshop(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return Workshop(tmp_path_factory.mktemp("cache"), offline=True)
 
 
-@pytest.fixture(scope="module")
-def kept_workshop(cache: Path) -> Any:
-    """The same, with data that is fetched once."""
-    from lab.engine import Workshop
-
-    return Workshop(cache)
-
-
 @pytest.fixture
 def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Both]:
     def compare(workshop: Any, **spec: Any) -> Both:
@@ -288,8 +280,8 @@ def test_written_answers_and_images_are_learned_as_in_the_lab(model: str, task: 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "method"), [
     ("minilm-l6", "lora"), ("minilm-l6", "prompt_tuning"), ("minilm-l6", "full"), ("smollm2-135m", "lora"), ("smollm2-135m", "prefix_tuning")])
-def test_scripts_on_real_weights(model: str, method: str, kept_workshop: Any, compared: Callable[..., Both]) -> None:
-    found = compared(kept_workshop, model=model, method=method, batch=8 if model == "minilm-l6" else 2)
+def test_scripts_on_real_weights(model: str, method: str, real_workshop: Any, compared: Callable[..., Both]) -> None:
+    found = compared(real_workshop, model=model, method=method, batch=8 if model == "minilm-l6" else 2)
     assert found.same(1e-3), found
 
 

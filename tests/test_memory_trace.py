@@ -45,12 +45,12 @@ def test_a_batch_without_padding_is_foretold(method: str, model: str, workshop: 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [key for key, model in catalogue.entries("models").items() if model.seeded])
 @pytest.mark.parametrize("method", list(catalogue.entries("methods")))
-def test_every_method_s_step_is_foretold(method: str, model: str, workshop: Any, real_workshop: Any, finish: Any) -> None:
+def test_every_method_s_step_is_foretold(method: str, model: str, workshop: Any, kept_workshop: Any, finish: Any) -> None:
     kind = catalogue.find("methods", method)
     shape = shape_of(catalogue.find("models", model).config)
     if not kind().supports(shape).ok or kind.fixed.get("steps") == 0:
         pytest.skip("does not go together")
-    task, where = ("digits", real_workshop) if shape.kind == "vision" else ("toy", workshop)
+    task, where = ("digits", kept_workshop) if shape.kind == "vision" else ("toy", workshop)
     agrees(*both(where, finish, model=model, task=task, method=method, dtype="float32", batch=8))
 
 
@@ -213,7 +213,7 @@ def test_a_run_s_own_batch_is_foretold(model: str, method: str, run: Any, worksh
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["minilm-l6", "smollm2-135m"])
 @pytest.mark.parametrize("method", [key for key, kind in catalogue.entries("methods").items() if kind.fixed.get("steps") != 0])
-def test_a_real_run_s_own_batch_is_foretold(model: str, method: str, run: Any, real_workshop: Any) -> None:
+def test_a_real_run_s_own_batch_is_foretold(model: str, method: str, run: Any, kept_workshop: Any) -> None:
     if not catalogue.find("methods", method)().supports(shape_of(catalogue.find("models", model).config)).ok:
         pytest.skip("does not go together")
-    assert abs(held_against_its_run(run, real_workshop, model=model, task="movies", method=method, batch=4, tokens=32)) <= 0.01
+    assert abs(held_against_its_run(run, kept_workshop, model=model, task="movies", method=method, batch=4, tokens=32)) <= 0.01

@@ -105,6 +105,6 @@ def test_a_broken_promise_is_a_reason(workshop: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "model"), TRIED)
-def test_trying_again_finds_the_same(method: str, model: str, real_workshop: Any) -> None:
-    found, stored = probing.probe(METHODS[method], catalogue.find("models", model), real_workshop), FOUND[method, model]
+def test_trying_again_finds_the_same(method: str, model: str, kept_workshop: Any) -> None:
+    found, stored = probing.probe(METHODS[method], catalogue.find("models", model), kept_workshop), FOUND[method, model]
     assert (found.ok, found.how, found.reason, found.latency) == (stored.ok, stored.how, stored.reason, stored.latency)

@@ -87,7 +87,8 @@ HEAD = """
 <link rel="stylesheet" href="lab-assets/code.css">
 <script src="lab-assets/plotly.min.js" defer></script>
 """
-SCRIPTS = ("train", "dom", "session", "form", "home", "figure", "pieces", "watch", "header", "code", "anatomy", "linked")  # fetched side by side, not one after another
+# fetched side by side, not one after another
+SCRIPTS = ("train", "dom", "session", "form", "home", "figure", "pieces", "watch", "header", "code", "anatomy", "linked")
 
 
 def head() -> str:

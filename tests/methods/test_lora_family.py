@@ -220,7 +220,7 @@ def test_a_run_that_rewrites_leaves_the_base_to_the_next(workshop: Any, run: Any
 @pytest.mark.parametrize(("method", "model", "reason"), [
     ({"name": "pissa", "rank": 256}, "seed-llama", "rank is 256: the smallest matrix"), ("olora", "seed-gpt2", "Conv1D"),
     ({"name": "adalora", "rank": 8, "start_rank": 4}, "seed-bert", "start_rank is 4: it must be at least rank, 8"),
-    ("longlora", "seed-bert", "decoders of Llama's type"), ("longlora", "seed-gpt2", "this is a gpt2 model"),
+    ("longlora", "seed-bert", "decoders of Llama's type"), ("longlora", "seed-gpt2", "this one is of type gpt2"),
     ({"name": "qlora", "targets": ["nothing"]}, "seed-bert", "names nothing")])
 def test_what_cannot_be_is_said(method: Any, model: str, reason: str) -> None:
     with pytest.raises(LabError, match=reason):
