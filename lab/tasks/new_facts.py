@@ -42,5 +42,5 @@ entry = Task(
     stop=("\n", "."),
     recalls=True,
     read=read,
-    defaults={"tokens": 48, "eval_items": 250, "steps": 100, "eval_every": 25},
+    defaults={"tokens": 48, "eval_items": 250, "steps": 200, "eval_every": 50},
 )

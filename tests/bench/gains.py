@@ -38,7 +38,7 @@ def interleaved(slow: Callable[[], None], quick: Callable[[], None]) -> str:
 class Arm:
     """A spec made ready, and one step of it as the loop does it."""
 
-    def __init__(self, workshop: Any, settings: dict[str, Any], plain: bool = False, optimizer: str = "adamw_fused") -> None:
+    def __init__(self, workshop: Any, settings: dict[str, Any], plain: bool = False, optimizer: str = "adamw_fused", padding: bool = False) -> None:
         from lab.engine import fast, optimizers
         from lab.engine.chance import generator
         from lab.engine.texts import epochs
@@ -58,6 +58,7 @@ class Arm:
         self.optimizer = optimizers.make(optimizer, [{"params": [*job.trained(), *head], "lr": 1e-4}], 0.0, "cpu")
         batches = list(islice(epochs(job.texts.train, job.spec.batch, generator(0, "order")), 40))
         self.batch = job.batch(sorted(batches, key=lambda rows: max(len(row.ids) for row in rows))[20])
+        self.rows = 10**9 if padding else None  # of the products of a step; otherwise as many as there are tokens, rounded up
 
     def step(self) -> None:
         with self.job.arithmetic():
@@ -75,10 +76,25 @@ class Arm:
         self.optimizer.zero_grad()
 
     def written(self) -> None:
+        from lab.engine.fast import bert
         from lab.engine.fast.compiled import as_written
 
-        with as_written(self.job.learner.codes):
+        usual, bert.ROWS = bert.ROWS, self.rows or bert.ROWS
+        try:
+            with as_written(self.job.learner.codes):
+                self.step()
+        finally:
+            bert.ROWS = usual
+
+    def with_threads(self, count: int) -> None:
+        import torch
+
+        usual = torch.get_num_threads()
+        torch.set_num_threads(count)
+        try:
             self.step()
+        finally:
+            torch.set_num_threads(usual)
 
 
 def main(names: list[str]) -> None:
@@ -96,6 +112,9 @@ def main(names: list[str]) -> None:
                                 Arm(workshop, {**spec, "dtype": "bfloat16"}).written),
         "blocks, float32": lambda spec: (Arm(workshop, {**spec, "dtype": "float32", "attention": "eager"}, plain=True).step,
                                          Arm(workshop, {**spec, "dtype": "float32"}).written),
+        "read together": lambda spec: (Arm(apart(), {**spec, "dtype": "bfloat16"}).written, Arm(workshop, {**spec, "dtype": "bfloat16"}).written),
+        "padding": lambda spec: (Arm(workshop, {**spec, "dtype": "bfloat16"}, padding=True).written, Arm(workshop, {**spec, "dtype": "bfloat16"}).written),
+        "threads": lambda spec: threads(Arm(workshop, {**spec, "dtype": "bfloat16"})),
         "compiled": compiled(workshop),
         "logits": lambda spec: (Arm(workshop, {**spec, "dtype": "bfloat16"}).all_logits, Arm(workshop, {**spec, "dtype": "bfloat16"}).step),
         "optimizer": lambda spec: (Arm(workshop, {**spec, "dtype": "bfloat16"}, optimizer="adamw").step, Arm(workshop, {**spec, "dtype": "bfloat16"}).step),
@@ -103,12 +122,38 @@ def main(names: list[str]) -> None:
     }
     for name in names or found:
         for model, spec in BY.items():
-            if (name, model) not in {("logits", "MiniLM"), ("frozen blocks", "MiniLM")}:
+            if (name, model) not in {("logits", "MiniLM"), ("frozen blocks", "MiniLM"), ("padding", "SmolLM2")}:
                 print(f"{name:16} {model:8} {interleaved(*found[name](spec))}", flush=True)
     if not names or "dropout" in names:
         print(f"{'dropout':16} {'MiniLM':8} {interleaved(*dropout())}", flush=True)
     if not names or "length" in names:
         length(workshop)
+
+
+def threads(arm: Arm) -> tuple[Callable[[], None], Callable[[], None]]:
+    """One against as many as a worker gets."""
+    import torch
+
+    most = torch.get_num_threads()
+    return lambda: arm.with_threads(1), lambda: arm.with_threads(most)
+
+
+def apart() -> Any:
+    """A workshop whose bases keep each weight where the file had it."""
+    from lab.engine import fast
+    from tests.bench.one import workshop_with
+
+    class Apart(type(workshop_with(None, still=False, compiled=None))):  # type: ignore[misc]
+        def base(self, *which: Any, **how: Any) -> Any:
+            usual, fast.lay_out = fast.lay_out, lambda *_: None
+            try:
+                return (yield from super().base(*which, **how))
+            finally:
+                fast.lay_out = usual
+
+    from lab.supply import default_cache
+
+    return Apart(default_cache())
 
 
 def compiled(workshop: Any) -> Callable[[dict[str, Any]], tuple[Callable[[], None], Callable[[], None]]]:
@@ -144,11 +189,11 @@ def dropout() -> tuple[Callable[[], None], Callable[[], None]]:
 
 
 def length(workshop: Any) -> None:
-    """Positions a step, with batches in random order and by length within pools."""
+    """Positions a step, with batches in random order and by length within pools; positions of the test items, in their order and by length."""
     import torch
 
     from lab.engine.chance import generator
-    from lab.engine.texts import epochs
+    from lab.engine.texts import by_length, epochs
 
     for model, spec in BY.items():
         job = Arm(workshop, spec).job
@@ -158,6 +203,10 @@ def length(workshop: Any) -> None:
         shuffled = sum(max(lengths[i:i + size]) for i in range(0, len(lengths), size)) * size / 200
         pooled = sum(max(len(row.ids) for row in batch) for batch in islice(epochs(rows, size, generator(0, "order")), 200)) * size / 200
         print(f"{'length':16} {model:8} {shuffled / pooled:.2f}   {shuffled:.0f} → {pooled:.0f} positions a step", flush=True)
+        lengths = [len(row.ids) for row in job.texts.test]
+        ordered = sum(max(lengths[i:i + 64]) * len(lengths[i:i + 64]) for i in range(0, len(lengths), 64))
+        ranked = sum(max(len(row.ids) for _, row in group) * len(group) for group in by_length(job.texts.test, 64))
+        print(f"{'test items':16} {model:8} {ordered / ranked:.2f}   {ordered} → {ranked} positions", flush=True)
 
 
 if __name__ == "__main__":
