@@ -26,14 +26,21 @@ def knobs(method: type[Method]) -> list[dict[str, Any]]:
     return found
 
 
+def about(kind: type[Method]) -> str:
+    """What it does, in the words of its docstring's first paragraph; what follows there is for readers of the code."""
+    return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+
+
 def method(kind: type[Method]) -> dict[str, Any]:
     supports = {}
     for key, model in catalogue.entries("models").items():
         answer = kind().supports(shape_of(model.config))
         supports[key] = {"ok": answer.ok, "reason": answer.reason}
     return {
-        "key": kind.key, "title": kind.title, "about": (kind.__doc__ or "").strip(), "family": kind.family, "composition": kind.composition,
+        "key": kind.key, "title": kind.title, "about": about(kind), "family": kind.family, "composition": kind.composition,
         "formula": kind.formula, "paper": asdict(kind.paper), "merges": kind.merges, "fixed": dict(kind.fixed),
+        "strengths": kind.strengths, "weaknesses": kind.weaknesses, "latency": kind.latency(), "quantizable": kind.quantizable,
+        "needs_biases": kind.needs_biases,
         "learning_rates": {name: asdict(rate) for name, rate in kind.rates.items()}, "knobs": knobs(kind), "supports": supports,
     }
 

@@ -55,6 +55,8 @@ def test_methods_tell_knobs_and_where_they_can_be_used(capsys: pytest.CaptureFix
     assert methods["in_context"]["supports"]["minilm-l6"]["reason"]
     for row in methods.values():
         assert row["family"] in ("selective", "additive", "reparameterised", "none") and row["paper"]["link"]
+        assert row["strengths"] and row["weaknesses"] and row["latency"] in ("none", "until merged", "always")
+    assert methods["dora"]["quantizable"] == ["nf4", "nf4_double", "fp4"] and methods["bitfit"]["needs_biases"]
 
 
 def test_counting_needs_no_download_and_no_torch(tmp_path: Path) -> None:

@@ -31,6 +31,20 @@ def test_every_method_is_there_once_with_all_that_a_choice_needs() -> None:
         assert not [loud for loud in ("is best", "works best", "always better", "state of the art", "state-of-the-art", "superior") if loud in said], said
 
 
+def test_numbers_in_the_words_are_counted() -> None:
+    counts = {(key, model): sum(METHODS[key]().count(shape_of(MODELS[model].config)).values())
+              for key, model in (("norms", "minilm-l6"), ("norms", "smollm2-135m"))}
+    assert f"{counts['norms', 'minilm-l6']:,} numbers in MiniLM-L6, {counts['norms', 'smollm2-135m']:,} in SmolLM2-135M" in METHODS["norms"].__doc__
+    assert "1,000 by default" in METHODS["intrinsic"].strengths and METHODS["intrinsic"]().dimension == 1000
+
+
+def test_the_about_is_two_or_three_sentences_and_leaves_equations_to_the_code() -> None:
+    for key, card in {each["key"]: each for each in ask("family")["methods"]}.items():
+        assert 60 < len(card["about"]) <= 340 and "arXiv" not in card["about"], key
+    for key in ("lora", "houlsby", "pfeiffer", "lora_fa"):
+        assert "arXiv" in METHODS[key].__doc__
+
+
 @pytest.mark.parametrize("model", ["minilm-l6", "smollm2-135m", "gpt2", "distilbert", "seed-t5", "seed-vit"])
 def test_costs_are_the_methods_own_arithmetic(model: str) -> None:
     shape, found = shape_of(MODELS[model].config), ask("fit", model=model)["methods"]

@@ -12,11 +12,12 @@ from lab.methods._targets import Targets
 
 
 class Beft(Method):
-    """Leave every matrix alone and learn one vector that is added to what it gives. Of all biases that of the value projection does most, so it is the one."""
+    """Leave every matrix alone and learn one vector that is added to what it gives. Of the biases of query, key and value its paper finds the value's
+    the best to train where data are few, so that is the one."""
 
     key = "beft"
     title = "BEFT"
-    paper = Paper("BEFT: Bias-Efficient Fine-Tuning of Language Models", "Huang et al.", 2025, "https://arxiv.org/abs/2509.15974")
+    paper = Paper("BEFT: Bias-Efficient Fine-Tuning of Language Models in Low-Data Regimes", "Huang et al.", 2025, "https://arxiv.org/abs/2509.15974")
     formula = "h = W x + b + Δb"
     family = "additive"
     composition = "function"

@@ -14,7 +14,7 @@ ROLES = {
 
 
 class BitFit(Method):
-    """Train the numbers that are added behind each matrix, and none of the matrices: under a thousandth of the model.
+    """Train the biases, the numbers that are added behind each matrix, and none of the matrices: about a thousandth of the model.
     What it can do is shift what each layer gives, never turn it."""
 
     key = "bitfit"
@@ -24,7 +24,9 @@ class BitFit(Method):
     formula = "h = W x + b, only b trained"
     family = "selective"
     composition = "parameter"
-    strengths = "A thousandth of BERT, and in its paper level with full fine-tuning on small and middle-sized data; nothing is added to the model."
+    strengths = (
+        "About a thousandth of BERT, and in its paper a match for full fine-tuning on small and middle-sized data; nothing is added, so answers "
+        "take no longer.")
     weaknesses = "Needs a model that has biases, and Llama has none; with more data its paper sees full fine-tuning ahead."
     needs_biases = True
     rates = {"encoder": Rate(1e-3, 1e-4, 1e-2), "decoder": Rate(1e-3, 1e-4, 1e-2)}

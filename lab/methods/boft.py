@@ -39,7 +39,7 @@ FORMAT = Format(key="boft", save=_peft.save, load=load)
 
 
 class Boft(Method):
-    """Reach a large rotation of the inputs through several small ones. Each level rotates other groups of inputs together, as in the fast Fourier transform."""
+    """Reach a large rotation of the inputs through several small ones. Each level groups the inputs anew, as in the fast Fourier transform."""
 
     key = "boft"
     title = "BOFT"
@@ -47,7 +47,7 @@ class Boft(Method):
     formula = "h = s ⊙ (W R_1ᵀ … R_mᵀ x) + bias, each R_i a shuffled block rotation"
     family = "reparameterised"
     composition = "parameter"
-    strengths = "Several small rotations in a row let every input meet many others, with fewer numbers than one large rotation."
+    strengths = "Several small rotations in a row let every input mix with more of the others than one block holds, with fewer numbers than one large rotation."
     weaknesses = "Each level is one more product at every step, and block size and levels have to fit the sizes of the matrices."
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = FORMAT

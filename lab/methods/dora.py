@@ -11,7 +11,7 @@ from lab.methods._targets import Targets, supported
 
 class Dora(Method):
     """Split each weight matrix into a length and a direction for every output, and train both: the lengths directly, the directions by a LoRA.
-    Nearer to how full fine-tuning moves a matrix, and slower, because the lengths of W + B A are computed anew at every step."""
+    Its paper finds that nearer to how full fine-tuning moves a matrix. It is slower: the lengths of W + B A are computed anew at every step."""
 
     key = "dora"
     title = "DoRA"
@@ -19,7 +19,7 @@ class Dora(Method):
     formula = "h = m (W + (alpha / r) B A) x / |W + (alpha / r) B A|"
     family = "reparameterised"
     composition = "parameter"
-    strengths = "Moves a matrix more as full fine-tuning does, in length and direction apart; its paper reports gains over LoRA, above all at small ranks."
+    strengths = "Length and direction of a matrix's rows can move apart from each other; its paper reports gains over LoRA, above all at small ranks."
     weaknesses = "Slower and larger in training than LoRA, because the lengths of the changed matrix are computed anew at every step."
     rates = {"encoder": Rate(3e-3, 2e-3, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # decoder: LoRA's, not measured
     format = _peft.FORMAT

@@ -18,7 +18,7 @@ class Full(Method):
     family = "selective"
     composition = "parameter"
     strengths = "Every weight can move, so the method itself limits nothing: the yardstick that papers compare with."
-    weaknesses = "Gradients and optimizer states are as large as the model, and every task keeps a whole copy of it."
+    weaknesses = "Gradients take as much memory as the weights, AdamW's two states twice as much again, and every task keeps a whole copy of the model."
     rates = {"encoder": Rate(1e-4, 3e-5, 3e-4), "decoder": Rate(2e-5, 5e-6, 1e-4), "vision": Rate(3e-3, 1e-3, 1e-2)}  # vision here: random weights
     format = _weights.FORMAT
     trains_base = True

@@ -9,7 +9,11 @@ from lab.methods import _bottleneck_format
 
 
 class Houlsby(Method):
-    """Put a narrow trainable detour behind attention and behind the feed-forward part of each block; the frozen blocks stay as they are."""
+    """Put a narrow trainable detour behind attention and behind the feed-forward part of each block; the frozen blocks stay as they are.
+
+    z = h + U f(D h),  h: (…, d) what the sublayer gives,  D: (m, d), U: (d, m), f: the bend; 2 d m + d + m numbers each; Houlsby et al. 2019,
+    section 2.1 and figure 2, arXiv 1902.00751.
+    """
 
     key = "houlsby"
     title = "Bottleneck adapters (Houlsby)"

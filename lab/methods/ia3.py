@@ -10,7 +10,8 @@ from lab.methods._targets import Targets, supported
 
 
 class Ia3(Method):
-    """Turn single channels of the frozen model up or down. One factor is learned for each number of keys, values and the middle of the feed-forward part."""
+    """Turn single channels of the frozen model up or down: one factor is learned for each number of keys, values and the middle of the feed-forward part.
+    The name stands for Infused Adapter by Inhibiting and Amplifying Inner Activations."""
 
     key = "ia3"
     title = "IA3"

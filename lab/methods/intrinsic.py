@@ -64,7 +64,7 @@ class Intrinsic(Method):
     formula = "theta = theta_0 + P z"
     family = "reparameterised"
     composition = "parameter"
-    strengths = "Says how many directions a task needs, and keeps a tuned model in a thousand numbers."
+    strengths = "Run with several dimensions, it says how few directions a task needs; and a tuned model is kept in d numbers, 1,000 by default."
     weaknesses = "A way to measure rather than to save: the gradients of all chosen matrices are computed as in full fine-tuning."
     rates = {"encoder": Rate(1e-2, 1e-3, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
     format = Format(key="intrinsic", save=save, load=load)

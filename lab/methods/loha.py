@@ -10,7 +10,8 @@ from lab.methods._targets import Targets
 
 
 class Loha(Method):
-    """Write the change of a matrix as two low-rank changes multiplied number by number. That takes twice LoRA's parameters, but the rank is squared."""
+    """Write the change of a matrix as two low-rank changes multiplied number by number. That takes twice LoRA's parameters, and the rank may reach the
+    square of r."""
 
     key = "loha"
     title = "LoHa"

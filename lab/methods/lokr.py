@@ -11,7 +11,8 @@ from lab.methods._targets import Targets
 
 
 class Lokr(Method):
-    """Build the change of a matrix out of one small block that is repeated all over it, each time with another factor. Very few numbers reach the full rank."""
+    """Build the change of a matrix out of one small block that is repeated all over it, each time with another factor. The ranks of the block and of the
+    factors multiply."""
 
     key = "lokr"
     title = "LoKr"

@@ -34,8 +34,8 @@ def load(model, folder):
 
 class LongLora(Method):
     """Train on long texts cheaply: while it trains, tokens look only at their own group, and half of the heads at groups shifted by half; when it is
-    asked, at everything. LoRA alone adapts badly to longer texts, so norms and embeddings move too. On short texts, as here, it shows structure
-    and memory only, not what it is for."""
+    asked, at everything. LoRA alone adapts badly to longer texts, its paper finds, so norms and embeddings move too. On short texts, as here, it
+    shows structure and memory only, not what it is for."""
 
     key = "longlora"
     title = "LongLoRA"

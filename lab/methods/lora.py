@@ -11,7 +11,11 @@ from lab.methods._targets import Targets, supported
 
 
 class Lora(Method):
-    """Leave the weight matrices alone and learn a thin correction beside each: the change of W, written as a product of two small matrices."""
+    """Leave the weight matrices alone and learn a thin correction beside each: the change of W, written as a product of two small matrices.
+
+    h = W x + (alpha / r) B A x,  W: (out, in) frozen,  A: (r, in), B: (out, r); r (in + out) numbers for each W; Hu et al. 2021, section 4.1, arXiv
+    2106.09685. Scaled as there, by alpha / r; A is drawn as in the authors' code, Kaiming-uniform, where the paper says Gaussian.
+    """
 
     key = "lora"
     title = "LoRA"

@@ -13,9 +13,12 @@ SMALLEST = 1e-8  # keeps A A' invertible, as in peft
 
 
 class LoraFa(Method):
-    """LoRA with the first matrix A frozen at its random start: half of the parameters are trained, and of the layer's input only the r numbers of
-    A x are kept for the backward pass. With `corrected`, B's gradient is multiplied by the inverse of s² A A', s = alpha / r, as in peft's
-    LoRA-FA optimizer, which is the nearest B can come to a step of the whole matrix; with `plain` it is used as it is."""
+    """LoRA with the first matrix A frozen at its random start: only B is trained, and of the layer's input only the r numbers of A x are kept for the
+    backward pass. B's gradient is corrected for how A happens to look at the inputs, as in peft's LoRA-FA optimizer, or used as it is.
+
+    h = W x + (alpha / r) B A x,  A: (r, in) frozen, B: (out, r);  corrected: dB (s² A A')⁻¹ with s = alpha / r, of all steps that B can take the nearest
+    to one of the whole matrix; Zhang et al. 2023, arXiv 2308.03303.
+    """
 
     key = "lora_fa"
     title = "LoRA-FA"

@@ -11,8 +11,8 @@ from lab.methods._targets import Targets, supported
 
 
 class LoraPlus(Method):
-    """The same two thin matrices as LoRA, but B takes steps many times as long as A: in wide models one common learning rate is too small for B or
-    too large for A. The learning rate of the run is that of A."""
+    """The same two thin matrices as LoRA, but B takes steps many times as long as A: by its paper's theory one common learning rate is, in wide models,
+    too small for B or too large for A. The learning rate of the run is that of A."""
 
     key = "lora_plus"
     title = "LoRA+"

@@ -9,8 +9,8 @@ from lab.methods import _places, _weights
 
 
 class Norms(Method):
-    """Train only the gains and shifts of the normalisation layers, a few thousand numbers that every model has.
-    Each turns one feature of the hidden state louder, quieter or off."""
+    """Train only the gains and shifts of the normalisation layers: 9,984 numbers in MiniLM-L6, 35,136 in SmolLM2-135M.
+    Each gain turns one feature of the hidden state louder, quieter or off."""
 
     key = "norms"
     title = "Norm tuning"
@@ -18,7 +18,7 @@ class Norms(Method):
     formula = "y = g * normalised(x) + b, only g and b trained"
     family = "selective"
     composition = "parameter"
-    strengths = "A few thousand numbers that nearly every transformer has; nothing is added, so answers take no longer."
+    strengths = "Less than a thousandth of the model, and nearly every transformer has such layers; nothing is added, so answers take no longer."
     weaknesses = "Each feature is made louder, quieter or shifted by itself: none is mixed with another in a new way."
     rates = {"encoder": Rate(1e-3, 1e-4, 1e-2), "decoder": Rate(1e-3, 1e-4, 1e-2)}
     format = _weights.FORMAT

@@ -11,7 +11,7 @@ from lab.methods._targets import Targets
 
 class Olora(Method):
     """Start B with orthonormal columns, from a QR decomposition of the weight matrix, and take what A and B begin with out of the frozen part.
-    Orthonormal columns pull in different directions from the first step on, where LoRA's random A leaves that to chance."""
+    Orthonormal columns do not overlap, so each can learn something of its own from the first step on; LoRA's B starts with nothing but zeros."""
 
     key = "olora"
     title = "OLoRA"
@@ -20,7 +20,9 @@ class Olora(Method):
     family = "reparameterised"
     composition = "parameter"
     strengths = "Begins with orthonormal directions that do not overlap; its paper reports faster progress than LoRA from the same count."
-    weaknesses = "Every chosen matrix is decomposed first and loses what training starts from, so the file for the untouched base has twice the rank."
+    weaknesses = (
+        "Every chosen matrix is decomposed first and gives up the part that A and B start as; a file that fits the untouched base has to hold "
+        "that too: twice the rank.")
     rates = {"encoder": Rate(3e-3, 5e-4, 3e-3), "decoder": Rate(5e-4, 1e-4, 1e-3)}  # decoder: below LoRA's, not measured
     format = _lora.DIFFERENCE
     merges = True

@@ -9,7 +9,7 @@ from lab.methods import _bottleneck_format
 
 
 class Parallel(Method):
-    """Put the narrow trainable detour beside the feed-forward part instead of behind it, and scale what it adds. It need not undo what the part did."""
+    """Put the narrow trainable detour beside the feed-forward part instead of behind it: both read the same input, and what they give is added."""
 
     key = "parallel"
     title = "Parallel adapter"
@@ -18,7 +18,7 @@ class Parallel(Method):
     family = "additive"
     composition = "function"
     strengths = "Reads what the feed-forward part reads instead of what comes out; at equal size its paper finds that ahead of an adapter behind the part."
-    weaknesses = "Cannot be merged, because of the bend in its middle; and its scale is one more number to choose."
+    weaknesses = "Cannot be merged, because of the bend in its middle, so every answer passes through it; and its scale is one more number to choose."
     rates = {"encoder": Rate(1e-3, 3e-4, 3e-3), "decoder": Rate(1e-3, 3e-4, 3e-3)}
     format = _bottleneck_format.FORMAT
     quantizable = True

@@ -9,7 +9,12 @@ from lab.methods import _bottleneck_format
 
 
 class Pfeiffer(Method):
-    """Put one narrow trainable detour into each block, behind its feed-forward part: half of Houlsby's adapters, and often as good."""
+    """Put one narrow trainable detour into each block, behind its feed-forward part. Where Houlsby's adapters stand behind attention as well,
+    these leave attention as it is.
+
+    z = h + U f(D h),  h: (…, d) what the feed-forward part gives,  D: (m, d), U: (d, m), f: the bend; Pfeiffer et al. 2021, arXiv 2005.00247. In
+    their code D reads h behind the block's skip connection and norm; here in front of them, as Houlsby's adapter does.
+    """
 
     key = "pfeiffer"
     title = "Bottleneck adapters (Pfeiffer)"

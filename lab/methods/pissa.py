@@ -11,7 +11,7 @@ from lab.methods._targets import Targets
 
 class Pissa(Method):
     """Take the strongest directions out of each weight matrix by its singular values and train them; what remains stays frozen.
-    LoRA's B starts at 0 and has to find a direction first; here the first step already moves what matters most in the matrix."""
+    LoRA's B starts at 0 and has to find a direction first; here the first step already moves the largest part of the matrix."""
 
     key = "pissa"
     title = "PiSSA"
@@ -21,7 +21,9 @@ class Pissa(Method):
     family = "reparameterised"
     composition = "parameter"
     strengths = "Begins with the largest singular directions of each matrix instead of nothing; its paper reports a loss that falls faster than LoRA's."
-    weaknesses = "Every chosen matrix is decomposed first and loses what training starts from, so the file for the untouched base has twice the rank."
+    weaknesses = (
+        "Every chosen matrix is decomposed first and gives up the part that A and B start as; a file that fits the untouched base has to hold "
+        "that too: twice the rank.")
     rates = {"encoder": Rate(1e-3, 5e-4, 3e-3), "decoder": Rate(5e-4, 1e-4, 1e-3)}  # decoder: below LoRA's, not measured
     format = _lora.DIFFERENCE
     merges = True

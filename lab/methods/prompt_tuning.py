@@ -18,7 +18,7 @@ class _ByPosition:
 
 
 class PromptTuning(Method):
-    """Learn a few made-up words, as vectors, that put the frozen model in the right mood. They are read at every forward pass."""
+    """Learn a few made-up words, as vectors, that steer the frozen model. They are read again with every text."""
 
     key = "prompt_tuning"
     title = "Prompt tuning"

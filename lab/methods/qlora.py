@@ -10,8 +10,9 @@ from lab.methods._targets import Targets, supported
 
 
 class Qlora(Method):
-    """Keep the frozen base in 4 bits, in the NF4 format with its scales quantised as well, and train a LoRA beside every matrix of it in full
-    precision. The paper's third part, an optimizer whose states move out of the GPU's memory in need, is optimizer paged_adamw_8bit, on a GPU only."""
+    """Keep the frozen base in 4 bits (NF4, its scales quantised as well) and train a LoRA beside every matrix of it. At each use a matrix is turned back
+    into the run's number format, dtype. The paper's paged optimizer is optimizer paged_adamw_8bit, on a GPU only; with lora, the setting quantization
+    takes other formats: fp4, int8."""
 
     key = "qlora"
     title = "QLoRA"
@@ -19,7 +20,7 @@ class Qlora(Method):
     formula = "h = dequantise(W_nf4) x + (alpha / r) B A x"
     family = "reparameterised"
     composition = "parameter"
-    strengths = "The frozen base takes little more than 4 bits a weight, so a large model fits a small GPU; its paper finds it level with 16 bits."
+    strengths = "The frozen base takes little more than 4 bits a weight, so a large model fits a small GPU; its paper finds it level with 16-bit fine-tuning."
     weaknesses = "Weights are turned back at every use, which takes time, and merging into 4 bits rounds what was learned."
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # LoRA's, not measured
     format = _peft.FORMAT

@@ -19,7 +19,7 @@ class Randlora(Method):
     formula = "h = W x + (alpha / r) Σ_j B_j Λ_j A Γ_j x"
     family = "reparameterised"
     composition = "parameter"
-    strengths = "Reaches the full rank with few trained numbers, where LoRA's change is held to a low one."
+    strengths = "The change can reach the full rank with about d² / r trained numbers (d: the matrix's shorter side), where LoRA's is held to rank r."
     weaknesses = "Its random matrices are kept and multiplied at every step; a smaller rank means more of them, not fewer numbers."
     rates = {"encoder": Rate(1e-3, 1e-4, 1e-2), "decoder": Rate(1e-3, 1e-4, 1e-2)}
     format = _peft.FORMAT

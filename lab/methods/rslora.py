@@ -10,8 +10,8 @@ from lab.methods._targets import Targets, supported
 
 
 class RsLora(Method):
-    """LoRA divides by the rank, so its correction shrinks as the rank grows and the extra width goes to waste. Dividing by the root of the rank
-    keeps the correction's size, and its gradient's, the same at every rank."""
+    """LoRA divides by the rank: its paper shows that at large ranks the correction then learns too slowly to use the extra width. Dividing by the root
+    of the rank keeps the size of the correction, and of its gradient, about the same at every rank."""
 
     key = "rslora"
     title = "rsLoRA"
@@ -19,7 +19,7 @@ class RsLora(Method):
     formula = "h = W x + (alpha / sqrt(r)) B A x"
     family = "reparameterised"
     composition = "parameter"
-    strengths = "The correction keeps its size at every rank, so that ranks can be compared, and a large one used, at one learning rate."
+    strengths = "The correction keeps about the same size at every rank, so that ranks can be compared, and a large one used, at one learning rate."
     weaknesses = "It is LoRA with alpha times the root of the rank: at one given rank the same can be had by choosing alpha."
     rates = {"encoder": Rate(3e-3, 1e-3, 3e-3), "decoder": Rate(1e-3, 5e-4, 1e-3)}
     format = _peft.FORMAT

@@ -41,7 +41,7 @@ def load(model, folder):
 
 class Sparse(Method):
     """Pick a few weights of every matrix before training and let only those move: a mask with holes in it lies over the model.
-    Which ones matter surprisingly little, as long as the loss feels them."""
+    They are those with the largest gradients (the paper's choice), the largest ones, or any: that is a knob."""
 
     key = "sparse"
     title = "Sparse fine-tuning (fixed mask)"
@@ -49,7 +49,9 @@ class Sparse(Method):
     formula = "W = W_0 + D, D zero but at k places"
     family = "selective"
     composition = "parameter"
-    strengths = "The file holds only the moved weights and their places; added to the base they cost nothing more when it answers."
+    strengths = (
+        "The file holds the moved weights and their places only, and they cost nothing when it answers; its paper matches full fine-tuning on "
+        "GLUE with 0.5 % of the weights.")
     weaknesses = "The gradient of each whole matrix is computed all the same, so steps are not faster than with full fine-tuning."
     rates = {"encoder": Rate(1e-3, 1e-4, 1e-2), "decoder": Rate(1e-3, 1e-4, 1e-2)}
     format = Format(key="sparse", save=save, load=load)

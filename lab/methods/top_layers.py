@@ -25,7 +25,7 @@ def _listed(value: Any) -> str:
 
 
 class TopLayers(Method):
-    """Train only the last blocks; in an encoder-decoder those are the decoder's. Cheap, because nothing flows back below the lowest trained block."""
+    """Train only the last blocks; in an encoder-decoder those are the decoder's. No gradient has to be computed below the lowest trained block."""
 
     key = "top_layers"
     title = "Top layers"

@@ -13,7 +13,8 @@ from lab.methods import _peft, _starts
 
 class TrainableTokens(Method):
     """Let the model learn anew what a handful of words mean to it, and nothing else.
-    A text in which none of them stands is read exactly as before."""
+    A text in which none of them stands is read exactly as before; where the output layer is the same table, a trained word also becomes more or less
+    likely as an answer."""
 
     key = "trainable_tokens"
     title = "Trainable tokens"
@@ -22,7 +23,7 @@ class TrainableTokens(Method):
     formula = "E[t] = e_t for n chosen tokens t"
     family = "selective"
     composition = "input"
-    strengths = "New words, or words used in a special sense, are learned without touching the rest; a text without them is read exactly as before."
+    strengths = "New words, or words used in a special sense, are learned without touching the rest: every other text is read as before."
     weaknesses = "Only what the chosen words mean can change: a task that does not hang on a few words can hardly be learned."
     rates = {"encoder": Rate(1e-2, 1e-3, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
     format = _peft.FORMAT

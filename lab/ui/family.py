@@ -107,7 +107,7 @@ def _any_shape(kind: type[Method]) -> Shape:
 def card(kind: type[Method]) -> dict[str, Any]:
     """What is the same on every model."""
     return {
-        "key": kind.key, "title": kind.title, "about": " ".join((kind.__doc__ or "").split()), "formula": kind.formula, "colour": charts.colour(kind.key),
+        "key": kind.key, "title": kind.title, "about": describe.about(kind), "formula": kind.formula, "colour": charts.colour(kind.key),
         "paper": {"text": f"{kind.paper.authors} {kind.paper.year}", "title": kind.paper.title, "link": kind.paper.link},
         "family": kind.family, "composition": kind.composition, "traits": traits(kind), "strengths": kind.strengths, "weaknesses": kind.weaknesses,
         "facts": [{"name": name, "value": value} for name, value in facts(kind)],
