@@ -7,6 +7,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -460,8 +461,13 @@ class Method(BaseModel, ABC):
         return 0
 
     def shots_shown(self, train: tuple[Item, ...], seed: int) -> tuple[Item, ...]:
-        """Solved examples put in front of every text."""
+        """Solved examples that may stand in front of a text."""
         return ()
+
+    def choosing(self) -> partial[Callable[[str], list[int]]] | None:
+        """None where all of them stand in front of every text. Otherwise what, given their texts and labels, makes a function that names the places of
+        those for a text. It is a partial of a function that stands on its own, because its source is printed as `Format.load`'s is."""
+        return None
 
     def head_rate(self, lr: float) -> float:
         """The learning rate of the new classification head, which starts from nothing and wants a larger one than the method."""

@@ -364,9 +364,11 @@ def test_the_folder_to_take_home(workshop: Workshop, run: Any, tmp_path: Path) -
 
 def test_the_readmes_own_lines_give_the_same_scores(workshop: Workshop, run: Any, tmp_path: Path, finish: Any) -> None:
     """Executed here; the slow tests execute it in a fresh process on the real models."""
-    for base in (BERT, LLAMA):
-        folder = tmp_path / base["model"]
-        run(workshop, out=folder, **{**base, "steps": 5})
+    near = {key: value for key, value in LLAMA.items() if key not in ("steps", "lr")} | {"method": {
+        "name": "in_context", "shots": 3, "examples": "nearest", "order": "by_label"}}
+    for number, base in enumerate(({**BERT, "steps": 5}, {**LLAMA, "steps": 5}, near)):
+        folder = tmp_path / str(number)
+        run(workshop, out=folder, **base)
         code = (folder / "adapter" / "README.md").read_text().split("```python\n")[1].split("```")[0]
         names: dict[str, Any] = {}
         exec(compile(code, "README", "exec"), names)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from lab.engine.chance import drawn_from, generator
 from lab.engine.fast import frozen
 from lab.engine.learner import Author, Classifier, Given, Head, Writer, features, images, pooled, texts
 from lab.engine.scoring import Answers, answer, finished, nearest_mean
-from lab.engine.texts import Batch, Encoded, Reader, collate
+from lab.engine.texts import Batch, Encoded, Reader, collate, unaided
 from lab.engine.workshop import Workshop
 from lab.engine.written import Written, foreseen
 from lab.events import Evaluated, Preparing
@@ -215,19 +215,29 @@ def given(spec: RunSpec, module: Any) -> Given:
 
 def _read(spec: RunSpec, workshop: Workshop, pristine: bases.Pristine, data: TaskData, looked_at: int) -> tuple[Reader, Texts]:
     task, splits = spec.goal, data.splits
-    shots = spec.method.shots_shown(splits.train, spec.seed)
-    reader = Reader(pristine.tokenizer, spec.shape.kind, task, spec.tokens, spec.shape.positions - spec.method.virtual_tokens_used(), shots)
     train = splits.train[:spec.train_items]
+    shots = spec.method.shots_shown(train, spec.seed)
+    reader = Reader(pristine.tokenizer, spec.shape.kind, task, spec.tokens, spec.shape.positions - spec.method.virtual_tokens_used(), shown(spec, shots))
     validation, test = (_recalled(task, items, train) for items in (splits.validation, splits.test))
     asked = {"train": train if spec.steps else (), "validation": validation[:looked_at], "test": test[:spec.eval_items]}
     rows = {}
     for split, items in asked.items():
         answered = task.writes and split != "test"
-        key = (pristine.sha256, data.sha256, spec.tokens, split, len(items), shots, answered)
+        how = spec.method.model_dump_json() if shots else ""  # which of the examples stand before which text
+        key = (pristine.sha256, data.sha256, spec.tokens, split, len(items), shots, how, answered)
         rows[split] = workshop.encoded(key, reader, items, answered)
     if spec.shuffle_labels and rows["train"]:
         rows["train"] = shuffled(rows["train"], len(task.labels), generator(spec.seed, "labels"), reader)
     return reader, Texts(**rows, asked=asked["test"], shots=shots)
+
+
+def shown(spec: RunSpec, shots: tuple[Item, ...]) -> Callable[[str], tuple[Item, ...]]:
+    """The solved examples in front of a text, where the method shows any."""
+    choosing = spec.method.choosing()
+    if not shots or choosing is None:
+        return (lambda text: shots) if shots else unaided
+    places = choosing([shot.text for shot in shots], [shot.label for shot in shots])
+    return lambda text: tuple(shots[place] for place in places(text))
 
 
 def _recalled(task: Task, items: tuple[Item, ...], train: tuple[Item, ...]) -> tuple[Item, ...]:

@@ -17,7 +17,7 @@ def script(spec: RunSpec) -> str:
     kind, task = spec.shape.kind, spec.goal
     classes = [CLASSES[kind], *([] if kind == "vision" else ["AutoTokenizer"]), *(["BitsAndBytesConfig"] if spec.quantization else [])]
     asking = _images if kind == "vision" else _features if kind == "encoder" else _written if task.writes else _chosen
-    return f"from transformers import {', '.join(sorted(classes))}\n\n{inspect.getsource(spec.method.format.load)}\n{asking(spec)}"
+    return f"from transformers import {', '.join(sorted(classes))}\n\n{inspect.getsource(spec.method.format.load)}\n{_chooser(spec)}{asking(spec)}"
 
 
 def _base(spec: RunSpec) -> str:
@@ -65,12 +65,27 @@ def _images(spec: RunSpec) -> str:
     return hidden[:, -patches:].mean(1) @ head["weight"].T + head["bias"]  # logits for {list(spec.goal.labels)}"""
 
 
+def _chooser(spec: RunSpec) -> str:
+    """The function that chooses solved examples for a text, where they are not the same for all."""
+    choosing = spec.method.choosing()
+    return f"\n{inspect.getsource(choosing.func)}\n" if choosing else ""
+
+
 def _prompts(spec: RunSpec) -> str:
     """Solved examples, where the method shows some, and the question."""
-    return f"""shots = json.loads(Path(folder, "shots.json").read_text()) if Path(folder, "shots.json").exists() else []
-    ask = {spec.goal.prompt!r}
+    choosing, begin = spec.method.choosing(), f"""shots = json.loads(Path(folder, "shots.json").read_text()) if Path(folder, "shots.json").exists() else []
+    ask = {spec.goal.prompt!r}"""
+    if choosing is None:
+        return f"""{begin}
     shown = "".join(ask.format(text=shot["text"]) + shot["answer"] + "\\n\\n" for shot in shots)
     prompts = [shown + ask.format(text=text) for text in texts]"""
+    labels = "0" if spec.goal.writes else 'words.index(shot["answer"])'
+    how = "".join(f", {name}={value!r}" for name, value in choosing.keywords.items())
+    return f"""{begin}
+    choose = {choosing.func.__name__}([shot["text"] for shot in shots], [{labels} for shot in shots]{how})
+    shown = [[shots[place] for place in choose(text)] for text in texts]
+    prompts = ["".join(ask.format(text=shot["text"]) + shot["answer"] + "\\n\\n" for shot in some) + ask.format(text=text)
+               for some, text in zip(shown, texts)]"""
 
 
 def _chosen(spec: RunSpec) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from lab.contracts import Item, LabError
 from lab.engine import bases
-from lab.engine.job import attention, choose_device, choose_dtype, given
+from lab.engine.job import attention, choose_device, choose_dtype, given, shown
 from lab.engine.learner import Classifier, Head, Writer
 from lab.engine.texts import Reader, collate
 from lab.engine.workshop import Workshop
@@ -76,7 +76,7 @@ def reload(folder: Path, workshop: Workshop) -> Generator[Preparing, None, Tuned
     module = bases.fresh(pristine)
     bases.unshare(module, pristine, everything=True)  # a loader may write into the weights
     module = spec.method.format.load(module, folder / "adapter").eval()
-    shots = _shots(spec, folder / "adapter" / "shots.json")
+    shots = shown(spec, _shots(spec, folder / "adapter" / "shots.json"))
     reader = Reader(pristine.tokenizer, spec.shape.kind, spec.goal, spec.tokens, spec.shape.positions - spec.method.virtual_tokens_used(), shots)
     return Tuned(spec, pristine, module, _head(spec, folder / "adapter" / "head.safetensors", device), reader, device)
 

@@ -1,7 +1,7 @@
 """From items to token ids (or pixels), once per run, and from these to padded batches."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -45,11 +45,19 @@ class Batch:
         return found
 
 
-class Reader:
-    """Turns items into ids for one model and task. `shots` are solved examples shown with every text."""
+def unaided(text: str) -> tuple[Item, ...]:
+    """No solved example."""
+    return ()
 
-    def __init__(self, tokenizer: Any, kind: Kind, task: Task, tokens: int, window: int, shots: tuple[Item, ...] = ()) -> None:
-        self.tokenizer, self.kind, self.task, self.tokens, self.window, self.shots = tokenizer, kind, task, tokens, window, shots
+
+class Reader:
+    """Turns items into ids for one model and task. `shots` gives the solved examples that are shown with a text."""
+
+    def __init__(
+        self, tokenizer: Any, kind: Kind, task: Task, tokens: int, window: int, shots: Callable[[str], tuple[Item, ...]] = unaided,
+    ) -> None:
+        self.tokenizer, self.kind, self.task = tokenizer, kind, task
+        self.tokens, self.window, self.shots = tokens, window, shots
 
     def encode(self, items: Sequence[Item], answered: bool = False) -> list[Encoded]:
         """`answered`: with the written answer behind each prompt, to learn from; otherwise the prompt alone."""
@@ -77,13 +85,16 @@ class Reader:
     def _prompts(self, items: Sequence[Item]) -> list[list[int]]:
         """Prompt ids; a text that is too long loses its own end, never the question that follows it."""
         rows = self.tokenizer([self.task.ask(item.text) for item in items])["input_ids"]
-        changed = [place for place, ids in enumerate(rows) if self.shots or len(ids) > self.tokens]  # the others are not read twice
+        changed = [place for place, ids in enumerate(rows) if self.shots is not unaided or len(ids) > self.tokens]  # the others are not read twice
         texts = [items[place].text if len(rows[place]) <= self.tokens else self.shortened(items[place].text) for place in changed]
-        for place, ids in zip(changed, self.tokenizer([self.task.ask(text, self.shots) for text in texts])["input_ids"] if texts else (), strict=True):
+        shown = [self.shots(text) for text in texts]
+        asked = [self.task.ask(text, shots) for text, shots in zip(texts, shown, strict=True)]
+        for place, ids in zip(changed, self.tokenizer(asked)["input_ids"] if texts else (), strict=True):
             rows[place] = ids
         longest, window = max(map(len, rows)), self.window - (self.task.answer_tokens if self.kind == "decoder" else 0)
         if longest > window:
-            raise LabError(f"shots is {len(self.shots)}: a prompt of {longest} tokens does not fit the model's window of {window}; use fewer shots")
+            most = max(map(len, shown), default=0)
+            raise LabError(f"shots is {most}: a prompt of {longest} tokens does not fit the model's window of {window}; use fewer shots")
         return rows
 
     def shortened(self, text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import sqrt
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -459,6 +460,43 @@ def test_written_answers_are_shown_and_mixed_up() -> None:
 
 def test_the_same_seed_shows_the_same_examples() -> None:
     assert shown(LABELLED, 1, shots=6, labels="random") == shown(LABELLED, 1, shots=6, labels="random") != shown(LABELLED, 2, shots=6, labels="random")
+
+
+FILMS = ("a dull film with a weak plot", "the plot is thin and the film dull", "great acting saves it", "great acting and great music", "it is a film")
+KINDS = (0, 0, 1, 1, 0)
+
+
+def chosen(text: str, count: int, order: str = "nearest_last") -> list[int]:
+    return catalogue.find("methods", "in_context")(shots=count, examples="nearest", order=order).choosing()(FILMS, KINDS)(text)
+
+
+def test_the_nearest_share_the_rarest_words() -> None:
+    """Against the same cosine computed densely with numpy."""
+    words = sorted({word for film in FILMS for word in film.split()})
+    held = np.array([[word in film.split() for word in words] for film in FILMS], dtype=float)
+    rows = held * np.log(len(FILMS) / held.sum(0))
+    for text in ("a dull plot", "the acting is great", "music", "it is a great film"):
+        asked = np.array([word in text.split() for word in words]) * np.log(len(FILMS) / held.sum(0))
+        near = (rows @ asked) / np.maximum(np.linalg.norm(rows, axis=1), 1e-12)
+        assert chosen(text, 5)[::-1] == sorted(range(5), key=lambda place: (-round(near[place], 12), place)), text
+
+
+def test_the_order_of_the_nearest_changes_none_of_them() -> None:
+    last = chosen("great acting in a dull film", 3)
+    assert last[-1] == chosen("great acting in a dull film", 1)[0]
+    assert chosen("great acting in a dull film", 3, "random") == sorted(last)
+    kinds = [KINDS[place] for place in chosen("great acting in a dull film", 3, "by_label_reversed")]
+    assert kinds == sorted(kinds, reverse=True) and set(chosen("great acting in a dull film", 3, "by_label")) == set(last)
+
+
+def test_all_training_texts_are_at_hand_where_the_nearest_are_chosen() -> None:
+    pool = shown(LABELLED, shots=4, examples="nearest")
+    assert set(pool) == set(LABELLED) and pool != LABELLED != shown(LABELLED, 1, shots=4, examples="nearest")
+    assert shown(LABELLED, shots=0, examples="nearest") == ()
+    with pytest.raises(LabError, match="there are 3 training texts"):
+        shown(LABELLED[:3], shots=4, examples="nearest")
+    with pytest.raises(LabError, match="shots is 4: at most 3 are drawn"):
+        shown(LABELLED[:6], shots=4)
 
 
 # ── what is no fine-tuning ────────────────────────────────────────────────────────────────────────────────────────────

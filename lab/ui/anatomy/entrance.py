@@ -18,7 +18,8 @@ Table = tuple[str, str, tuple[int, ...]]
 def entrance(sheet: Sheet, methods: tuple[Method, ...], y: float) -> float:
     """From the text to what the first block reads. Returns where that begins."""
     shots = next((getattr(method, "shots", 0) for method in methods if method.key == "in_context"), 0)
-    y = _shots(sheet, shots, y) if shots else _read(sheet, y)
+    nearest = any(getattr(method, "examples", "") == "nearest" for method in methods)
+    y = _shots(sheet, shots, nearest, y) if shots else _read(sheet, y)
     tables, network = _embeddings(sheet.shape), sheet.parts.get("network", [])
     prompt = bool(sheet.parts.get("prompt")) or any("prompt" in part.names for part in network)
     first = 1 if prompt or network else len(tables)  # a prompt stands among the vectors of words; places are added to both
@@ -65,9 +66,10 @@ def _read(sheet: Sheet, y: float) -> float:
     return y + 33
 
 
-def _shots(sheet: Sheet, shots: int, y: float) -> float:
+def _shots(sheet: Sheet, shots: int, nearest: bool, y: float) -> float:
     """Solved examples, and the text behind them."""
-    sheet.words(MIDDLE, y + 9, f"{shots} solved example{'s' * (shots > 1)}, read again for every answer, then the text", "small quiet")
+    which = "near to the text, others for every text, then it" if nearest else "read again for every answer, then the text"
+    sheet.words(MIDDLE, y + 9, f"{shots} solved example{'s' * (shots > 1)}, {which}", "small quiet")
     shown_ = [f"text {number} → answer" for number in range(1, min(shots, 2) + 1)]
     wide = (EDGES[1] - EDGES[0] - 70 - (16 if shots > 2 else 0)) / len(shown_) - 4
     x = EDGES[0]
