@@ -126,6 +126,19 @@ def test_what_a_method_fixes_cannot_be_changed() -> None:
     assert steps["fixed"] and steps["default"] == 0
 
 
+def test_the_base_can_be_kept_in_what_the_method_takes() -> None:
+    def offered(method: str) -> tuple[list[str | None], bool, str]:
+        control = next(each for each in controls.form("smollm2-135m", method)["advanced"] if each["name"] == "quantization")
+        for value, _ in control["choices"]:
+            controls.parse({"model": "smollm2-135m", "method": method, **({} if control["fixed"] else {"quantization": value})})
+        return [value for value, _ in control["choices"]], control["fixed"], control["help"]
+
+    assert offered("lora") == ([None, "nf4", "nf4_double", "fp4", "int8"], False, offered("houlsby")[2])
+    assert offered("dora")[0] == [None, "nf4", "nf4_double", "fp4"] and "stands only on a base in nf4" in offered("dora")[2]
+    assert offered("full")[:2] == ([None], True) and "have no gradient" in offered("full")[2]
+    assert offered("qlora")[1:] == (True, "QLoRA fixes this.")
+
+
 def test_limits_are_enforced_by_the_server() -> None:
     with pytest.raises(LabError, match="rank is 0: must be 1 to 256"):
         controls.parse({"model": "seed-bert", "method": {"name": "lora", "rank": 0}})
@@ -495,7 +508,8 @@ def test_the_shipped_recordings_make_the_first_screen() -> None:
     shown = home.home(recorded)
     assert shown is not None and len(shown["runs"]) == 2
     for each in recorded:
-        assert {"majority", "base", "untrained", "tuned"} <= set(each.result.scores) and each.made["date"]
+        labelled = bool(catalogue.find("tasks", each.result.started.spec["task"]).labels)
+        assert {"base", "untrained", "tuned"} | ({"majority"} if labelled else set()) <= set(each.result.scores) and each.made["date"]
     for run in shown["runs"]:
         assert run["label"].startswith("recorded 20") and run["score"] in shown["sentence"]
     assert not any(word in (shown["sentence"] + shown["question"]).lower() for word in ("better", "beats", "wins", "as good"))

@@ -58,6 +58,7 @@ class Arm:
         self.optimizer = optimizers.make(optimizer, [{"params": [*job.trained(), *head], "lr": 1e-4}], 0.0, "cpu")
         batches = list(islice(epochs(job.texts.train, job.spec.batch, generator(0, "order")), 40))
         self.batch = job.batch(sorted(batches, key=lambda rows: max(len(row.ids) for row in rows))[20])
+        self.batches = [job.batch(rows) for rows in batches]
         self.rows = 10**9 if padding else None  # of the products of a step; otherwise as many as there are tokens, rounded up
 
     def step(self) -> None:
@@ -76,13 +77,20 @@ class Arm:
         self.optimizer.zero_grad()
 
     def written(self) -> None:
-        from lab.engine.fast import bert
         from lab.engine.fast.compiled import as_written
 
+        with as_written(self.job.learner.codes):
+            self.step()
+
+    def next(self) -> None:
+        """A step with the next batch, for what depends on how much of it is padding."""
+        from lab.engine.fast import bert
+
+        self.batch = self.batches.pop(0)
+        self.batches.append(self.batch)
         usual, bert.ROWS = bert.ROWS, self.rows or bert.ROWS
         try:
-            with as_written(self.job.learner.codes):
-                self.step()
+            self.step()
         finally:
             bert.ROWS = usual
 
@@ -112,8 +120,8 @@ def main(names: list[str]) -> None:
                                 Arm(workshop, {**spec, "dtype": "bfloat16"}).written),
         "blocks, float32": lambda spec: (Arm(workshop, {**spec, "dtype": "float32", "attention": "eager"}, plain=True).step,
                                          Arm(workshop, {**spec, "dtype": "float32"}).written),
-        "read together": lambda spec: (Arm(apart(), {**spec, "dtype": "bfloat16"}).written, Arm(workshop, {**spec, "dtype": "bfloat16"}).written),
-        "padding": lambda spec: (Arm(workshop, {**spec, "dtype": "bfloat16"}, padding=True).written, Arm(workshop, {**spec, "dtype": "bfloat16"}).written),
+        "read together": lambda spec: (made(apart(), spec).next, made(workshop, spec).next),
+        "padding": lambda spec: (made(workshop, spec, padding=True).next, made(workshop, spec).next),
         "threads": lambda spec: threads(Arm(workshop, {**spec, "dtype": "bfloat16"})),
         "compiled": compiled(workshop),
         "logits": lambda spec: (Arm(workshop, {**spec, "dtype": "bfloat16"}).all_logits, Arm(workshop, {**spec, "dtype": "bfloat16"}).step),
@@ -136,6 +144,13 @@ def threads(arm: Arm) -> tuple[Callable[[], None], Callable[[], None]]:
 
     most = torch.get_num_threads()
     return lambda: arm.with_threads(1), lambda: arm.with_threads(most)
+
+
+def made(workshop: Any, spec: dict[str, Any], padding: bool = False) -> Arm:
+    """With its blocks compiled."""
+    arm = Arm(workshop, {**spec, "dtype": "bfloat16"}, padding=padding)
+    workshop.compiler.build(arm.job.learner.codes)
+    return arm
 
 
 def apart() -> Any:
