@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
@@ -47,7 +47,8 @@ class RunSpec(BaseModel):
     eval_every: int = Field(0, ge=0, le=5000, description="steps between looks at the validation texts; 0 for none")
     shuffle_labels: bool = Field(False, description="train on labels drawn at random: a control that must learn nothing")
     checkpointing: bool = Field(False, description="recompute activations instead of keeping them: less memory, more time")
-    quantization: Quantization | None = Field(None, description="keep the frozen base in 4 or 8 bits")
+    quantization: Quantization | None = Field(None, description="keep the frozen base in 4 or 8 bits: less memory, and more time, because weights are turned "
+                                                                 "back to the number format wherever they are used")
     attention: Literal["auto", "eager", "sdpa"] = Field("auto", description="implementation of attention")
     adapter_dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="number format of the trained parts; auto is float32")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it runs")
@@ -154,14 +155,10 @@ class RunSpec(BaseModel):
             raise ValueError(f"{suits.reason}")
 
     def _check_quantizable(self) -> None:
-        """Weights in 4 or 8 bits have no gradient, and not every method's library can build on them."""
-        method, way_out = self.method, "leave quantization out, or choose a method such as lora, which only builds on the frozen base"
-        if method.trains_base:
-            raise ValueError(f"quantization is {self.quantization}: method {method.key} trains the base, so it cannot be quantised; {way_out}")
-        if isinstance(method.quantizable, tuple) and self.quantization not in method.quantizable:
-            raise ValueError(f"quantization is {self.quantization}: method {method.key} stands only on a base in {', '.join(method.quantizable)}")
-        if not method.quantizable:
-            raise ValueError(f"quantization is {self.quantization}: method {method.key} cannot stand on a quantised base; {way_out}")
+        formats, reason = formats_of_base(self.method)
+        if self.quantization not in formats:
+            way_out = "" if formats else "; leave quantization out, or choose a method such as lora, which only builds on the frozen base"
+            raise ValueError(f"quantization is {self.quantization}: {reason}{way_out}")
 
     @field_serializer("method")
     def _settings(self, method: Method) -> dict[str, Any]:
@@ -209,6 +206,18 @@ class RunSpec(BaseModel):
     def fingerprint(self) -> str:
         """Equal specs have an equal fingerprint: the SHA-256 of the dict form, keys sorted."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def formats_of_base(method: Method) -> tuple[tuple[str, ...], str]:
+    """Which of the 4- and 8-bit formats the frozen base may have under a method, and why not the others: weights in so few bits have no gradient, and not
+    every method's library can build on them."""
+    if method.trains_base:
+        return (), f"method {method.key} trains the base, so it cannot be quantised: weights in 4 or 8 bits have no gradient"
+    if not method.quantizable:
+        return (), f"method {method.key} cannot stand on a quantised base"
+    if isinstance(method.quantizable, tuple):
+        return method.quantizable, f"method {method.key} stands only on a base in {', '.join(method.quantizable)}"
+    return get_args(Quantization), ""
 
 
 def _model_and_shape(model: Any) -> tuple[Model | None, Shape]:

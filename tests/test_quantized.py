@@ -115,6 +115,18 @@ def test_what_cannot_be_is_refused_in_words(method: str, reason: str) -> None:
         RunSpec.parse({**BERT, "quantization": "nf3"})
 
 
+def test_a_combination_stands_where_all_its_parts_do() -> None:
+    def stands(*parts: str, on: str) -> bool:
+        try:
+            return bool(RunSpec.parse({**BERT, "method": {"name": "stack", "parts": list(parts)}, "quantization": on}))
+        except LabError as error:
+            assert f"quantization is {on}: method stack" in str(error)
+            return False
+
+    assert stands("prompt_tuning", "lora", on="int8") and stands("houlsby", "dora", on="nf4")
+    assert not stands("houlsby", "dora", on="int8") and not stands("houlsby", "loha", on="nf4")
+
+
 def test_checkpointing_changes_nothing_but_memory(workshop: Any, run: Any) -> None:
     plain, checkpointed = (run(workshop, **{**LLAMA, "steps": 6, "checkpointing": on}) for on in (False, True))
     for (_, one), (_, other) in zip(plain.losses, checkpointed.losses, strict=True):

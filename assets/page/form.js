@@ -87,7 +87,7 @@ export function createForm({ catalogues, ask, changed, train }) {
     state.form = wanted;
     state.draft = { ...draft, method: typeof draft.method === "string" ? { name } : { ...draft.method } };
     if (!state.draft.task) state.draft.task = wanted.task;
-    for (const each of wanted.settings) if (each.fixed) delete state.draft[each.name];
+    for (const each of [...wanted.settings, ...wanted.advanced]) if (each.part === "run" && !allowed(each, state.draft[each.name])) delete state.draft[each.name];
     fail(null);
     paint();
     return null;
@@ -131,7 +131,8 @@ export function createForm({ catalogues, ask, changed, train }) {
 
   function row(control) {
     const id = `knob-${control.name}`;
-    const reset = el("button", { type: "button", class: "reset", title: `back to ${shown(control.default)}`, "aria-label": `${control.label}: back to ${shown(control.default)}`, hidden: true,
+    const usual = control.choices.find(([each]) => each === control.default)?.[1] ?? shown(control.default);
+    const reset = el("button", { type: "button", class: "reset", title: `back to ${usual}`, "aria-label": `${control.label}: back to ${usual}`, hidden: true,
       onclick: () => { put(control, control.default); paint(); document.getElementById(id)?.focus(); } }, "↺");
     const help = el("p", { class: "help", id: `${id}-help` }, control.help);
     const input = KINDS[control.kind](control, current(control), (value) => put(control, value), id);
@@ -177,6 +178,11 @@ export function createForm({ catalogues, ask, changed, train }) {
   }
 
   return { node, set, values, fail, focus, spell, button, time, label: labelled };
+}
+
+// Whether what was set before can stay with another model or method.
+function allowed(control, value) {
+  return value === undefined || (!control.fixed && (control.kind !== "choice" || control.choices.some(([each]) => each === value)));
 }
 
 function same(one, other) {
@@ -230,9 +236,10 @@ const KINDS = {
   whole: numeric,
   number: numeric,
   choice(control, value, put, id) {
-    if (control.choices.length > 4) {
-      const select = el("select", { ...described(id), "aria-labelledby": `${id}-label`, onchange: () => put(select.value) }, control.choices.map(([each, words]) => el("option", { value: each }, words)));
-      select.value = value;
+    if (control.choices.length > 4 || control.choices.some(([, words]) => words.length > 20)) {
+      const select = el("select", { ...described(id), "aria-labelledby": `${id}-label`, onchange: () => put(control.choices[select.selectedIndex][0]) },
+        control.choices.map(([each, words]) => el("option", { value: each ?? "" }, words))); // nothing is a choice too, where a setting may be left out
+      select.value = value ?? "";
       return select;
     }
     return el("div", { class: "segments", role: "radiogroup", "aria-labelledby": `${id}-label`, "aria-describedby": `${id}-help` }, control.choices.map(([each, words], place) =>

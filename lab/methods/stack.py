@@ -66,6 +66,15 @@ class _OfParts:
         return Format(key="stack", save=partial(_save, parts), load=_loader(parts))
 
 
+class _OnBase:
+    """The base in the formats that every part can stand on."""
+
+    def __get__(self, stack: "Stack | None", owner: type) -> bool | tuple[str, ...]:
+        claims = [part.quantizable for part in stack.parts] if stack else [True]
+        few = [set(claim) for claim in claims if isinstance(claim, tuple)]
+        return all(claims) and (tuple(sorted(set.intersection(*few))) if few else True)
+
+
 class Stack(Method):
     """Use several methods at once, for instance a prompt in front of the text and LoRA in the matrices. Each part is counted and saved apart, and learns at
     its own rate."""
@@ -82,7 +91,7 @@ class Stack(Method):
     weaknesses = "More knobs and the costs of all parts together; whether it gains on one part alone has to be shown each time."
     rates = {"encoder": Rate(LIKELY, 3e-4, 3e-3), "decoder": Rate(LIKELY, 3e-4, 3e-3)}
     format = _OfParts()
-    quantizable = True
+    quantizable = _OnBase()
 
     parts: Parts = knob(({"name": "prompt_tuning"}, {"name": "lora"}), "two or three methods: at most one on matrices, one bottleneck and one prompt")
 

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any
 
 from lab import catalogue, describe
-from lab.contracts import ROLES, LabError, Shape
-from lab.spec import RunSpec
+from lab.contracts import ROLES, LabError, Method, Shape
+from lab.spec import RunSpec, formats_of_base
 from lab.sweeping import Sweep
 from lab.ui.formula import ROLE_WORDS
 from lab.ui.wording import plain
@@ -17,7 +17,9 @@ LABELS = {
     "tokens": "Longest text", "clip": "Gradient clipping", "dtype": "Number format", "adapter_dtype": "Number format of trained parts",
     "shuffle_labels": "Shuffle the labels", "checkpointing": "Recompute activations", "init": "Start values", "batch": "Batch size",
     "weight_decay": "Weight decay", "warmup": "Warm-up", "text": "Words to start from",
+    "quantization": "Frozen base in fewer bits",
 }
+FORMATS = {None: "no", "nf4": "4 bits (NF4)", "nf4_double": "4 bits (NF4), scales rounded too", "fp4": "4 bits (FP4)", "int8": "8 bits"}
 ONLY = {"text": ("init", "text"), "chosen": ("which", "chosen")}  # knobs that count only where another one has a value
 STACKS = (("prompt_tuning", "lora"), ("prompt_tuning", "houlsby"), ("ia3", "houlsby"), ("houlsby", "lora"), ("prompt_tuning", "houlsby", "lora"))
 FAMILIES = {
@@ -25,7 +27,7 @@ FAMILIES = {
     "selective": "Selective: some of the model's own weights", "none": "Nothing is trained",
 }
 MAIN = ("steps", "lr", "batch", "seed")  # the other settings of a run are folded away
-HIDDEN = ("model", "task", "method", "quantization", "device")  # chosen above, or not offered yet
+HIDDEN = ("model", "task", "method", "device")  # chosen above, or not offered yet
 DECADES = (1, 3)
 
 
@@ -38,7 +40,7 @@ def form(model: str, method: str, task: str | None = None, sweeps: Mapping[tuple
     if (model, method) in sweeps:
         next(each for each in settings if each["name"] == "lr").update(measured(sweeps[model, method], spec.lr))
     return {
-        "model": model, "method": method, "task": spec.task, "about": (kind.__doc__ or "").strip(), "title": kind.title, "formula": kind.formula,
+        "model": model, "method": method, "task": spec.task, "about": describe.about(kind), "title": kind.title, "formula": kind.formula,
         "paper": {"text": f"{kind.paper.authors} {kind.paper.year}", "title": kind.paper.title, "link": kind.paper.link},
         "knobs": [knob for knob in knobs if not knob["advanced"]],
         "settings": sorted((each for each in settings if each["name"] in MAIN), key=lambda each: MAIN.index(each["name"])),
@@ -122,10 +124,12 @@ def _setting(name: str, spec: RunSpec) -> dict[str, Any]:
     variants = [about, *about.get("anyOf", [])]
     found = {key: next((variant[key] for variant in variants if key in variant), None) for key in ("type", "enum", "minimum", "maximum")}
     kind = "choice" if found["enum"] else {"integer": "whole", "number": "number", "boolean": "switch"}[found["type"]]
-    choices = [[value, value.replace("_", " ")] for value in found["enum"] or ()]
+    choices: list[list[Any]] = [[value, value.replace("_", " ")] for value in found["enum"] or ()]
     low = 1 if name == "steps" and "steps" not in spec.method.fixed else found["minimum"]
     control = _control(name, kind, getattr(spec, name), low, found["maximum"], choices, field.description or "", small=name, part="run")
     control["optional"] = any(variant.get("type") == "null" for variant in variants)
+    if name == "quantization":
+        control |= _formats(spec.method, control["help"])
     if name in spec.method.fixed:
         control |= {"fixed": True, "help": f"{spec.method.title} fixes this."}
     if name == "lr" and spec.method.rates[spec.shape.kind].high:
@@ -133,6 +137,13 @@ def _setting(name: str, spec: RunSpec) -> dict[str, Any]:
         control["band"] = [rate.low, rate.high]
         control["help"] = f"How far one step moves the trained weights. {spec.method.title} usually learns between {plain(rate.low)} and {plain(rate.high)}."
     return control
+
+
+def _formats(method: Method, help: str) -> dict[str, Any]:
+    """What the base may be kept in, and a reason where that is not all there is."""
+    formats, reason = formats_of_base(method)
+    choices = [[value, words] for value, words in FORMATS.items() if value is None or value in formats]
+    return {"choices": choices, "fixed": not formats, "help": f"{help} {_sentence(reason)}" if reason and formats else _sentence(reason) or help}
 
 
 def _control(name: str, kind: str, default: Any, low: float | None, high: float | None, choices: list[list[str]], help: str, *,
