@@ -407,6 +407,7 @@ class Method(BaseModel, ABC):
     strengths: ClassVar[str] = ""  # a sentence each for who chooses between methods; what a paper says is said to be its paper's
     weaknesses: ClassVar[str] = ""
     needs_biases: ClassVar[bool] = False  # refuses a model that was made without biases
+    exhibit: ClassVar[str] = ""  # the file of lab/exhibits that shows its heart, or what is easily taken for it, in a few lines of plain torch
 
     @classmethod
     def __pydantic_init_subclass__(cls, **settings: Any) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -31,6 +33,12 @@ def about(kind: type[Method]) -> str:
     return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
 
 
+def equation(kind: type[Method]) -> list[str]:
+    """The equation, then shapes and start values: the indented lines of its file's docstring, cut where two spaces part them."""
+    lines = [line for line in (sys.modules[kind.__module__].__doc__ or "").splitlines() if line.startswith("    ")]
+    return [part.strip().rstrip(",;") for line in lines for part in re.split(r"\s{2,}", line.strip())] or [kind.formula]
+
+
 def method(kind: type[Method]) -> dict[str, Any]:
     supports = {}
     for key, model in catalogue.entries("models").items():
@@ -38,7 +46,7 @@ def method(kind: type[Method]) -> dict[str, Any]:
         supports[key] = {"ok": answer.ok, "reason": answer.reason}
     return {
         "key": kind.key, "title": kind.title, "about": about(kind), "family": kind.family, "composition": kind.composition,
-        "formula": kind.formula, "paper": asdict(kind.paper), "merges": kind.merges, "fixed": dict(kind.fixed),
+        "formula": kind.formula, "equation": equation(kind), "paper": asdict(kind.paper), "merges": kind.merges, "fixed": dict(kind.fixed),
         "strengths": kind.strengths, "weaknesses": kind.weaknesses, "latency": kind.latency(), "quantizable": kind.quantizable,
         "needs_biases": kind.needs_biases,
         "learning_rates": {name: asdict(rate) for name, rate in kind.rates.items()}, "knobs": knobs(kind), "supports": supports,

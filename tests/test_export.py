@@ -18,6 +18,7 @@ from lab import catalogue, cli, export
 from lab.contracts import LabError, Method
 from lab.export import _names
 from lab.spec import RunSpec
+from lab.ui import code
 
 METHODS = catalogue.entries("methods")
 MODELS = catalogue.entries("models")
@@ -136,6 +137,17 @@ def test_parts_of_the_model_are_marked() -> None:
     assert ('"key"', "key") in marked and ('f"{i}.output.dense"', "ffn_out") in marked and ("head", "head") in marked
     marked = {roles for line in export.script(RunSpec.parse({"model": "smollm2-135m", "method": "prompt_tuning"})).spans() for _, _, roles in line if roles}
     assert marked == {"prompt"}
+
+
+def test_an_exhibit_lies_beside_its_method() -> None:
+    """Every file of lab/exhibits is shown somewhere, with the first line of its docstring; the page tells it with the script and without."""
+    shown = {key: export.exhibit(kind()) for key, kind in METHODS.items()}
+    files = Path(cli.__file__).with_name("exhibits").glob("[!_]*.py")
+    assert {source.path for source in shown.values() if source} == {f"lab/exhibits/{file.name}" for file in files}
+    assert shown["lora"].about.startswith("LoRA in plain torch") and shown["dora"] is None
+    for model, method in (("seed-bert", "lora"), ("seed-bert", "houlsby")):
+        told = code.shown(RunSpec.parse({"model": model, "method": method}))
+        assert told["exhibit"]["text"] == shown[method].text and ("lines" in told) != ("reason" in told)
 
 
 def test_a_refusal_shows_the_labs_own_files() -> None:

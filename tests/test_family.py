@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -29,6 +30,18 @@ def test_every_method_is_there_once_with_all_that_a_choice_needs() -> None:
         assert len({fact["name"] for fact in card["facts"]}) == len(card["facts"]) == 7
         said = f"{card['strengths']} {card['weaknesses']}".lower()
         assert not [loud for loud in ("is best", "works best", "always better", "state of the art", "state-of-the-art", "superior") if loud in said], said
+
+
+def test_every_sign_of_an_equation_is_explained() -> None:
+    found = ask("family")
+    told = " ".join(term for term, _ in found["words"])
+    signs = {sign for card in found["methods"] for sign in "".join(card["equation"]) if not sign.isascii()} - set("₁₂ₙ·×²")
+    assert signs <= set(told), signs - set(told)
+    for card in found["methods"]:
+        assert card["equation"] and all(0 < len(line) < 170 for line in card["equation"]), card["key"]
+    loose = {"sqrt", "log", "mean"}
+    named = {"softmax", "blockdiag", "diag"} & {word for card in found["methods"] for word in re.findall(r"[a-z]{4,}", " ".join(card["equation"]))} - loose
+    assert all(word in told for word in named)
 
 
 def test_numbers_in_the_words_are_counted() -> None:
@@ -74,7 +87,8 @@ def test_it_is_said_how_a_tick_was_found() -> None:
     assert matrix["seed-llama"]["tried"].startswith("Tried on this model, with peft")
     assert "built, trained for two steps, asked to write, saved, loaded into a fresh base and merged, with the same answers" in matrix["seed-llama"]["tried"]
     assert matrix["smollm2-135m"]["tried"].startswith("Tried on Seeded Llama, a tiny model of the same architecture")
-    assert matrix["distilbert"]["tried"].startswith("By its arithmetic it fits; it has not been tried")
+    assert matrix["distilbert"]["tried"].startswith("Tried on Seeded DistilBERT")
+    assert family.tried(None, MODELS["distilbert"]).startswith("By its arithmetic it fits; it has not been tried")
     assert "write" not in matrix["minilm-l6"]["tried"]
 
 

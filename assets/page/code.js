@@ -65,8 +65,7 @@ export function createCode(server, form, narrow) {
     if (!written) {
       state.before = [];
       say(about, `There is no short script for this: ${answer.reason}.`);
-      fill(rest, answer.sources.map((file, place) => el("details", { class: "source", open: place === 0 },
-        el("summary", {}, file.path, el("small", {}, ` ${file.lines} lines`)), el("pre", { tabindex: 0 }, file.text))));
+      fill(rest, answer.sources.map((file, place) => source(file, place === 0)), exhibit(answer));
       return;
     }
     say(about, `${answer.lines.length} lines of transformers, peft and torch, nothing of the lab. Fed with the same batches it starts from the same numbers.`);
@@ -76,7 +75,15 @@ export function createCode(server, form, narrow) {
     state.before = texts;
     fill(rest, el("p", { class: "soft" }, "In the archive: ", el("code", {}, "train.py"), ", ", el("code", {}, "data.jsonl"), " with the batches in their order, ",
       el("code", {}, "requirements.txt"), answer.seeded ? [", and ", el("code", {}, "base/"), " with the model"] : null, ". Run it with ",
-      el("code", {}, "pip install -r requirements.txt && python train.py"), "."));
+      el("code", {}, "pip install -r requirements.txt && python train.py"), "."), exhibit(answer));
+  }
+
+  function source(file, open) {
+    return el("details", { class: "source", open }, el("summary", {}, file.path, el("small", {}, ` ${file.lines} lines`)), el("pre", { tabindex: 0 }, file.text));
+  }
+
+  function exhibit(answer) {
+    return answer.exhibit ? el("div", { class: "exhibit" }, el("p", {}, answer.exhibit.about), source(answer.exhibit, false)) : null;
   }
 
   // The indent moves to the left edge of a wrapped line as well, so that a narrow screen keeps the shape of the code.

@@ -27,6 +27,7 @@ export function mount(element, { props, server, watch }) {
   const priced = el("p", { class: "soft priced" });
   const count = el("p", { class: "soft", role: "status", "aria-live": "polite" });
   const clear = el("button", { type: "button", class: "small", hidden: true, onclick: () => reset() }, "Clear filters");
+  const words = el("details", { class: "family-words" });
   const rows = el("div", { class: "family-list" });
   const matrix = createMatrix();
   const tray = el("div", { class: "family-tray", hidden: true });
@@ -39,7 +40,7 @@ export function mount(element, { props, server, watch }) {
       views()),
     trouble,
     el("div", { class: "family-tools" }, field("family-model", "Model", model), field("family-search", "Search", search), field("family-order", "Order", order)),
-    finding, rows, matrix.node, tray));
+    finding, words, rows, matrix.node, tray));
   new IntersectionObserver((seen) => { if (seen.some((each) => each.isIntersecting) && !page.data) load(); }).observe(holder);
 
   function field(id, words, input) {
@@ -58,6 +59,7 @@ export function mount(element, { props, server, watch }) {
       page.data = data;
       fill(model, data.models.map((each) => el("option", { value: each.key }, each.full)));
       filters();
+      fill(words, el("summary", {}, "Words and signs used here"), el("dl", {}, data.words.map(([word, means]) => el("div", {}, el("dt", {}, word), el("dd", {}, means)))));
       matrix.draw(data, (key) => choose(key));
       await choose(wished());
       show();
@@ -98,7 +100,7 @@ export function mount(element, { props, server, watch }) {
   }
 
   function show() {
-    rows.hidden = finding.hidden = page.shown !== "list";
+    rows.hidden = finding.hidden = words.hidden = page.shown !== "list";
     search.closest(".family-field").hidden = order.closest(".family-field").hidden = page.shown !== "list";
     matrix.node.hidden = page.shown !== "matrix";
     matrix.mark(page.model);
@@ -201,7 +203,7 @@ export function mount(element, { props, server, watch }) {
     const fact = ({ name, value }) => [el("dt", {}, name), el("dd", {}, value)];
     const more = fit.ok ? method.about.slice(first(method.about).length).trim() : method.about; // the first sentence stands in the line above
     return [
-      el("div", { class: "half" }, more ? el("p", {}, more) : null, el("code", { class: "formula" }, method.formula),
+      el("div", { class: "half" }, more ? el("p", {}, more) : null, el("div", { class: "formula" }, method.equation.map((line) => el("code", {}, line))),
         fit.ok ? [el("h5", {}, "Trained, counted by hand"), fit.number ? shareBar(fit.part) : null, terms(fit.lines, `${fit.count} (${fit.share})`)] : null),
       el("div", { class: "half" }, el("h5", {}, "For it"), el("p", {}, method.strengths || "–"), el("h5", {}, "Against it"), el("p", {}, method.weaknesses || "–"),
         el("dl", { class: "facts" }, method.facts.map(fact), fit.ok ? fact({ name: "usual learning rate", value: fit.rate }) : null),

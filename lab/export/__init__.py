@@ -9,13 +9,14 @@ import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
+import lab
 from lab.contracts import Base, LabError, Method
 from lab.export._folder import DATA, SCRIPT, requirements, write
 from lab.export._lines import LONGEST, Script
 from lab.export._script import compose
 from lab.spec import RunSpec
 
-__all__ = ["DATA", "LONGEST", "SCRIPT", "Script", "Source", "requirements", "script", "sources", "write"]
+__all__ = ["DATA", "LONGEST", "SCRIPT", "Script", "Source", "exhibit", "requirements", "script", "sources", "write"]
 SHARED = ("_peft", "_targets", "_places", "_weights", "_starts", "_lora", "_tuners")  # what many methods use, and nothing that makes one of them
 
 
@@ -29,6 +30,11 @@ class Source:
     @property
     def lines(self) -> int:
         return self.text.count("\n")
+
+    @property
+    def about(self) -> str:
+        """The first line of its docstring."""
+        return (ast.get_docstring(ast.parse(self.text)) or "").split("\n")[0]
 
 
 def script(spec: RunSpec) -> Script:
@@ -52,6 +58,12 @@ def sources(method: Method) -> list[Source]:
              for alias in node.names}
     files = [own, *(own.with_name(f"{name}.py") for name in sorted(names) if name.startswith("_") and name not in SHARED)]
     return [Source(f"lab/methods/{file.name}", file.read_text(encoding="utf-8")) for file in files]
+
+
+def exhibit(method: Method) -> Source | None:
+    """What lies beside the method in lab/exhibits, if anything."""
+    file = Path(lab.__file__).parent / "exhibits" / f"{method.exhibit}.py"
+    return Source(f"lab/exhibits/{file.name}", file.read_text(encoding="utf-8")) if method.exhibit else None
 
 
 def _wanted(method: Method) -> str:

@@ -25,6 +25,7 @@ class Houlsby(Method):
     weaknesses = "Two more layers behind each sublayer that cannot be merged: every answer passes through them, which tells most in small batches."
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _bottleneck_format.FORMAT
+    exhibit = "bottleneck"
     quantizable = True
 
     bottleneck: int = knob(16, "width of the narrow middle, m: fewer numbers pass through a narrower one", low=1, high=1024)

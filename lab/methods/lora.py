@@ -23,12 +23,13 @@ class Lora(Method):
     formula = "h = W x + (alpha / r) B A x"
     family = "reparameterised"
     composition = "parameter"
-    strengths = "Small files, no extra cost once merged, and on GPT-3 level with full fine-tuning in its paper, with a few million of 175 billion numbers."
+    strengths = "Small files, no extra cost once merged; its paper matches full fine-tuning of GPT-3 with a few million of its 175 billion numbers."
     weaknesses = (
         "The change has a low rank: with much new to learn it fell behind full fine-tuning (Biderman et al. 2024); rank, scale, "
         "rate and targets are to choose.")
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _peft.FORMAT
+    exhibit = "lora"
     merges = True
     quantizable = True
 

@@ -21,6 +21,7 @@ class Parallel(Method):
     weaknesses = "Cannot be merged, because of the bend in its middle, so every answer passes through it; and its scale is one more number to choose."
     rates = {"encoder": Rate(1e-3, 3e-4, 3e-3), "decoder": Rate(1e-3, 3e-4, 3e-3)}
     format = _bottleneck_format.FORMAT
+    exhibit = "bottleneck"
     quantizable = True
 
     bottleneck: int = knob(16, "width of the narrow middle, m: fewer numbers pass through a narrower one", low=1, high=1024)

@@ -26,6 +26,7 @@ class Pfeiffer(Method):
     weaknesses = "Cannot be merged, because its two layers have a bend between them: every answer passes through the detour."
     rates = {"encoder": Rate(1e-3, 1e-3, 3e-3), "decoder": Rate(1e-3, 3e-4, 3e-3)}
     format = _bottleneck_format.FORMAT
+    exhibit = "bottleneck"
     quantizable = True
 
     bottleneck: int = knob(16, "width of the narrow middle, m: fewer numbers pass through a narrower one", low=1, high=1024)

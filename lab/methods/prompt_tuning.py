@@ -32,6 +32,7 @@ class PromptTuning(Method):
     weaknesses = "Takes up positions of the window and the time to read them; wants a large learning rate and many steps, and lags behind on small models."
     rates = {"encoder": Rate(3e-2, 3e-3, 1e-1), "decoder": Rate(3e-2, 3e-3, 1e-1)}
     format = _ByPosition()
+    exhibit = "prompt_tuning"
     quantizable = True
 
     virtual_tokens: int = knob(

@@ -24,6 +24,7 @@ class Qlora(Method):
     weaknesses = "Weights are turned back at every use, which takes time, and merging into 4 bits rounds what was learned."
     rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # LoRA's, not measured
     format = _peft.FORMAT
+    exhibit = "qalora"
     quantizable = True
     fixed = {"quantization": "nf4_double"}
 

@@ -55,6 +55,7 @@ class Sparse(Method):
     weaknesses = "The gradient of each whole matrix is computed all the same, so steps are not faster than with full fine-tuning."
     rates = {"encoder": Rate(1e-3, 1e-4, 1e-2), "decoder": Rate(1e-3, 1e-4, 1e-2)}
     format = Format(key="sparse", save=save, load=load)
+    exhibit = "pruning"
     merges = True
 
     share: float = knob(0.01, "part of each matrix that may move: 0.01 is one weight in 100", low=0.0001, high=0.2)

@@ -1,6 +1,6 @@
 """Stack: two or three methods on one frozen model, each where it works: on matrices, behind layers, in front of the text.
 
-    f(x) = f([P ; E(x)]; W + B A, adapters …),  each part as in its own file
+    f(x) = f([P ; E(x)]; W + B A, adapters …),  each part as it is alone
 """
 import inspect
 import json

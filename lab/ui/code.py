@@ -28,14 +28,19 @@ MOST_TEXTS = 200_000  # steps x batch: 20 MB of film reviews
 
 
 def shown(spec: RunSpec) -> dict[str, Any]:
-    """The lines as spans [text, kind of token, roles], or the reason why there are none and the lab's own files instead."""
+    """The lines as spans [text, kind of token, roles], or the reason why there are none and the lab's own files instead; and the method's exhibit."""
+    beside = export.exhibit(spec.method)
+    found = {"exhibit": {**_file(beside), "about": beside.about}} if beside else {}
     try:
         script = export.script(spec)
     except LabError as error:
-        files = [{"path": source.path, "lines": source.lines, "text": source.text} for source in export.sources(spec.method)] if spec.steps else []
-        return {"reason": str(error), "sources": files}
-    return {"lines": script.spans(), "text": script.text, "name": export.SCRIPT, "archive": f"script.zip?spec={address.query(spec)}",
+        return {**found, "reason": str(error), "sources": [_file(source) for source in export.sources(spec.method)] if spec.steps else []}
+    return {**found, "lines": script.spans(), "text": script.text, "name": export.SCRIPT, "archive": f"script.zip?spec={address.query(spec)}",
             "archived": f"{spec.method.key}-{spec.model}-script.zip", "install": export.requirements(spec).split(), "seeded": spec.base.seeded}
+
+
+def _file(source: export.Source) -> dict[str, Any]:
+    return {"path": source.path, "lines": source.lines, "text": source.text}
 
 
 def route(bench: Bench) -> Route:

@@ -59,7 +59,7 @@ def everything() -> dict[str, Any]:
     rows = describe.catalogue_rows("models")
     models = [{"key": row["key"], "title": row["title"].partition(" (")[0], "full": row["title"]} for row in rows]
     cells = {kind.key: {row["key"]: cell(kind, catalogue.find("models", row["key"])) for row in rows} for kind in ranked}
-    return {"methods": [card(kind) for kind in ranked], "groups": groups(), "models": models, "matrix": cells, "most": 3}
+    return {"methods": [card(kind) for kind in ranked], "groups": groups(), "words": WORDS, "models": models, "matrix": cells, "most": 3}
 
 
 def groups() -> list[dict[str, Any]]:
@@ -75,6 +75,41 @@ def groups() -> list[dict[str, Any]]:
     ]
 
 
+WORDS = [  # what a first-time reader has to know, and every sign of an equation that is no letter
+    ("base", "the model as it was before, also called the pretrained model"),
+    ("frozen", "used, but never changed by the training"),
+    ("block", "one layer of the transformer: attention, then a feed-forward part of two matrices with a bend (a nonlinear function) between them"),
+    ("matrix", "the weights W of a dense layer: W x turns a vector x of “in” numbers into one of “out” numbers"),
+    ("bias", "a vector b that a layer adds behind its matrix: W x + b"),
+    ("norm", "a layer that brings the numbers of a vector to a common size; its gains and shifts are weights"),
+    ("rank", "the smallest number r with which a matrix can be written as a product B A, (out × r) times (r × in); a low rank needs few numbers"),
+    ("virtual token", "a trained vector where a word's vector would stand"),
+    ("window", "the most tokens that a model can read at once"),
+    ("head", "a new layer that turns a model's features into labels"),
+    ("merged", "computed into the base's weights once, so that answers cost no more than before"),
+    ("4-bit base", "frozen weights rounded to one of 16 values, each block of them with a scale; adapters beside them stay exact"),
+    ("(r, in)", "the shape of a tensor: r rows and “in” columns, as many as the layer reads"),
+    ("step 0 is the base", "before the first step of training the model answers as its base, because the trained part starts at 0 (or at 1, where it scales)"),
+    ("x, h, z", "what a layer reads; what it gives; what it gives with the method on it"),
+    ("alpha / r", "a fixed factor that sets how strongly the trained part counts"),
+    ("theta, delta, Δ", "all weights of the model; a change of them"),
+    ("d, n, L", "the width of the model, unless said otherwise; how many, for instance virtual tokens; the number of blocks"),
+    ("E(x)", "the vectors of the text's words, from the table of embeddings E"),
+    ("[P ; E(x)]", "one behind the other: first the rows of P, then those of E(x)"),
+    ("B[:, :b], A[:b]", "the first b columns of B, the first b rows of A"),
+    ("⊙, *", "multiplied number by number"),
+    ("⊗", "Kronecker product: each number of the left matrix times the whole right one"),
+    ("Aᵀ, A', Q⁻¹", "transposed: rows become columns; the inverse, which undoes Q"),
+    ("|u|", "length of a vector: the root of its summed squares"),
+    ("Σ", "a sum over the index below it"),
+    ("diag, Λ, Γ", "a matrix with numbers on its diagonal only, written as a vector: Λb for b"),
+    ("blockdiag", "small matrices along the diagonal, zeros elsewhere"),
+    ("F⁻¹, Re", "the inverse Fourier transform: from waves back to numbers; the real part of a complex number"),
+    ("softmax", "positive numbers that sum to 1, larger where the input is larger"),
+    ("f", "a bend: a function such as GELU or ReLU, applied to each number; without it two matrices in a row would be one"),
+    ("u², ⌈k⌉, …", "the square; rounded up; and so on in the same way"),
+    ("λ, γ, g, s, z", "names of trained numbers; the lines below an equation say their shapes"),
+]
 TRAITS = {
     "mergeable": ("can be merged", "After training it becomes part of the base's own weights, with the same answers."),
     "quick": ("answers at the base's pace", "No extra work when the trained model answers, once it is merged where it can be."),
@@ -107,7 +142,8 @@ def _any_shape(kind: type[Method]) -> Shape:
 def card(kind: type[Method]) -> dict[str, Any]:
     """What is the same on every model."""
     return {
-        "key": kind.key, "title": kind.title, "about": describe.about(kind), "formula": kind.formula, "colour": charts.colour(kind.key),
+        "key": kind.key, "title": kind.title, "about": describe.about(kind), "formula": kind.formula,
+        "equation": describe.equation(kind), "colour": charts.colour(kind.key),
         "paper": {"text": f"{kind.paper.authors} {kind.paper.year}", "title": kind.paper.title, "link": kind.paper.link},
         "family": kind.family, "composition": kind.composition, "traits": traits(kind), "strengths": kind.strengths, "weaknesses": kind.weaknesses,
         "facts": [{"name": name, "value": value} for name, value in facts(kind)],

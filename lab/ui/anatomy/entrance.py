@@ -68,7 +68,7 @@ def _read(sheet: Sheet, y: float) -> float:
 
 def _shots(sheet: Sheet, shots: int, nearest: bool, y: float) -> float:
     """Solved examples, and the text behind them."""
-    which = "near to the text, others for every text, then it" if nearest else "read again for every answer, then the text"
+    which = "the nearest to this text, then the text" if nearest else "read again for every answer, then the text"
     sheet.words(MIDDLE, y + 9, f"{shots} solved example{'s' * (shots > 1)}, {which}", "small quiet")
     shown_ = [f"text {number} → answer" for number in range(1, min(shots, 2) + 1)]
     wide = (EDGES[1] - EDGES[0] - 70 - (16 if shots > 2 else 0)) / len(shown_) - 4
