@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 
 from lab import catalogue
 from lab.accounting.shapes import shape_of
@@ -28,6 +30,12 @@ OF_EACH_FAMILY = ("full", "lora", "houlsby", "prompt_tuning")
 def some_slow(pairs: list[tuple[str, str]]) -> list[Any]:
     """The pairs, of which the quick part of the tests takes only some."""
     return [pytest.param(*pair, id="-".join(pair), marks=() if pair[1] in QUICK or pair[0] in OF_EACH_FAMILY else pytest.mark.slow) for pair in pairs]
+
+
+def every_nth(n: int, values: Iterable[Any]) -> list[Any]:
+    """The values, of which the quick part of the tests takes every n-th."""
+    found = [value if isinstance(value, ParameterSet) else pytest.param(*value) if isinstance(value, tuple) else pytest.param(value) for value in values]
+    return [param if place % n == 0 else pytest.param(*param.values, id=param.id, marks=[*param.marks, pytest.mark.slow]) for place, param in enumerate(found)]
 
 
 def spec_for(method: Any, model: str, **changes: Any) -> RunSpec:

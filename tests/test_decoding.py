@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from _trials import every_nth
 from torch import nn
 
 from lab import catalogue
@@ -63,7 +64,7 @@ def asked(workshop: Workshop, finish: Any) -> Any:
 
 
 @pytest.mark.parametrize("method", [*METHODS, {"name": "prefix"}], ids=lambda method: method["name"])
-@pytest.mark.parametrize("model", WRITERS)
+@pytest.mark.parametrize("model", every_nth(3, WRITERS))
 def test_a_batch_answers_as_each_alone(asked: Any, model: str, method: dict[str, Any]) -> None:
     asked, how = asked(model, method), Decoding(12)
     together = asked.written(how)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from _trials import every_nth
 
 from lab import catalogue
 from lab.accounting.shapes import shape_of
@@ -167,7 +168,7 @@ SUPPORTED = [pytest.param(base, name, id=f"{base['model']}-{name}") for base in 
              if kind().supports(shape_of(catalogue.find("models", base["model"]).config)).ok]
 
 
-@pytest.mark.parametrize(("base", "method"), SUPPORTED)
+@pytest.mark.parametrize(("base", "method"), every_nth(3, SUPPORTED))
 def test_the_base_is_the_same_bit_by_bit_after_any_run(base: dict[str, Any], method: str, workshop: Workshop, finish: Any) -> None:
     spec = RunSpec.parse({**base, "method": method, **({"steps": 4} if method != "in_context" else {})})
     pristine = finish(prepare(spec, workshop))[1].pristine

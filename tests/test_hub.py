@@ -19,6 +19,7 @@ import pytest
 from _archives import CONFIG, WEIGHTS, only_links, wheel
 from _hub_data import TASKS, repository
 from _hub_server import ROOT, Handler, Repository, said, serving, start
+from _trials import every_nth
 
 from lab import catalogue
 from lab.contracts import Item, LabError, Task
@@ -163,7 +164,7 @@ def as_on_the_hub(files: dict[str, bytes], key: str, tokenizer: str) -> dict[str
 # ── data sets ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("task", TASKS, **by_key)
+@pytest.mark.parametrize("task", every_nth(5, TASKS), ids=[task.key for task in TASKS])
 def test_a_data_set_arrives_as_parquet_and_becomes_splits(task: Task, served: type[Handler], tmp_path: Path, finish: Callable[..., Any]) -> None:
     served.repositories[f"datasets/{task.hub.repository}"] = repository(task)
     told = said(tmp_path / "cache", ask_for(task))

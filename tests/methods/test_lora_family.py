@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from _trials import every_nth
 from peft import PeftModel
 from peft.optimizers import create_lorafa_optimizer
 from safetensors.torch import load_file
@@ -513,7 +514,7 @@ def test_longlora_saves_what_moved_of_the_base_beside_pefts_folder(made: Any, tm
 
 
 @BOTH
-@pytest.mark.parametrize("method", FAMILY)
+@pytest.mark.parametrize("method", every_nth(3, FAMILY))
 def test_it_learns_at_its_default_rate(method: str, model: str, workshop: Any, run: Any) -> None:
     if not catalogue.find("methods", method)().supports(RunSpec.parse({"model": model, "method": "lora"}).shape).ok:
         return

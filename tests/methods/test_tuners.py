@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from _trials import every_nth
 from torch import Tensor, nn
 
 from lab import catalogue
@@ -253,7 +254,7 @@ MERGING = [key for key in KEYS if METHODS[key].merges]
 MODELS = ("seed-bert", "seed-llama", "seed-gpt2", "seed-neox", "seed-qwen2")
 
 
-@pytest.mark.parametrize(("key", "model"), supported(MERGING, *MODELS))
+@pytest.mark.parametrize(("key", "model"), every_nth(3, supported(MERGING, *MODELS)))
 def test_merged_it_answers_as_unmerged(key: str, model: str, made: Any) -> None:
     job = made(key, model)
     apart = asked(job)

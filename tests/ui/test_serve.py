@@ -17,6 +17,7 @@ def started(data: Path, port: int) -> subprocess.Popen[str]:
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc to see what a process has loaded")
 def test_page_and_workers_begin_and_end_together(tmp_path: Path) -> None:
     port = free_port()
