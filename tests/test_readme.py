@@ -12,6 +12,19 @@ from pathlib import Path
 from lab import catalogue
 
 ROOT = Path(__file__).parent.parent
+# what the page is asked for: the method's card, its form, its drawing and its script
+IN_THE_PAGE = """
+from lab import export
+from lab.spec import RunSpec
+from lab.ui import anatomy, controls, family
+
+card = next(card for card in family.everything()["methods"] if card["key"] == "value_tuning")
+assert card["strengths"] and card["weaknesses"] and card["equation"] == ["W_v = W_v0 + delta"]
+assert family.on("seed-bert-wide")["value_tuning"]["number"] == 64 * 64 + 64
+spec = RunSpec.parse({"model": "seed-bert-wide", "method": "value_tuning"})
+assert controls.form("seed-bert-wide", "value_tuning")["title"] == card["title"]
+assert "4,160" in str(anatomy.draw(spec.shape, spec.method)) and ".value.weight" in export.script(spec).text
+"""
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -80,3 +93,5 @@ def test_a_method_a_model_and_a_task_are_one_file_each(tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert result["counts"]["by_role"] == {"value": 64 * 64 + 64}
     assert result["scores"]["tuned"]["score"] > result["scores"]["untrained"]["score"]
+    done = subprocess.run([sys.executable, "-c", IN_THE_PAGE], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
