@@ -66,7 +66,6 @@ def test_a_folder_without_a_sweep_is_no_error(tmp_path: Path) -> None:
     assert sweeping.sweeps(tmp_path / "nothing") == {}
 
 
-@pytest.mark.skipif(not STORED.is_dir(), reason="no sweep is recorded")
 def test_the_stored_summary_is_that_of_the_stored_streams() -> None:
     streams = [read(path) for path in sorted(STORED.glob("*.jsonl.gz"))]
     assert json.loads((STORED / sweeping.SUMMARY).read_text()) == sweeping.summarised(iter(streams))
