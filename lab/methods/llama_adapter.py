@@ -64,10 +64,10 @@ class LlamaAdapter(Method):
 
     def supports(self, shape: Shape) -> Support:
         if shape.model_type not in KNOWN:
-            return Support(False, f"peft puts it into the attention of {', '.join(KNOWN)} models only, and this one is of type {shape.model_type}; "
+            return Support(False, f"the library peft puts it into the attention of {', '.join(KNOWN)} models only, and this one is of type {shape.model_type}; "
                            f"{_near(shape)}")
         if shape.width != _query_width(shape):
-            return Support(False, "peft takes the heads together to be as wide as the model, and here they are not; prefix_tuning is near to it")
+            return Support(False, "the library peft takes the heads together to be as wide as the model, and here they are not; prefix_tuning is near to it")
         if self.layers > shape.layers:
             return Support(False, f"layers is {self.layers}: this model has {shape.layers}")
         return Support(True)

@@ -85,7 +85,7 @@ class MultitaskPrompt(Method):
         if shape.kind == "vision":
             return Support(False, "its vectors stand in front of word embeddings, and a vision model reads patches of an image; try lora")
         if shape.kind == "seq2seq":
-            return Support(False, "peft puts these vectors in front of what the writing stack has said as well, and forgets that text; try prompt_tuning")
+            return Support(False, "the library peft puts these vectors in front of the answer being written too, and drops that answer; try prompt_tuning")
         return Support(True)
 
     def starts_as_base(self) -> bool:

@@ -47,7 +47,7 @@ class Olora(Method):
     def supports(self, shape: Shape) -> Support:
         support = _lora.fits(self, shape)
         if support.ok and any(linear.conv1d for linear in shape.select(self.targets)):
-            return Support(False, "peft's OLoRA does not know this model's transposed layers (Conv1D), whose rows are columns; try pissa")
+            return Support(False, "the OLoRA of the library peft does not know this model's transposed layers (Conv1D), whose rows are columns; try pissa")
         return support
 
 
