@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -84,4 +86,5 @@ def both(workshop: Any, finish: Callable[..., Any], padded: bool = True, **setti
     spec = RunSpec.parse(settings)
     order = Order.of(spec, device("cpu"))
     seen = measured(order.spec, workshop, finish, padded)
-    return Forecaster(None, Here()).against(order, seen)["predicted"], seen
+    with TemporaryDirectory() as folder:
+        return Forecaster(Path(folder), Here()).against(order, seen)["predicted"], seen

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lab.accounting import devices
-from lab.accounting.memory import static_parts
+from lab.accounting.memory import estimate, static_parts
 from lab.accounting.points import PARTS, Deep, Section, moments
 from lab.contracts import Shape
 from lab.forecast.order import Order
@@ -37,6 +37,15 @@ def static(order: Order, reason: str) -> dict[str, Any]:
     total = sum(parts.values())
     return {"peak_bytes": total, "peak_moment": "optimizer_peak", "parts": parts, "moments": [{"name": "optimizer_peak", "bytes": total, "parts": parts}],
             **_on(order, total), "traced": False, "peak_at": "", "timeline": [], "layers": [], "assumptions": [f"Only the static part: {reason}."]}
+
+
+def meanwhile(order: Order) -> dict[str, Any]:
+    """What can be said at once, until the step is traced: the static part, and a rule of thumb for the rest."""
+    spec = order.spec
+    rough = estimate(spec.method, spec.shape, spec.counts, batch=spec.batch, tokens=order.tokens, dtype=spec.dtype, optimizer=spec.optimizer,
+                     checkpointing=spec.checkpointing, quantization=spec.quantization)
+    parts = rough["parts"] | static_parts(spec.shape, spec.counts, **_formats(order))
+    return {"peak_bytes": sum(parts.values()), "parts": parts, "assumptions": rough["assumptions"]}
 
 
 def _on(order: Order, peak_bytes: int) -> dict[str, Any]:

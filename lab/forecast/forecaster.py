@@ -4,14 +4,14 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from lab.accounting.memory import estimate
 from lab.accounting.points import Deep, Fit, Recording
 from lab.contracts import LabError
 from lab.forecast.answer import answered, static
@@ -20,6 +20,7 @@ from lab.forecast.tracer import Tracer, Untraceable
 
 KEPT_FITS = 16  # in memory; on the disk, the most recently used
 KEPT_FILES = 400
+LONGEST_WAY = 5.0  # seconds that a fit in the making gives way before each of its steps
 TOLERANCE = 1e-3  # how far a fit may be from a step that it was not made of
 
 
@@ -32,7 +33,7 @@ class Forecaster:
         self._lock = threading.Lock()
         self._wanted: OrderedDict[str, Order] = OrderedDict()
         self._worker: threading.Thread | None = None
-        self._closed = False
+        self._closed, self._waited_for = False, 0
 
     def memory(self, order: Order) -> dict[str, Any]:
         """The whole answer, recorded now if need be: at most a few seconds. Raises LabError for an order that makes no sense."""
@@ -40,11 +41,12 @@ class Forecaster:
         if known is not None:
             return known
         try:
-            deep = self.recorded(order, order.spec.batch, order.tokens)
+            with self._first():
+                deep = self.recorded(order, order.spec.batch, order.tokens)
         except Untraceable as error:
             return static(order, str(error))
         found = answered(order, deep)
-        self._keep_answer(order, found)
+        self._keep_answer(self._answer_path(order), found)
         return found
 
     def at_once(self, order: Order) -> dict[str, Any] | None:
@@ -52,15 +54,7 @@ class Forecaster:
         fit = self._fit(order)
         if fit is not None:
             return answered(order, fit.at(order.spec.batch, order.tokens))
-        with suppress(OSError, ValueError):
-            return json.loads(self._answer_path(order).read_text(encoding="utf-8"))
-        return None
-
-    def meanwhile(self, order: Order) -> dict[str, Any]:
-        """What arithmetic alone says, to be shown greyed until the answer comes."""
-        spec = order.spec
-        return estimate(spec.method, spec.shape, spec.counts, batch=spec.batch, tokens=order.tokens, dtype=spec.dtype, optimizer=spec.optimizer,
-                        checkpointing=spec.checkpointing, quantization=spec.quantization)
+        return self._kept_answer(self._answer_path(order))
 
     def prepare(self, order: Order) -> None:
         """Have a fit made in the background, so that any batch and length answers at once."""
@@ -76,7 +70,7 @@ class Forecaster:
         """Record the grid and keep what goes through it; None where no polynomial does. Checked against a step that it was not made of."""
         grid = order.grid()
         try:
-            fit = Fit.through(grid, [self.recorded(order, *sizes) for sizes in grid])
+            fit = Fit.through(grid, [self._later(order, *sizes) for sizes in grid])
         except Untraceable:
             fit = None
         if fit is not None and not self._holds(order, fit, grid):
@@ -103,7 +97,13 @@ class Forecaster:
         exactly = {"real": measured["real_tokens"]}
         if "answer_tokens" in measured:
             exactly["said"] = (measured["longest_answer"], measured["answer_tokens"])
-        found = answered(order, self.recorded(order, measured["batch"], measured["tokens"], **exactly))
+        sizes = (measured["batch"], measured["tokens"])
+        path = self._path(order.key, order.plan.depths, *sizes, exactly)
+        found = self._kept_answer(path)
+        if found is None:
+            with self._first():
+                found = answered(order, self.recorded(order, *sizes, **exactly))
+            self._keep_answer(path, found)
         return {"predicted": found, "error": found["peak_bytes"] / measured["peak_bytes"] - 1}
 
     def close(self) -> None:
@@ -111,6 +111,25 @@ class Forecaster:
             self._closed = True
             self._wanted.clear()
         self.tracer.close()
+
+    # ── whose turn it is ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _first(self) -> Iterator[None]:
+        """Somebody waits for this: fits in the making give way."""
+        with self._lock:
+            self._waited_for += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waited_for -= 1
+
+    def _later(self, order: Order, batch: int, tokens: int) -> Deep:
+        ends = time.monotonic() + LONGEST_WAY
+        while self._waited_for and not self._closed and time.monotonic() < ends:
+            time.sleep(0.02)
+        return self.recorded(order, batch, tokens)
 
     # ── what is kept ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -161,9 +180,13 @@ class Forecaster:
             while len(self._fits) > KEPT_FITS:
                 self._fits.popitem(last=False)
 
-    def _keep_answer(self, order: Order, found: dict[str, Any]) -> None:
+    def _kept_answer(self, path: Path) -> dict[str, Any] | None:
+        with suppress(OSError, ValueError):
+            return json.loads(path.read_text(encoding="utf-8"))
+        return None
+
+    def _keep_answer(self, path: Path, found: dict[str, Any]) -> None:
         with suppress(OSError):
-            path = self._answer_path(order)
             self._make_room(path.parent)
             part = path.with_suffix(".part")
             part.write_text(json.dumps(found), encoding="utf-8")
@@ -173,7 +196,9 @@ class Forecaster:
         return self.folder / "fits" / f"{order.key}{'-one' if order.spec.batch == 1 else ''}.npz"
 
     def _answer_path(self, order: Order) -> Path:
-        about = (order.key, order.plan.depths, order.spec.batch, order.tokens, order.device.key, order.device.bytes)
+        return self._path(order.key, order.plan.depths, order.spec.batch, order.tokens, order.device.key, order.device.bytes)
+
+    def _path(self, *about: Any) -> Path:
         return self.folder / "answers" / f"{hashlib.sha256(repr(about).encode()).hexdigest()[:32]}.json"
 
     def _make_room(self, folder: Path) -> None:

@@ -34,7 +34,7 @@ class Tracer:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._lines: SimpleQueue[bytes] = SimpleQueue()
-        self._ready = False
+        self._ready = self._closed = False
 
     def warm(self) -> None:
         """Start now, so that the first order need not wait for it."""
@@ -53,6 +53,11 @@ class Tracer:
         return Recording.restored(answer["outline"]).filled(np.frombuffer(base64.b85decode(answer["numbers"]), dtype=np.float64))
 
     def close(self) -> None:
+        """For good: who still waits for an answer is told, and nothing is started again."""
+        self._closed = True
+        child = self._child
+        if child is not None:
+            child.kill()
         with self._lock:
             self._stop()
 
@@ -61,8 +66,14 @@ class Tracer:
         """Its id, while it lives."""
         return self._child.pid if self._child is not None and self._child.poll() is None else None
 
+    @property
+    def ready(self) -> bool:
+        return self._ready and self.process is not None
+
     def _started(self) -> None:
-        if self.process is not None and self._ready:
+        if self._closed:
+            raise Untraceable("the lab is being ended")
+        if self.ready:
             return
         self._stop()
         settings = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
