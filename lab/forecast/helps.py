@@ -1,7 +1,8 @@
 """What would help: the same step with one thing changed, and how many bytes that saves."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lab.contracts import LabError
@@ -40,15 +41,20 @@ def changes(order: Order) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "LoRA instead of every weight", {"method": {"name": "lora"}}
 
 
+def saving(now: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any] | None:
+    """{"saves": bytes, "peak_bytes", "fits"} of two answers, None where it is too little to speak of or where only one of them was traced."""
+    saves = now["peak_bytes"] - then["peak_bytes"]
+    if then["traced"] != now["traced"] or saves <= SMALLEST_SAVING * now["peak_bytes"]:
+        return None
+    return {"saves": saves, "peak_bytes": then["peak_bytes"], "fits": then["fits"]}
+
+
 def helps(forecaster: Forecaster, order: Order) -> list[dict[str, Any]]:
     """{"change": words, "spec": the altered keys, "saves": bytes, "peak_bytes"}, the largest saving first; what cannot be done or saves nothing is left out."""
     now, found = forecaster.memory(order), []
     for words, change in changes(order):
-        try:
-            then = forecaster.memory(order.changed(**change))
-        except LabError:
-            continue
-        saves = now["peak_bytes"] - then["peak_bytes"]
-        if then["traced"] == now["traced"] and saves > SMALLEST_SAVING * now["peak_bytes"]:
-            found.append({"change": words, "spec": change, "saves": saves, "peak_bytes": then["peak_bytes"], "fits": then["fits"]})
+        with suppress(LabError):  # they do not go together
+            saved = saving(now, forecaster.memory(order.changed(**change)))
+            if saved:
+                found.append({"change": words, "spec": change, **saved})
     return sorted(found, key=lambda each: -each["saves"])
