@@ -6,7 +6,8 @@ from typing import Any
 from lab.accounting.counts import Counts
 from lab.accounting.devices import Device
 
-GRID = 0.4  # kg of CO2 a kWh: about the world's mean of recent years; hydropower 0.02, coal 0.9
+GRIDS = ((0.4, "the world's mean"), (0.02, "hydropower"), (0.9, "coal"))  # kg of CO2 a kWh, of recent years
+GRID = GRIDS[0][0]
 USED = 0.35  # share of a device's printed speed that training reaches
 OVERHEAD = 1.2  # cooling and conversion, of a good data centre
 

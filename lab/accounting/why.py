@@ -8,6 +8,15 @@ from lab.contracts import Method, Shape
 
 # bytes that one block keeps per token, text and width in 16 bits with dropout, attention's scores (5 a s / h with dropout) aside; measured on GPT-2 and BERT
 RULE = {"full": 34, "passing": 20, "lora_fused": 22, "lora_ffn": 30, "lora_all": 34, "lora_all_dropout": 41, "lora_all_dropout_float32": 55, "checkpointed": 2}
+CASES = {
+    "full": "every weight trains", "lora_all_dropout_float32": "LoRA on every linear, dropout, new weights in 32 bits",
+    "lora_all_dropout": "LoRA on every linear, dropout, new weights in 16 bits",
+    "lora_all": "LoRA on every linear", "lora_ffn": "LoRA on the feed-forward part", "lora_fused": "LoRA where attention begins",
+    "passing": "nothing in the block trains, the gradient passes through", "checkpointed": "checkpointing: only what enters the block",
+}
+ATTENTION_INPUTS = {"query", "key", "value", "qkv"}
+ATTENTION = ATTENTION_INPUTS | {"output"}
+PASSING, LORA = ("prompt_tuning", "p_tuning", "prefix_tuning", "multitask_prompt", "bitfit"), ("lora", "qlora", "rslora", "lora_plus")
 STATES = {"adamw_8bit": "2 bytes of states", "paged_adamw_8bit": "2 bytes of states", "sgd": "no states", "adafactor": "next to no states"}
 
 
@@ -17,7 +26,31 @@ def per_unit(layer_bytes: float, batch: int, positions: int, shape: Shape, score
     return (layer_bytes - kept) / (batch * positions * shape.width)
 
 
-def why(answer: Mapping[str, Any], method: Method, shape: Shape, *, batch: int, positions: int, optimizer: str, trainable: int) -> dict[str, Any]:
+def rules(method: Method, shape: Shape, checkpointing: bool, adapter_dtype: str) -> list[dict[str, Any]]:
+    """The rule as rows {"bytes", "about", "yours"}: how much a block keeps, by what trains in it. At most one of them is about this very step."""
+    mine = "checkpointed" if checkpointing else _case(method, shape, adapter_dtype)
+    return [{"bytes": RULE[case], "about": about, "yours": case == mine} for case, about in CASES.items()]
+
+
+def _case(method: Method, shape: Shape, adapter_dtype: str) -> str:
+    if method.key == "full":
+        return "full"
+    if method.key in PASSING:
+        return "passing"
+    if method.key not in LORA:
+        return ""
+    roles, dropout = {place.role for place in method.places(shape) if place.layer is not None}, getattr(method, "dropout", 0)
+    if roles <= ATTENTION_INPUTS:
+        return "" if dropout else "lora_fused"
+    if not roles & ATTENTION:
+        return "" if dropout else "lora_ffn"
+    if dropout:
+        return "lora_all_dropout" if adapter_dtype == "bfloat16" else "lora_all_dropout_float32"
+    return "lora_all"
+
+
+def why(answer: Mapping[str, Any], method: Method, shape: Shape, *, batch: int, positions: int, optimizer: str, trainable: int,
+        dtype: str = "bfloat16", checkpointing: bool = False) -> dict[str, Any]:
     """{"largest", "share", "sentences": [two], "numbers"}."""
     parts, peak = answer["parts"], answer["peak_bytes"]
     largest = max(parts, key=lambda part: parts[part])
@@ -25,18 +58,23 @@ def why(answer: Mapping[str, Any], method: Method, shape: Shape, *, batch: int, 
     kept = max((row["bytes"] for row in blocks), default=0)
     numbers = {"batch": batch, "positions": positions, "width": shape.width, "layers": shape.layers, "a block keeps": kept,
                "per token, text and width": round(kept / (batch * positions * shape.width), 1) if batch else 0, "trainable": trainable}
-    return {"largest": largest, "share": parts[largest] / peak if peak else 0.0, "sentences": _sentences(largest, numbers, method, shape, optimizer),
-            "numbers": numbers, "rule": RULE}
+    return {"largest": largest, "share": parts[largest] / peak if peak else 0.0, "numbers": numbers, "rule": RULE,
+            "sentences": _sentences(largest, numbers, shape, optimizer, dtype, checkpointing)}
 
 
-def _sentences(largest: str, numbers: Mapping[str, Any], method: Method, shape: Shape, optimizer: str) -> list[str]:
+def _sentences(largest: str, numbers: Mapping[str, Any], shape: Shape, optimizer: str, dtype: str, checkpointing: bool) -> list[str]:
     match largest:
+        case "activations" if checkpointing:
+            return [f"Activations are the largest part even so: each of {numbers['layers']} blocks keeps what enters it, "
+                    f"{numbers['a block keeps'] / 1e6:,.1f} MB, and what lies outside the blocks is kept whole.",
+                    "They grow with texts x tokens: fewer or shorter texts shrink them, fewer trained parameters do not."]
         case "activations":
             return [f"Activations are the largest part: each of {numbers['layers']} blocks keeps {numbers['a block keeps'] / 1e6:,.1f} MB for the backward "
                     f"pass, {numbers['per token, text and width']:g} bytes for each token, text and unit of width "
                     f"({numbers['batch']} x {numbers['positions']} x {numbers['width']:,}).",
-                    f"In 16 bits a plain block keeps 34 of them where every weight trains and still 20 where none does, because the gradient must pass: "
-                    f"training {numbers['trainable']:,} parameters instead of all saves gradients and states, not these."]
+                    f"In 16 bits{', half of what 32 take,' if dtype == 'float32' else ''} a plain block keeps 34 of them where every weight trains and "
+                    f"still 20 where none does, because the gradient must pass: training "
+                    f"{numbers['trainable']:,} parameters instead of all saves gradients and states, not these."]
         case "weights":
             return [f"The weights are the largest part: {shape.total:,} numbers, trained or not.",
                     "Fewer trained parameters do not shrink them; fewer bits a weight do: a frozen base in NF4 takes 4.5 bits instead of 16 or 32."]
