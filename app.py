@@ -33,7 +33,9 @@ def serve(host: str | None, port: int | None, data: Path, runner: str) -> int:
     with ExitStack() as ends:
         store = ends.enter_context(Store(data))
         pool = _runner(runner, data)
-        bench = Bench(store, _recorded(), workers=pool.workers, hashes=_hashes(), sweeps=_sweeps())
+        forecaster = _forecaster()
+        ends.callback(forecaster.close)
+        bench = Bench(store, _recorded(), workers=pool.workers, hashes=_hashes(), sweeps=_sweeps(), forecaster=forecaster)
         blocks = page.build(bench).queue(default_concurrency_limit=None, api_open=False)
         pool.start()
         ends.callback(pool.stop)
@@ -65,6 +67,14 @@ def _hashes() -> Any:
 
     supply = Supply(default_cache())
     return lambda spec: (supply.known_sha256(spec.base) or "", supply.known_data_sha256(spec.goal) or "")
+
+
+def _forecaster() -> Any:
+    """Foretells the memory of steps. Its process is started by the first who looks at such a forecast."""
+    from lab.forecast.forecaster import Forecaster
+    from lab.supply import default_cache
+
+    return Forecaster(default_cache() / "forecast")
 
 
 def _runner(name: str, data: Path) -> Any:

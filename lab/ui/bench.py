@@ -9,6 +9,7 @@ from typing import Any
 
 from lab import catalogue
 from lab.contracts import LabError
+from lab.forecast.forecaster import Forecaster
 from lab.recording import Recorded
 from lab.spec import RunSpec
 from lab.store import Run, Store
@@ -58,6 +59,7 @@ class Bench:
     workers: Callable[[], Sequence[Any]] = tuple  # as the runner reports them: name, state …
     hashes: Callable[[RunSpec], tuple[str, str]] = lambda spec: ("", "")  # of the weights and data that lie here, "" where they do not
     sweeps: Mapping[tuple[str, str], Sweep] = field(default_factory=dict)  # (model, method) → the learning rates that were tried
+    forecaster: Forecaster | None = None  # foretells memory with a process of its own, which is started when first needed
     pasts: OrderedDict[str, Past] = field(default_factory=OrderedDict)
 
     def submit(self, spec: RunSpec, owner: str) -> Run:

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lab.contracts import LabError
-from lab.ui import code, family, runs, train
+from lab.ui import code, family, memory, runs, train
 from lab.ui.bench import Bench
 from lab.ui.security import Guard
 from lab.ui.view import view
@@ -43,7 +43,7 @@ class Place:
 
 PLACES = (
     Place("learn", "Learn"), Place("train", "Train", train.tab), Place("methods", "Methods", family.tab), Place("compare", "Compare"),
-    Place("memory", "Memory"), Place("inside", "Look inside"), Place("try", "Try"), Place("runs", "Runs", runs.tab), Place("class", "Class"),
+    Place("memory", "Memory", memory.tab), Place("inside", "Look inside"), Place("try", "Try"), Place("runs", "Runs", runs.tab), Place("class", "Class"),
 )
 
 
@@ -85,6 +85,7 @@ HEAD = """
 <link rel="stylesheet" href="lab-assets/family.css">
 <link rel="stylesheet" href="lab-assets/anatomy.css">
 <link rel="stylesheet" href="lab-assets/code.css">
+<link rel="stylesheet" href="lab-assets/memory.css">
 <script src="lab-assets/plotly.min.js" defer></script>
 """
 # fetched side by side, not one after another

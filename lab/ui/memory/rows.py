@@ -1,0 +1,142 @@
+"""The bars: a row for each method, the GPUs as lines on a common scale, and one sentence made from the student's own numbers."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.accounting.devices import CONTEXT_BYTES, GB, GPUS, Device, fits, reserved
+from lab.contracts import LabError
+from lab.forecast.order import Order
+from lab.ui import charts
+from lab.ui.memory.asked import Chosen
+from lab.ui.memory.menus import bytes_said, knobs
+from lab.ui.wording import percent, whole
+
+FITS = {"fits": "fits on", "tight": "only just fits on", "too_large": "too large for"}
+REACH = 2.2  # a GPU's line is shown up to so many times the longest bar
+
+
+def row(order: Order, found: Mapping[str, Any], state: str) -> dict[str, Any]:
+    """One method's bar. `state` is exact, static (no trace was possible) or estimate (until the trace has come)."""
+    spec, counts = order.spec, order.spec.counts
+    parts = [{"name": part, "bytes": found["parts"].get(part, 0), "text": bytes_said(found["parts"].get(part, 0)), "colour": charts.PARTS[part]}
+             for part in charts.PARTS]
+    peak = found["peak_bytes"]
+    return {
+        "method": spec.method.settings(), "title": spec.method.title, "colour": charts.colour(spec.method.key), "state": state,
+        "trainable": whole(counts.trainable), "share": percent(counts.trainable / counts.total), "total": whole(counts.total), "head": whole(counts.head),
+        "frozen": whole(counts.frozen), "of_method": whole(counts.method), "peak": bytes_said(peak), "bytes": peak, "parts": parts,
+        "beside": _beside(peak, order.device), "verdict": verdict(peak, order.device) if state != "static" else lower_bound(peak, order.device),
+        "fits": fits(peak, order.device) if order.device.bytes else "", "format": formats(order), "knobs": knobs(spec.method, spec.shape),
+    }
+
+
+def refused(method: Mapping[str, Any], title: str, error: LabError) -> dict[str, Any]:
+    """A method that this model or these settings do not take, with the reason."""
+    text = str(error)
+    return {"method": dict(method), "title": title, "colour": charts.colour(str(method.get("name"))), "state": "refused", "reason": text[:1].upper() + text[1:]}
+
+
+def formats(order: Order) -> str:
+    """What numbers the base has, in two words: methods may decide it themselves."""
+    names = {"nf4": "4-bit base", "nf4_double": "4-bit base", "fp4": "4-bit base", "int8": "8-bit base"}
+    return names.get(order.spec.quantization or "", "16 bits" if order.spec.dtype == "bfloat16" else "32 bits")
+
+
+def _beside(peak: int, on: Device) -> dict[str, Any] | None:
+    """What a GPU needs beside the tensors: what torch's allocator holds back at most, and CUDA itself."""
+    if not on.gpu:
+        return None
+    extra = reserved(peak)["reserved_most_bytes"] - peak + CONTEXT_BYTES
+    return {"bytes": extra, "text": bytes_said(extra), "end": peak + extra}
+
+
+def verdict(peak: int, on: Device) -> str:
+    """fits on a T4; too large for a T4, fits on an A100 80GB."""
+    if not on.gpu:
+        return ""
+    here = fits(peak, on)
+    said = f"{FITS[here]} {_article(_name(on))}" if here else ""
+    if here == "fits":
+        return said
+    enough = next((gpu for gpu in sorted(GPUS, key=lambda gpu: gpu.bytes) if fits(peak, gpu) == "fits"), None)
+    other = f"fits on {_article(_name(enough))}" if enough else f"and for any single GPU: {-(-peak // (141 * GB))} H200 or more"
+    return ", ".join(part for part in (said, other) if part)
+
+
+def lower_bound(peak: int, on: Device) -> str:
+    return f"at least; {verdict(peak, on)}" if fits(peak, on) == "too_large" else "at least: activations could not be traced"
+
+
+def _name(on: Device) -> str:
+    return f"{on.key.removeprefix('NVIDIA ')}" if on.key.startswith("NVIDIA") else f"GPU of {on.key}"
+
+
+def _article(name: str) -> str:
+    return f"an {name}" if name[0] in "ALHR" else f"a {name}"
+
+
+def scale(rows: Sequence[Mapping[str, Any]], on: Device) -> dict[str, Any]:
+    """How many bytes the width of the picture stands for, and the GPUs' lines within it; the chosen one is kept in sight where that is possible."""
+    ends = [each["beside"]["end"] if each.get("beside") else each["bytes"] for each in rows if "bytes" in each]
+    longest = max(ends, default=1)
+    lines = gpus(on) if on.gpu else []
+    within = [line for line in lines if line["bytes"] <= REACH * longest]
+    most = max([1.06 * longest, *(1.04 * line["bytes"] for line in within if line["bytes"] <= _next(lines, longest))])
+    return {"bytes": most, "lines": [line for line in lines if line["bytes"] <= most], "ticks": ticks(most)}
+
+
+def _next(lines: Sequence[Mapping[str, Any]], longest: int) -> int:
+    """The first line behind the longest bar; the chosen GPU's too, where it is near enough."""
+    behind = [line["bytes"] for line in lines if line["bytes"] >= longest]
+    mine = [line["bytes"] for line in lines if line["chosen"]]
+    return max([*behind[:1], *mine, 0])
+
+
+def gpus(on: Device) -> list[dict[str, Any]]:
+    """One line for each size of memory."""
+    by_size: dict[int, list[str]] = {}
+    for gpu in GPUS:
+        by_size.setdefault(gpu.bytes, []).append(gpu.key.removeprefix("NVIDIA "))
+    if on.bytes and on.bytes not in by_size:
+        by_size[on.bytes] = ["your GPU"]
+    lines = []
+    for amount, names in sorted(by_size.items()):
+        mine = on.bytes == amount
+        name = on.key.removeprefix("NVIDIA ") if mine and on in GPUS else names[0]
+        lines.append({"bytes": amount, "name": name, "size": f"{amount / GB:g} GB", "chosen": mine, "about": f"{amount / GB:g} GB: {', '.join(names)}"})
+    return lines
+
+
+def ticks(most: float) -> list[dict[str, Any]]:
+    """Three to six round numbers under the bars, from zero."""
+    unit = next(worth for worth in (1e12, 1e9, 1e6, 1e3, 1.0) if most >= worth or worth == 1.0)
+    step = next(digit * 10.0**power for power in range(-1, 4) for digit in (1, 2, 5) if most / unit / digit / 10.0**power <= 6)
+    return [{"bytes": step * place * unit, "text": f"{step * place:g}"} for place in range(int(0.94 * most / unit / step) + 1)] + [
+        {"bytes": most, "text": {1e12: "TB", 1e9: "GB", 1e6: "MB", 1e3: "KB", 1.0: "bytes"}[unit]}]
+
+
+def sentence(rows: Sequence[Mapping[str, Any]], model: Chosen) -> str:
+    """What the picture says, from its own numbers: few trained parameters are not little memory."""
+    known = [each for each in rows if each["state"] in ("exact", "static")]
+    if not known:
+        return ""
+    most = max(known, key=lambda each: each["bytes"])
+    few = [each for each in known if each is not most and each["trainable"] != "0" and _number(each) * 10 <= _number(most)]
+    if not few:
+        largest = max(most["parts"], key=lambda part: part["bytes"])
+        return (f"One training step of {most['title']} on {model.title} takes {most['peak']} at its peak, most of it {largest['name']} "
+                f"({percent(largest['bytes'] / most['bytes'])}).")
+    least = min(few, key=_number)
+    return (f"On {model.title}, {_inside(least['title'])} trains {percent(_number(least) / _number(most))} of the parameters that "
+            f"{_inside(most['title'])} trains, and still takes {percent(least['bytes'] / most['bytes'])} of its memory: {least['peak']} instead of "
+            f"{most['peak']}.")
+
+
+def _inside(title: str) -> str:
+    """A title within a sentence: prompt tuning, but LoRA."""
+    return title[:1].lower() + title[1:] if title.split()[0][1:].islower() else title
+
+
+def _number(each: Mapping[str, Any]) -> int:
+    return int(each["trainable"].replace(",", ""))
