@@ -11,7 +11,7 @@ const SPOKEN = { queued: "Your run is waiting.", preparing: "Your run is being p
   failed: "The run failed; the reason is above the chart.", cancelled: "The run was stopped." };
 
 export function createWatch(server, { opened, edit, close, try_next }) {
-  const state = { run: null, mark: "", view: null, tries: 0, timer: 0, asking: false };
+  const state = { run: null, mark: "", view: null, tries: 0, timer: 0, asking: false, traced: null };
   const title = el("h2", { tabindex: "-1" });
   const chip = el("span", { class: "chip" });
   const status = el("p", { class: "status" });
@@ -161,13 +161,32 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   }
 
   function costs(view) {
-    const { times, bars, moment, adapter, machine } = view.cost;
+    const { times, moment, adapter, machine } = view.cost;
+    const traced = state.traced?.run === state.run ? state.traced : null;
+    const bars = traced?.bar ? [view.cost.bars[0], traced.bar] : view.cost.bars;
+    if (view.done && view.cost.against && !traced) foretell(state.run, view);
     const longest = Math.max(...bars.map((bar) => bar.bytes), 1);
     return [times.length ? el("dl", { class: "times" }, times.flatMap((each) => [el("dt", {}, each.name), el("dd", {}, each.value)])) : el("p", { class: "soft" }, "nothing yet"),
       bars.length ? el("h4", {}, "Memory of one step, at its peak") : null, bars.map((bar) => memoryBar(bar, longest)), bars.length ? memoryParts(bars) : null,
       moment ? el("p", { class: "soft" }, moment) : null,
+      view.cost.against ? el("p", { class: "soft against" }, [traced?.bar ? null : view.cost.against, traced?.against, traced?.bar ? view.cost.against : null].filter(Boolean).join(" ")) : null,
       machine ? el("p", { class: "soft" }, machine) : null,
       view.done && adapter && view.id ? el("a", { class: "plain button", href: `adapter/${view.id}.zip`, download: "" }, `Download the adapter (${adapter})`) : null];
+  }
+
+  // What the run measured is held against a traced step of the same size, which may take a few seconds.
+  async function foretell(run, view) {
+    state.traced = { run };
+    for (let tries = 0; tries < 60 && state.run === run; tries += 1) {
+      const answer = await question(server, "traced", { run }).catch(() => ({ error: "lost" }));
+      if (answer.error || state.run !== run) return;
+      if (!answer.waiting) {
+        state.traced = { run, ...answer };
+        fill(cost.body, costs(view));
+        return;
+      }
+      await new Promise((go) => setTimeout(go, 500));
+    }
   }
 
   function samples(rows, ended) {

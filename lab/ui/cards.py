@@ -164,7 +164,15 @@ def cost(result: RunResult) -> dict[str, Any]:
     machine = f"{result.started.device}, {result.started.dtype}, {result.started.threads} threads" if result.started else ""
     moment = MOMENTS.get(measured.get("peak_moment", ""), "") if measured else ""
     return {"times": times, "bars": bars, "moment": f"Measured at its peak, which was {moment}." if moment else "",
+            "against": against(predicted["peak_bytes"] / measured["peak_bytes"] - 1, "The estimate before the run") if measured and predicted else "",
             "adapter": size(result.adapter_bytes) if result.adapter_bytes else "", "machine": machine}
+
+
+def against(error: float, what: str) -> str:
+    """By how much a predicted peak is off the measured one."""
+    if abs(error) < 0.00005:
+        return f"{what}: exactly what was measured."
+    return f"{what}: {percent(abs(error))} {'more' if error > 0 else 'less'} than was measured."
 
 
 def bar(memory: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import gradio as gr
 from lab.spec import RunSpec
 from lab.ui import address, cards, code, controls
 from lab.ui.bench import Bench
+from lab.ui.desk import Desk
+from lab.ui.foretold import foretold
 from lab.ui.home import home
 from lab.ui.live import Watcher
 from lab.ui.picture import title
@@ -31,7 +33,7 @@ def start(bench: Bench) -> dict[str, Any]:
 
 def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     """What the page may ask. Each takes one JSON value and answers with one; what a person can put right comes back as {"error"}."""
-    watcher = Watcher(bench)
+    watcher, desk = Watcher(bench), Desk(bench.forecaster)
 
     @answered
     def form(asked: Any) -> dict[str, Any]:
@@ -71,12 +73,16 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
         return {"shared": bench.store.share(run.id).shared}
 
     @answered
+    def traced(asked: Any) -> dict[str, Any]:
+        return foretold(bench, desk, asked)
+
+    @answered
     def latest(asked: Any) -> dict[str, Any]:
         """The newest run of this browser, so that a closed tab finds it again."""
         runs = bench.store.history(str(asked.get("owner", "")) or "nobody", limit=1)
         return {"run": runs[0].id, "ended": runs[0].ended, "state": runs[0].state, "name": runs[0].title or title(runs[0].settings)} if runs else {"run": None}
 
-    return [form, count, script, open_link, submit, again, stop, share, latest, answered(watcher.poll)]
+    return [form, count, script, open_link, submit, again, stop, share, traced, latest, answered(watcher.poll)]
 
 
 def price(bench: Bench, spec: RunSpec) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""A finished run's own step, foretold by tracing and held against what the run measured."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lab.contracts import LabError
+from lab.events import RunResult
+from lab.forecast.order import Order
+from lab.spec import RunSpec
+from lab.ui import cards
+from lab.ui.bench import Bench
+from lab.ui.desk import Desk
+from lab.ui.picture import RECORDED
+
+
+def foretold(bench: Bench, desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """{"bar", "against"} once the trace has come, {"waiting": True} until then. `bar` is None where it cannot be had, and `against` says why."""
+    name = str(asked.get("run", ""))
+    result = _result(bench, name)
+    measured = result.seen("memory")
+    if result.state != "finished" or not measured or result.started is None:
+        raise LabError("only a finished run has measured its memory")
+    try:
+        found = desk.against(f"run {name}", order(result), measured)
+    except LabError as error:
+        return {"bar": None, "against": f"It cannot be foretold by tracing: {error}.", "waiting": False}
+    if found is None:
+        return {"waiting": True}
+    known = cards.against(found["error"], "Foretold by tracing one step of this size, before anything is trained")
+    return {"bar": cards.bar(found["predicted"], "foretold"), "against": known, "waiting": False}
+
+
+def _result(bench: Bench, name: str) -> RunResult:
+    recorded = next((each for each in bench.recorded if name == RECORDED + each.key), None)
+    return recorded.result if recorded else bench.store.result(bench.store.run(name).id)
+
+
+def order(result: RunResult) -> Order:
+    """The step as this run made it: on its device, in the number format that it chose. Raises LabError where the catalogue has moved on."""
+    settings = dict(result.started.spec) | {"dtype": result.started.dtype, "device": "auto"}
+    return Order.of(RunSpec.parse(settings), "cpu" if result.started.device == "cpu" else "cuda")
