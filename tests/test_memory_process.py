@@ -37,10 +37,13 @@ def asked(**more: Any) -> Order:
 class ByHand:
     """Stands where the tracing process does: a step whose bytes follow a formula, or a refusal."""
 
-    process = None
+    process, ready = None, True
 
     def __init__(self, fails: str = "") -> None:
         self.fails, self.asked = fails, 0
+
+    def warm(self) -> None:
+        pass
 
     def record(self, order: Mapping[str, Any]) -> Recording:
         self.asked += 1
