@@ -245,3 +245,17 @@ def test_every_formula_names_something_of_the_drawing(name: str) -> None:
 def test_shapes_the_catalogue_has_not(shape: Shape = MODELS["seed-llama"]) -> None:
     config = {**catalogue.find("models", "seed-llama").config, "model_type": "qwen3"}
     assert any(text.startswith("norm ") for text in texts(draw(shape_of(config), METHODS["lora"]())))
+
+
+def test_a_dashed_outline_is_in_the_legend_where_there_is_one() -> None:
+    """Vectors that a network puts out, weights that coordinates move, an output layer that is the trained table again."""
+    said = "follows from what is trained"
+    for method, model, dashed in (
+            ("p_tuning", "minilm-l6", True), ("intrinsic", "minilm-l6", True), ("longlora", "smollm2-135m", True), ("lora", "minilm-l6", False)):
+        markup = draw(MODELS[model], METHODS[method]()).sheets[0].markup()
+        assert (said in markup) == dashed == ("part moved" in markup), method
+
+
+def test_an_lstm_stands_between_what_it_reads_and_what_reads_it() -> None:
+    markup = draw(MODELS["minilm-l6"], METHODS["p_tuning"](encoder="lstm")).sheets[0].markup()
+    assert markup.index(">E 20×384<") < markup.index("LSTM, both ways") < markup.index(">W1 ")

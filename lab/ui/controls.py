@@ -142,6 +142,7 @@ def _setting(name: str, spec: RunSpec) -> dict[str, Any]:
 def _formats(method: Method, help: str) -> dict[str, Any]:
     """What the base may be kept in, and a reason where that is not all there is."""
     formats, reason = formats_of_base(method)
+    reason = reason.replace(f"method {method.key}", "this method")
     choices = [[value, words] for value, words in FORMATS.items() if value is None or value in formats]
     return {"choices": choices, "fixed": not formats, "help": f"{help} {_sentence(reason)}" if reason and formats else _sentence(reason) or help}
 

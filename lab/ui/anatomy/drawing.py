@@ -82,6 +82,8 @@ def _sheet(shape: Shape, stack: Stack, method: Method, parts: tuple[Part, ...], 
     frame = _frame(sheet, top, bottom)
     sheet.line((MIDDLE, bottom), (MIDDLE, bottom + 2))
     y = answer(sheet, head, bottom)
+    if any("moved" in each.attributes.get("class", "").split() for each in sheet.nodes):
+        formats = [*formats, ("moved", "follows from what is trained")]
     y = _legend(sheet, formats, y + 12) if not stack.index else y + 4
     name = f"anatomy-{stack.index}"
     return node("svg", node("title", title + (f": {stack.title.lower()}" if stack.title else ""), id=f"{name}-title"), node("desc", about, id=f"{name}-about"),

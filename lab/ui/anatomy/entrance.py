@@ -163,13 +163,15 @@ def table_name(module: str) -> str:
 def _network(sheet: Sheet, part: Part, top: float, right: float) -> float:
     """A network that puts out the vectors: its tensors, the many of an LSTM as one."""
     lstm = tuple(tensor for tensor in part.tensors if tensor.name.startswith(("forwards", "backwards")))
-    lines: list[tuple[str, tuple[Tensor, ...]]] = [(f"LSTM, both ways: {whole(sum(tensor.count for tensor in lstm))}", lstm)] if lstm else []
+    lines: list[tuple[str, tuple[Tensor, ...]]] = []
     own = {tensor.name: tensor for tensor in part.tensors if tensor not in lstm}
     for name, tensor in own.items():
         if not name.endswith(" bias"):
             bias = own.get(f"{name} bias")
             text = f"{name} {shown(tensor.sizes)}" + (f" + {shown(bias.sizes)}" if bias else "")
             lines.append((text, (tensor, *([bias] if bias else []))))
+    if lstm:  # it reads E, and the layers read it
+        lines.insert(1, (f"LSTM, both ways: {whole(sum(tensor.count for tensor in lstm))}", lstm))
     x, wide = EDGES[0], right - 10 - EDGES[0]
     sheet.words(x + wide / 2, top - 3, "network, trained", "name lit-text", size=11)
     for place, (text, tensors) in enumerate(lines):
