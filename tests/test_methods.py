@@ -165,6 +165,8 @@ def test_examples_in_context_come_from_the_training_set_in_a_balanced_draw(made:
     assert set(shots) <= set(job.data.splits.train)
     again = spec_for({"name": "in_context", "shots": 6}, "seed-llama", steps=0, seed=1).method.shots_shown(job.data.splits.train, 1)
     assert again != shots
+    few = made({"name": "in_context", "shots": 6}, "seed-llama", steps=0, train_items=20)
+    assert set(few.texts.shots) <= set(few.data.splits.train[:20])
 
 
 def test_files_are_safetensors_only(made: Any, tmp_path: Path) -> None:

@@ -135,6 +135,25 @@ def test_the_fold_says_how_much_differs(visitor: Callable[..., Any]) -> None:
 # ── train and watch ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_base_in_4_bits_stays_only_where_the_method_takes_it(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    page.goto(page.url.split("?")[0] + link({"model": "seed-bert", "method": "lora"}))
+    page.wait_for_selector("#knob-rank")
+    page.locator("summary", has_text="Advanced settings").click()
+    page.select_option("#knob-quantization", label="4 bits (NF4)")
+    page.wait_for_selector(".anatomy .few")
+    page.select_option("#choose-method", "pfeiffer")
+    page.wait_for_selector("#knob-bottleneck")
+    assert page.input_value("#knob-quantization") == "nf4"
+    page.select_option("#choose-method", "full")
+    page.wait_for_selector("[data-knob=quantization] input:disabled")
+    assert "have no gradient" in page.locator("#knob-quantization-help").inner_text()
+    page.wait_for_function("() => !document.querySelector('.anatomy .few') && !document.querySelector('#train-button').disabled")
+    page.select_option("#choose-method", "lora")
+    page.wait_for_selector("select#knob-quantization")
+    assert page.input_value("#knob-quantization") == ""
+
+
 def test_choose_train_watch_understand(visitor: Callable[..., Any], tmp_path: Path) -> None:
     page = visitor(link(SHORT))
     counted(page, "1,090")
