@@ -54,7 +54,7 @@ function dressed(figure, zoom, width, height) {
   const data = figure.data.map((trace) => trace.marker && trace.marker.line ? { ...trace, marker: { ...trace.marker, line: { ...trace.marker.line, color: ground } } } : trace);
   return [data, {
     ...layout, showlegend: false, margin: { l: 8, r: labels.length ? room(labels, wide) : 14, t: 8, b: 8 }, width, height, autosize: false, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
-    font: { family: "system-ui, sans-serif", color: ink, size: 13 }, hovermode: layout.hovermode || "closest", hoverlabel: { bgcolor: ground, bordercolor: strong, font: { color: ink } }, dragmode: "zoom",
+    font: { family: "system-ui, sans-serif", color: ink, size: 13 }, hovermode: "closest", hoverlabel: { bgcolor: ground, bordercolor: strong, font: { color: ink } }, dragmode: "zoom",
   }];
 }
 

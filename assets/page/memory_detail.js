@@ -45,7 +45,7 @@ export function createDetail({ attempt, energy }) {
   }
 
   function drawWhy(told) {
-    fill(why, el("h3", {}, `Why ${told.share} is ${told.largest}`), told.sentences.map((sentence) => el("p", {}, sentence)),
+    fill(why, el("h3", {}, `${told.heading}: ${told.share}`), told.sentences.map((sentence) => el("p", {}, sentence)),
       el("details", { open: told.largest === "activations" || wide.matches }, el("summary", {}, "The rule: what a block keeps for the backward pass"),
         el("p", { class: "soft" }, "Bytes for each token, text and unit of width, in 16 bits, measured on GPT-2 and BERT."),
         el("table", { class: "rules" }, el("tbody", {}, told.rules.map((rule) => el("tr", { class: rule.yours ? "yours" : null }, el("td", {}, rule.bytes), el("th", { scope: "row" }, rule.about, rule.yours ? el("small", {}, " this step") : null))),

@@ -27,7 +27,7 @@ def foretold(bench: Bench, desk: Desk, asked: Mapping[str, Any]) -> dict[str, An
         return {"bar": None, "against": f"It cannot be foretold by tracing: {error}.", "waiting": False}
     if found is None:
         return {"waiting": True}
-    known = cards.against(found["error"], "Foretold by tracing one step of this size, before anything is trained")
+    known = cards.against(found["error"], "Foretold by tracing a step of this size without training")
     return {"bar": cards.bar(found["predicted"], "foretold"), "against": known, "waiting": False}
 
 

@@ -17,6 +17,7 @@ from lab.ui.wording import about, listing, percent, whole
 PHASES = {"forward": "forward", "forward_end": "", "backward": "backward", "optimizer": "optimizer"}
 MOMENTS = {"forward_peak": "during the forward pass", "forward_end": "at the end of the forward pass", "backward_peak": "during the backward pass",
            "optimizer_peak": "when the optimizer moves the weights"}
+LARGEST = {"weights": "weights", "gradients": "gradients", "optimizer": "optimizer states", "activations": "activations", "temporary": "temporary tensors"}
 LARGEST_STEPS = 10_000_000
 MODULES = 14  # rows of the map
 NARROWEST = 0.07  # of the timeline's width, for a phase
@@ -67,9 +68,10 @@ def timeline(found: Mapping[str, Any]) -> dict[str, Any]:
     top = found["peak_bytes"] / worth
     return {
         "data": [*areas, total, peak],
-        "layout": {"hovermode": "x", "xaxis": {"range": [0, x[-1]], "anchor": "y2", "tickmode": "array", "ticks": "", "showgrid": False,
-                                               "tickvals": [(x[begin] + end) / 2 for (begin, _), end in zip(starts, ends, strict=True)],
-                                               "ticktext": [phase for _, phase in starts]},
+        "layout": {"hoverdistance": -1,
+                   "xaxis": {"range": [0, x[-1]], "anchor": "y2", "tickmode": "array", "ticks": "", "showgrid": False,
+                             "tickvals": [(x[begin] + end) / 2 for (begin, _), end in zip(starts, ends, strict=True)],
+                             "ticktext": [phase for _, phase in starts]},
                    "yaxis2": {"range": [0, 1.08 * top], "nticks": 5, "title": {"text": unit}},
                    "shapes": [{"type": "line", "x0": x[begin], "x1": x[begin], "yref": "paper", "y0": 0, "y1": 1, "line": {"dash": "dot", "width": 1}}
                               for begin, _ in starts[1:]]},
@@ -184,7 +186,8 @@ def explained(order: Order, found: Mapping[str, Any]) -> dict[str, Any]:
     told = why(found, spec.method, spec.shape, batch=spec.batch, positions=positions, optimizer=spec.optimizer, trainable=spec.counts.trainable,
                dtype=spec.dtype, checkpointing=spec.checkpointing)
     yours = told["numbers"]["per token, text and width"] if found["layers"] else None
-    return {"largest": told["largest"], "share": percent(told["share"]), "sentences": told["sentences"],
+    return {"largest": told["largest"], "heading": f"Why {LARGEST[told['largest']]} are the largest part", "share": percent(told["share"]),
+            "sentences": told["sentences"],
             "rules": rules(spec.method, spec.shape, spec.checkpointing, spec.adapter_dtype), "yours": f"{yours:g}" if yours is not None else "",
             "bits": "" if spec.dtype == "bfloat16" else ", in 32 bits",
             "sum": f"{bytes_said(told['numbers']['a block keeps'])} ÷ ({spec.batch} texts × {positions} tokens × width {spec.shape.width:,})"}
