@@ -259,3 +259,9 @@ def test_a_dashed_outline_is_in_the_legend_where_there_is_one() -> None:
 def test_an_lstm_stands_between_what_it_reads_and_what_reads_it() -> None:
     markup = draw(MODELS["minilm-l6"], METHODS["p_tuning"](encoder="lstm")).sheets[0].markup()
     assert markup.index(">E 20×384<") < markup.index("LSTM, both ways") < markup.index(">W1 ")
+
+
+def test_attention_in_groups_is_drawn_and_follows_the_knob() -> None:
+    for windows in (1, 4, 8):
+        markup = draw(MODELS["smollm2-135m"], METHODS["longlora"](windows=windows)).sheets[0].markup()
+        assert (f"in training: {windows} groups of tokens" in markup) == (windows > 1)

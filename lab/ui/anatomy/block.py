@@ -33,8 +33,13 @@ def attention(sheet: Sheet, x: float, width: float, y: float, part: Sublayer) ->
         sheet.flow(each.out, (each.out[0], top))
     heads = f"{shape.heads} heads" if shape.heads == shape.kv_heads else f"{shape.heads} heads, {shape.kv_heads} for keys and values"
     text = f"{'cross-attention' if cross else 'attention'}, {heads}"
-    sheet.add(node("g", box(x, top, width, 24, "shape"), words(x + width / 2, top + 16, text, "name", size=fitted(text, width - 12, 11)), kind="part step"))
+    figures = [box(x, top, width, 24, "shape"), words(x + width / 2, top + 16, text, "name", size=fitted(text, width - 12, 11))]
     bottom = top + 24
+    if sheet.windows > 1:
+        grouped = f"in training: {sheet.windows} groups of tokens, half the heads shifted"
+        figures = [box(x, top, width, 36, "shape"), figures[1], words(x + width / 2, top + 29, grouped, "small", size=fitted(grouped, width - 12, 10))]
+        bottom = top + 36
+    sheet.add(node("g", *figures, kind="part step"))
     for gate in sheet.parts.get("gate", []):
         _gate(sheet, gate, x, bottom + 6, width)
         bottom += 28
@@ -42,8 +47,9 @@ def attention(sheet: Sheet, x: float, width: float, y: float, part: Sublayer) ->
     if positions:
         sheet.add(bar(positions[0][0], Tensor("positions", positions[0][1].sizes, "after"), x + width / 2 + 10, bottom + 5, width / 2 - 10))
         bottom += 24
-    if bottom > top + 24:
-        sheet.line((x + width / 2, top + 24), (x + width / 2, bottom))
+    under = top + (36 if sheet.windows > 1 else 24)
+    if bottom > under:
+        sheet.line((x + width / 2, under), (x + width / 2, bottom))
     return matrix_and_adapter(sheet, x, width, bottom, part.linears["output"])
 
 

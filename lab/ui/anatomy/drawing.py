@@ -68,7 +68,7 @@ def _sheet(shape: Shape, stack: Stack, method: Method, parts: tuple[Part, ...], 
         outside = not part.layers
         if part.stack == stack.index or (outside and part.at.startswith(stack.title.lower() or "/")) or (part.at == "lm_head" and stack.index):
             by_place.setdefault(part.at, []).append(part)
-    sheet = Sheet(shape, stack, by_place, quantization, any(part.at == shape.embedding for part in parts))
+    sheet = Sheet(shape, stack, by_place, quantization, any(part.at == shape.embedding for part in parts), getattr(method, "windows", 1))
     y = 4.0
     if stack.title:
         sheet.words(EDGES[0], y + 12, f"{stack.title} block", "heading", "start")

@@ -25,6 +25,7 @@ class Sheet:
     parts: dict[str, list[Part]]  # of this stack, by module
     quantization: str | None
     words_move: bool = False  # the table of words is trained, here or on the other sheet
+    windows: int = 1  # groups of tokens that attention keeps to while it trains
     nodes: list[Node] = field(default_factory=list)
 
     def add(self, *nodes: Node) -> None:
