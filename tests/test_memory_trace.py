@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -172,6 +174,14 @@ def test_published_runs_on_a_gpu(method: Any, gib: float) -> None:
     assert found["reserved_bytes"] > found["peak_bytes"] and found["fits"] == "fits"
 
 
+def test_attention_s_kernel_gives_trained_positions_their_gradient() -> None:
+    """T5 adds a trained table of positions to the scores: its gradient comes out of the kernel, a number for each score before it is summed."""
+    order = asked({"model_type": "t5", "num_layers": 2, "num_decoder_layers": 2, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_heads": 4, "vocab_size": 100,
+                   "decoder_start_token_id": 0}, "full", dtype="bfloat16", device="NVIDIA T4")
+    found = foretold(order, 2, 32)
+    assert next(moment for moment in found["moments"] if moment["name"] == "optimizer_peak")["parts"]["gradients"] >= 2 * order.spec.counts.trainable
+
+
 @pytest.mark.slow
 def test_optimizers_differ_by_their_states() -> None:
     """Bytes a trained parameter, all in bfloat16: two states of 16 bits, two of 8 with a scale for each 256, none on the card, none, next to none."""
@@ -204,7 +214,8 @@ def held_against_its_run(run: Any, workshop: Any, **settings: Any) -> float:
     """By how much the measured peak of a real run, padding and all, was foretold wrongly."""
     result = run(workshop, **{"steps": 4, "eval_items": 20, "eval_every": 0, **settings})
     order = Order.of(RunSpec.parse(result.started.spec | {"dtype": result.started.dtype}))
-    return Forecaster(None, Here()).against(order, result.seen("memory"))["error"]
+    with TemporaryDirectory() as folder:
+        return Forecaster(Path(folder), Here()).against(order, result.seen("memory"))["error"]
 
 
 @pytest.mark.parametrize(("model", "method"), [("seed-bert", "lora")])

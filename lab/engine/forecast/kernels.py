@@ -66,8 +66,9 @@ class Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, _, _, rows = ctx.saved_tensors
+        query, key, value, bias, _, rows = ctx.saved_tensors
         sums = torch.empty_like(rows)  # of grad x output, beside the gradients for as long as the kernel runs
-        grads = torch.empty_like(query), torch.empty_like(key), torch.empty_like(value), None
+        grads = torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
+        whole = query.new_empty(*query.shape[:3], key.shape[-2]) if ctx.needs_input_grad[3] else None  # T5's positions train: a number for each score
         del sums
-        return grads
+        return *grads, whole if whole is None else whole.sum_to_size(bias.shape)
