@@ -13,7 +13,7 @@ export function mount(element, { props, server, watch }) {
   if (holder.childElementCount) return;
   watch("value", () => known(props.value));
   known(props.value);
-  const page = { menus: null, settings: null, undo: null, asked: 0, timer: 0 };
+  const page = { menus: null, settings: null, undo: null, asked: 0, timer: 0, helped: "" };
 
   const trouble = el("div", { class: "notice", role: "alert", hidden: true });
   const status = el("p", { class: "memory-status", role: "status", "aria-live": "polite" });
@@ -91,10 +91,17 @@ export function mount(element, { props, server, watch }) {
     ask(PAUSE);
   }
 
+  // What would help does not hang on what a run of so many steps takes in energy.
+  function step() {
+    const { steps, grid, ...rest } = page.settings;
+    return JSON.stringify(rest);
+  }
+
   function ask(pause = 0) {
     const asked = ++page.asked;
     picture.stale();
     detail.stale();
+    if (page.helped !== step()) detail.helping([], true);
     clearTimeout(page.timer);
     page.timer = setTimeout(() => look(asked, true), pause);
   }
@@ -152,7 +159,8 @@ export function mount(element, { props, server, watch }) {
 
   // One change after another is tried while the settings stay as they are; the largest saving comes first.
   async function helps(asked, shown) {
-    const found = [];
+    const found = [], about = step();
+    if (page.helped === about) return;
     detail.helping(found, true);
     for (let at = 0, more = true; more && asked === page.asked;) {
       const answer = await question(server, "help", { ...page.settings, shown, at }).catch(() => ({ error: "lost" }));
@@ -164,7 +172,9 @@ export function mount(element, { props, server, watch }) {
       at += 1;
       detail.helping(found.sort((one, two) => two.bytes - one.bytes), more);
     }
-    if (asked === page.asked) detail.helping(found, false);
+    if (asked !== page.asked) return;
+    page.helped = about;
+    detail.helping(found, false);
   }
 
   function fail(words, again = null) {

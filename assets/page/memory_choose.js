@@ -160,6 +160,7 @@ export function createChooser({ changed, ask, open }) {
     own.hidden = listed;
     if (!listed && document.activeElement !== room) room.value = String(settings.device).replace(/[^\d.]/g, "");
     for (const [name, put] of state.rows) put(settings[name]);
+    sizes.querySelector("#memory-tokens").closest(".memory-field").hidden = Boolean(known(settings.model)?.images); // an image has as many patches as it has
     const titled = (key) => state.menus.methods.find((each) => each.key === key)?.title || key;
     fill(chosen, settings.methods.map((method, place) => el("li", {}, el("span", {}, titled(method.name)),
       settings.methods.length > 1 ? el("button", { type: "button", class: "small", "aria-label": `remove ${titled(method.name)}`, onclick: () => remove(place) }, "×") : null)));

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from lab.accounting.counts import Counts
-from lab.accounting.devices import Device
+from lab.accounting.devices import GPUS, Device
 
 GRIDS = ((0.4, "the world's mean"), (0.02, "hydropower"), (0.9, "coal"))  # kg of CO2 a kWh, of recent years
 GRID = GRIDS[0][0]
@@ -24,8 +24,9 @@ def estimated_seconds(counts: Counts, moves_base: bool, tokens: int, steps: int,
 def energy(seconds: float, device: Device, grid: float = GRID) -> dict[str, Any]:
     """{"seconds", "watts", "kilowatt_hours", "kilograms", "assumptions"} of a run of that length."""
     kilowatt_hours = device.watts * OVERHEAD * seconds / 3.6e6
+    name = f"The {device.key}" if device.key in ("cpu", *(gpu.key for gpu in GPUS)) else "Your GPU, taken for one"
     return {"seconds": seconds, "watts": device.watts, "kilowatt_hours": kilowatt_hours, "kilograms": kilowatt_hours * grid, "assumptions": [
-        f"{device.key} at its full {device.watts} W all the time, {OVERHEAD:g} times that with cooling.",
+        f"{name} at {device.watts} W, its full power, all the time, and {OVERHEAD:g} times that with cooling.",
         f"{grid:g} kg of CO2 for a kilowatt hour; hydropower has 0.02, coal 0.9.",
         f"Where no run was timed: 2 operations a weight and token forward, 2 back, 2 more for weights that train, at {USED:.0%} of "
         f"{device.teraflops:g} teraflops.",

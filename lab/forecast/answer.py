@@ -135,7 +135,8 @@ def _by_block(saved: dict[str, float], shape: Shape) -> tuple[dict[str, float], 
 def assumptions(order: Order) -> list[str]:
     """What has been taken for granted, a sentence each."""
     spec, plan, said = order.spec, order.plan, []
-    said.append(f"A step from the second on, {spec.batch} texts of {order.tokens} tokens, all at full length.")
+    read = f"{spec.batch} images" if spec.shape.kind == "vision" else f"{spec.batch} texts of {order.tokens} tokens, all at full length"
+    said.append(f"A step from the second on, {read}.")
     said.append(_way(order))
     attention = "sdpa where the model has it" if spec.attention == "sdpa" else spec.attention
     said.append(f"Arithmetic in {spec.dtype}, attention {attention}, optimizer {spec.optimizer}; new weights in "

@@ -12,6 +12,7 @@ from lab.contracts import Shape, shorten
 from lab.forecast.order import Order
 from lab.ui import charts
 from lab.ui.memory.menus import bytes_said
+from lab.ui.memory.rows import on
 from lab.ui.wording import about, listing, percent, whole
 
 PHASES = {"forward": "forward", "forward_end": "", "backward": "backward", "optimizer": "optimizer"}
@@ -174,7 +175,7 @@ def _kept(names: Sequence[str], sums: Mapping[str, float], kept: float, total: f
     if len(top) < 2:
         return f"{inside}."
     part = percent(sum(sums[name] for name in top) / kept)
-    return f"{inside}; {listing(top)} keep {part} of that."
+    return f"{inside}; {listing([_plain(name) for name in top])} keep {part} of that."
 
 
 # ── why, and what it costs ────────────────────────────────────────────────────────────────────────────────────────────
@@ -185,12 +186,13 @@ def explained(order: Order, found: Mapping[str, Any]) -> dict[str, Any]:
     positions = spec.shape.positions if spec.shape.kind == "vision" else order.tokens + spec.method.virtual_tokens_used()
     told = why(found, spec.method, spec.shape, batch=spec.batch, positions=positions, optimizer=spec.optimizer, trainable=spec.counts.trainable,
                dtype=spec.dtype, checkpointing=spec.checkpointing)
+    texts, places = ("images", "patches") if spec.shape.kind == "vision" else ("texts", "tokens")
     yours = told["numbers"]["per token, text and width"] if found["layers"] else None
     return {"largest": told["largest"], "heading": f"Why {LARGEST[told['largest']]} are the largest part", "share": percent(told["share"]),
             "sentences": told["sentences"],
             "rules": rules(spec.method, spec.shape, spec.checkpointing, spec.adapter_dtype), "yours": f"{yours:g}" if yours is not None else "",
             "bits": "" if spec.dtype == "bfloat16" else ", in 32 bits",
-            "sum": f"{bytes_said(told['numbers']['a block keeps'])} ÷ ({spec.batch} texts × {positions} tokens × width {spec.shape.width:,})"}
+            "sum": f"{bytes_said(told['numbers']['a block keeps'])} ÷ ({spec.batch} {texts} × {positions} {places} × width {spec.shape.width:,})"}
 
 
 def consumed(order: Order, found: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,8 +206,7 @@ def consumed(order: Order, found: Mapping[str, Any], asked: Mapping[str, Any]) -
     tokens = spec.batch * (spec.shape.positions if spec.shape.kind == "vision" else order.tokens + spec.method.virtual_tokens_used())
     seconds = estimated_seconds(spec.counts, spec.method.trains_base, tokens, steps, order.device, spec.checkpointing)
     spent = energy(seconds, order.device, grid)
-    name = order.device.key.removeprefix("NVIDIA ")
-    as_if = [f"As if it fitted on the {name}: it does not."] if found["fits"] == "too_large" else []
+    as_if = [f"As if it fitted on {on(order.device)}: it does not."] if found["fits"] == "too_large" else []
     return {"time": about(seconds), "energy": _watt_hours(1000 * spent["kilowatt_hours"]), "carbon": _grams(1000 * spent["kilograms"]),
             "tokens": whole(tokens * steps), "assumptions": [*as_if, *spent["assumptions"]], "steps": steps, "grid": grid}
 

@@ -44,7 +44,7 @@ HELP = {
     "attention": "Attention written out keeps a table of scores, tokens x tokens for each head.",
     "adapter_dtype": "How many bits a new, trained number has.",
 }
-NAMES = {"batch": "Texts in a step", "tokens": "Tokens in a text", "dtype": "Number format", "optimizer": "Optimizer", "quantization": "Frozen base in",
+NAMES = {"batch": "Texts in a step (batch)", "tokens": "Tokens in a text", "dtype": "Number format", "optimizer": "Optimizer", "quantization": "Frozen base in",
          "checkpointing": "Recompute activations (checkpointing)", "attention": "Attention", "adapter_dtype": "New weights in", "device": "GPU"}
 RATIOS = {"batch": (1, 256), "tokens": (8, 4096)}
 KNOBS = ("rank", "virtual_tokens", "bottleneck", "targets", "layers", "dropout")  # of a method, those that memory depends on
@@ -78,7 +78,7 @@ def models() -> list[dict[str, Any]]:
 
 def about(config: Any, title: str, own: Any = None) -> dict[str, Any]:
     shape = shape_of(config)
-    return {"title": title, "numbers": parameters(shape.total), "suits": suits(shape, own)}
+    return {"title": title, "numbers": parameters(shape.total), "suits": suits(shape, own), "images": shape.kind == "vision"}
 
 
 def suits(shape: Shape, own: Any = None) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def parameters(count: int) -> str:
 def described(model: Chosen) -> dict[str, Any]:
     """A model that was pasted, in the words of the menu."""
     shape = model.shape
-    return {"title": model.title, "numbers": parameters(shape.total), "suits": suits(shape),
+    return {"title": model.title, "numbers": parameters(shape.total), "suits": suits(shape), "images": shape.kind == "vision",
             "about": f"{whole(shape.total)} parameters in {shape.layers} blocks of width {shape.width:,}."}
 
 

@@ -21,13 +21,13 @@ def row(order: Order, found: Mapping[str, Any], state: str) -> dict[str, Any]:
     spec, counts = order.spec, order.spec.counts
     parts = [{"name": part, "bytes": found["parts"].get(part, 0), "text": bytes_said(found["parts"].get(part, 0)), "colour": charts.PARTS[part]}
              for part in charts.PARTS]
-    peak = found["peak_bytes"]
+    peak, fitting = found["peak_bytes"], fits(found["peak_bytes"], order.device)
     return {
         "method": spec.method.settings(), "title": spec.method.title, "colour": charts.colour(spec.method.key), "state": state,
         "trainable": whole(counts.trainable), "share": percent(counts.trainable / counts.total), "total": whole(counts.total), "head": whole(counts.head),
         "frozen": whole(counts.frozen), "of_method": whole(counts.method), "peak": bytes_said(peak), "bytes": peak, "parts": parts,
         "beside": _beside(peak, order.device), "verdict": verdict(peak, order.device) if state != "static" else lower_bound(peak, order.device),
-        "fits": fits(peak, order.device) if order.device.bytes else "", "format": formats(order), "knobs": knobs(spec.method, spec.shape),
+        "fits": fitting if state != "static" or fitting == "too_large" else "", "format": formats(order), "knobs": knobs(spec.method, spec.shape),
     }
 
 
@@ -43,44 +43,42 @@ def formats(order: Order) -> str:
     return names.get(order.spec.quantization or "", "16 bits" if order.spec.dtype == "bfloat16" else "32 bits")
 
 
-def _beside(peak: int, on: Device) -> dict[str, Any] | None:
+def _beside(peak: int, device: Device) -> dict[str, Any] | None:
     """What a GPU needs beside the tensors: what torch's allocator holds back at most, and CUDA itself."""
-    if not on.gpu:
+    if not device.gpu:
         return None
     extra = reserved(peak)["reserved_most_bytes"] - peak + CONTEXT_BYTES
     return {"bytes": extra, "text": bytes_said(extra), "end": peak + extra}
 
 
-def verdict(peak: int, on: Device) -> str:
+def verdict(peak: int, device: Device) -> str:
     """fits on a T4; too large for a T4, fits on an A100 80GB."""
-    if not on.gpu:
+    if not device.gpu:
         return ""
-    here = fits(peak, on)
-    said = f"{FITS[here]} {_article(_name(on))}" if here else ""
+    here = fits(peak, device)
+    said = f"{FITS[here]} {on(device)}" if here else ""
     if here == "fits":
         return said
     enough = next((gpu for gpu in sorted(GPUS, key=lambda gpu: gpu.bytes) if fits(peak, gpu) == "fits"), None)
-    other = f"fits on {_article(_name(enough))}" if enough else f"and for any single GPU: {-(-peak // (141 * GB))} H200 or more"
+    other = f"fits on {on(enough)}" if enough else f"and for any single GPU: {-(-peak // (141 * GB))} H200 or more"
     return ", ".join(part for part in (said, other) if part)
 
 
-def lower_bound(peak: int, on: Device) -> str:
-    return f"at least; {verdict(peak, on)}" if fits(peak, on) == "too_large" else "at least: activations could not be traced"
+def lower_bound(peak: int, device: Device) -> str:
+    return f"at least; {verdict(peak, device)}" if fits(peak, device) == "too_large" else "at least: activations could not be traced"
 
 
-def _name(on: Device) -> str:
-    return f"{on.key.removeprefix('NVIDIA ')}" if on.key.startswith("NVIDIA") else f"GPU of {on.key}"
-
-
-def _article(name: str) -> str:
+def on(device: Device) -> str:
+    """a T4, an L40S, a GPU of 12 GB"""
+    name = device.key.removeprefix("NVIDIA ") if device.key.startswith("NVIDIA") else f"GPU of {device.key}"
     return f"an {name}" if name[0] in "ALHR" else f"a {name}"
 
 
-def scale(rows: Sequence[Mapping[str, Any]], on: Device) -> dict[str, Any]:
+def scale(rows: Sequence[Mapping[str, Any]], device: Device) -> dict[str, Any]:
     """How many bytes the width of the picture stands for, and the GPUs' lines within it; the chosen one is kept in sight where that is possible."""
     ends = [each["beside"]["end"] if each.get("beside") else each["bytes"] for each in rows if "bytes" in each]
     longest = max(ends, default=1)
-    lines = gpus(on) if on.gpu else []
+    lines = gpus(device) if device.gpu else []
     within = [line for line in lines if line["bytes"] <= REACH * longest]
     most = max([1.06 * longest, *(1.04 * line["bytes"] for line in within if line["bytes"] <= _next(lines, longest))])
     return {"bytes": most, "lines": [line for line in lines if line["bytes"] <= most], "ticks": ticks(most)}
@@ -93,17 +91,17 @@ def _next(lines: Sequence[Mapping[str, Any]], longest: int) -> int:
     return max([*behind[:1], *mine, 0])
 
 
-def gpus(on: Device) -> list[dict[str, Any]]:
+def gpus(device: Device) -> list[dict[str, Any]]:
     """One line for each size of memory."""
     by_size: dict[int, list[str]] = {}
     for gpu in GPUS:
         by_size.setdefault(gpu.bytes, []).append(gpu.key.removeprefix("NVIDIA "))
-    if on.bytes and on.bytes not in by_size:
-        by_size[on.bytes] = ["your GPU"]
+    if device.bytes and device.bytes not in by_size:
+        by_size[device.bytes] = ["your GPU"]
     lines = []
     for amount, names in sorted(by_size.items()):
-        mine = on.bytes == amount
-        name = on.key.removeprefix("NVIDIA ") if mine and on in GPUS else names[0]
+        mine = device.bytes == amount
+        name = device.key.removeprefix("NVIDIA ") if mine and device in GPUS else names[0]
         lines.append({"bytes": amount, "name": name, "size": f"{amount / GB:g} GB", "chosen": mine, "about": f"{amount / GB:g} GB: {', '.join(names)}"})
     return lines
 
@@ -119,7 +117,7 @@ def ticks(most: float) -> list[dict[str, Any]]:
 def sentence(rows: Sequence[Mapping[str, Any]], model: Chosen) -> str:
     """What the picture says, from its own numbers: few trained parameters are not little memory."""
     known = [each for each in rows if each["state"] in ("exact", "static")]
-    if not known:
+    if not known or any(each["state"] == "estimate" for each in rows):
         return ""
     most = max(known, key=lambda each: each["bytes"])
     few = [each for each in known if each is not most and each["trainable"] != "0" and _number(each) * 10 <= _number(most)]
