@@ -88,3 +88,10 @@ def both(workshop: Any, finish: Callable[..., Any], padded: bool = True, **setti
     seen = measured(order.spec, workshop, finish, padded)
     with TemporaryDirectory() as folder:
         return Forecaster(Path(folder), Here()).against(order, seen)["predicted"], seen
+
+
+def error_of_forecast(result: Any) -> float:
+    """By which share of the measured peak a finished run's step was foretold wrongly, for its very batch."""
+    order = Order.of(RunSpec.parse(result.started.spec | {"dtype": result.started.dtype}))
+    with TemporaryDirectory() as folder:
+        return Forecaster(Path(folder), Here()).against(order, result.seen("memory"))["error"]

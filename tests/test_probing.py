@@ -75,7 +75,8 @@ def test_it_needs_biases_where_it_says_so(method: str) -> None:
 
 def test_real_models_have_the_row_of_their_architecture() -> None:
     assert {key: probing.kin(catalogue.find("models", key)) for key in ("minilm-l6", "smollm2-135m", "gpt2", "pythia-70m", "distilbert", "seed-vit")} == {
-        "minilm-l6": "seed-bert", "smollm2-135m": "seed-llama", "gpt2": "seed-gpt2", "pythia-70m": "seed-neox", "distilbert": "seed-distilbert", "seed-vit": "seed-vit"}
+        "minilm-l6": "seed-bert", "smollm2-135m": "seed-llama", "gpt2": "seed-gpt2", "pythia-70m": "seed-neox", "distilbert": "seed-distilbert",
+        "seed-vit": "seed-vit"}
 
 
 def test_a_search_goes_on_where_it_was(tmp_path: Path) -> None:
