@@ -88,6 +88,13 @@ def test_the_first_look_costs_two_traces_and_the_next_none(tmp_path: Path) -> No
     assert forecaster.memory(longer)["parts"]["weights"] == 60_000 and tracer.asked == before, "nor does another number of like blocks"
 
 
+def test_a_glance_has_the_same_peak_as_a_close_look(tmp_path: Path) -> None:
+    forecaster = Forecaster(tmp_path, ByHand())
+    forecaster.fit(asked())
+    close, glance = (forecaster.at_once(asked(batch=7), closely=closely) for closely in (True, False))
+    assert glance["timeline"] == glance["layers"] == [] and close["layers"] and {**close, "timeline": [], "layers": []} == glance
+
+
 def test_a_fit_is_made_in_the_background(tmp_path: Path) -> None:
     forecaster = Forecaster(tmp_path, ByHand())
     forecaster.prepare(asked())

@@ -16,17 +16,21 @@ from lab.forecast.order import Order
 POINTS = 400  # of the course, as many as a chart can show
 
 
-def answered(order: Order, deep: Deep) -> dict[str, Any]:
-    """Everything about one step. `parts` is the split at the peak and sums to `peak_bytes`; `reserved_bytes` is null on the CPU."""
+def answered(order: Order, deep: Deep, closely: bool = True) -> dict[str, Any]:
+    """Everything about one step. `parts` is the split at the peak and sums to `peak_bytes`; `reserved_bytes` is null on the CPU.
+
+    Not looked at `closely`, its course and its blocks are left out, which is most of the work.
+    """
     depths = order.plan.depths
-    sections = list(deep.sections(depths, every_block=True))
+    sections = list(deep.sections(depths, every_block=closely))
     found = moments(sections)
     peak = max(found, key=lambda moment: moment["bytes"])
     return {
         "peak_bytes": peak["bytes"], "peak_moment": peak["name"], "parts": peak["parts"],
         "moments": [{name: moment[name] for name in ("name", "bytes", "parts")} for moment in found],
         **_on(order, peak["bytes"]), "traced": True, "peak_at": _short(peak["module"]),
-        "timeline": timeline(sections, order.spec.shape), "layers": layers(order, deep), "assumptions": assumptions(order),
+        "timeline": timeline(sections, order.spec.shape) if closely else [], "layers": layers(order, deep) if closely else [],
+        "assumptions": assumptions(order),
     }
 
 

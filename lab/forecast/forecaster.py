@@ -49,11 +49,11 @@ class Forecaster:
         self._keep_answer(self._answer_path(order), found)
         return found
 
-    def at_once(self, order: Order) -> dict[str, Any] | None:
+    def at_once(self, order: Order, closely: bool = True) -> dict[str, Any] | None:
         """The answer if it can be had without the tracing process, in milliseconds."""
         fit = self._fit(order)
         if fit is not None:
-            return answered(order, fit.at(order.spec.batch, order.tokens))
+            return answered(order, fit.at(order.spec.batch, order.tokens), closely)
         return self._kept_answer(self._answer_path(order))
 
     def prepare(self, order: Order) -> None:

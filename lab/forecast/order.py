@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ class Order:
         """Names a recorded family: all that matters but batch, tokens and how many alike blocks there are."""
         about = {name: value for name, value in self.to_trace(self.plan.short, 0, 0)["spec"].items() if name not in NO_MATTER}
         kinds = (RECIPE, self.way, self.target, self.plan.short, self.plan.longer, self.plan.tail, self.tokens - self.spec.tokens)
-        text = json.dumps([about, kinds, [version(name) for name in LIBRARIES]], sort_keys=True, default=str)
+        text = json.dumps([about, kinds, _versions()], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def grid(self) -> list[tuple[int, int]]:
@@ -109,6 +109,12 @@ class Order:
         unit = max(2, min(64, window // 24 * 4))
         lengths = (unit, 2 * unit, 4 * unit) if self.spec.shape.kind != "vision" else (unit,)
         return [(batch, length) for batch in ((1,) if self.spec.batch == 1 else (2, 3)) for length in lengths]
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    """Read from files, which takes longer than all else here."""
+    return tuple(version(name) for name in LIBRARIES)
 
 
 def _json(path: Path) -> Any:

@@ -48,11 +48,11 @@ class Desk:
         """Whether whoever waits has to wait for the process first."""
         return self.forecaster is not None and not self.forecaster.tracer.ready
 
-    def answer(self, order: Order) -> dict[str, Any] | None:
-        """What is known now; None where it has to be traced first."""
+    def answer(self, order: Order, closely: bool = False) -> dict[str, Any] | None:
+        """What is known now; None where it has to be traced first. Its course and its blocks are surely there only if they are wanted."""
         if self.forecaster is None:
             return static(order, "this lab runs without a tracing process")
-        found = self.forecaster.at_once(order)
+        found = self.forecaster.at_once(order, closely)
         if found is not None:
             return found
         return self._finished(_name(order))

@@ -72,7 +72,7 @@ def look(asked: Mapping[str, Any], desk: Desk | None) -> dict[str, Any]:
     waiting = desk is not None and None in known.values()
     fine = [place for place, answer in known.items() if not isinstance(answer, LabError)]
     shown = asked.get("shown") if asked.get("shown") in fine else next(iter(fine), None)
-    close = known.get(shown) if desk is not None else None
+    close = desk.answer(orders[shown], closely=True) if desk is not None and known.get(shown) else None
     if desk is not None and not waiting:
         for place in fine:
             desk.prepare(orders[place])
