@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from lab.contracts import LabError
 from lab.events import Finished, Observed, Started, fold
 from lab.forecast.forecaster import Forecaster
 from lab.forecast.order import Order
+from lab.forecast.tracer import Tracer
 from lab.spec import RunSpec
 from lab.ui import cards, memory
 from lab.ui.bench import Bench
@@ -329,13 +331,35 @@ def test_the_cost_card_says_how_far_the_estimate_was_off() -> None:
 
 
 def test_counts_answer_within_50_ms(asking: Callable[..., Any]) -> None:
-    """Four methods on a model of 80 blocks; the quickest of five, because other tests run beside this one."""
+    """Four methods on a model of 80 blocks, in time of computing, because other tests run beside this one."""
     ask = asking()
     begun = ask("begin", {})
     asked = {**begun["shared"], **FIRST, "model": {"preset": "llama-65b"}}
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.thread_time()
         ask("counts", asked)
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.05
+        times.append(time.thread_time() - began)
+    assert median(times) < 0.05
+
+
+@pytest.mark.slow
+def test_memory_answers_within_200_ms_where_the_steps_are_known(asking: Callable[..., Any], tmp_path: Path) -> None:
+    """Four methods on a model of 32 blocks, once the tracing process has recorded the grids that any batch and length follow from."""
+    tracer = Tracer()
+    ask = asking(tracer)
+    tracer.warm()
+    asked = {**ask("begin", {})["shared"], **FIRST}
+    began = time.monotonic()
+    settled(lambda name, **more: ask(name, asked))
+    cold = time.monotonic() - began
+    ends = time.monotonic() + 300
+    while len(list((tmp_path / "fits").glob("*.npz"))) < 4 and time.monotonic() < ends:
+        time.sleep(0.2)
+    times = []
+    for batch in (3, 5, 9, 12):
+        began = time.thread_time()
+        found = ask("memory", asked, batch=batch)
+        times.append(time.thread_time() - began)
+        assert not found["waiting"] and {row["state"] for row in found["rows"]} == {"exact"}
+    assert median(times) < 0.2 and cold < 30, (times, cold)
