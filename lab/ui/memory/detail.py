@@ -11,14 +11,13 @@ from lab.accounting.why import rules, why
 from lab.contracts import Shape, shorten
 from lab.forecast.order import Order
 from lab.ui import charts
-from lab.ui.memory.menus import bytes_said
+from lab.ui.memory.menus import LARGEST, bytes_said
 from lab.ui.memory.rows import on
 from lab.ui.wording import about, listing, percent, whole
 
 PHASES = {"forward": "forward", "forward_end": "", "backward": "backward", "optimizer": "optimizer"}
 MOMENTS = {"forward_peak": "during the forward pass", "forward_end": "at the end of the forward pass", "backward_peak": "during the backward pass",
            "optimizer_peak": "when the optimizer moves the weights"}
-LARGEST = {"weights": "weights", "gradients": "gradients", "optimizer": "optimizer states", "activations": "activations", "temporary": "temporary tensors"}
 LARGEST_STEPS = 10_000_000
 MODULES = 14  # rows of the map
 NARROWEST = 0.07  # of the timeline's width, for a phase

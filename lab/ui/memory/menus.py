@@ -26,6 +26,7 @@ TERMS = {
     "activations": "what the forward pass keeps, because the backward pass will need it",
     "temporary": "needed for a moment only",
 }
+LARGEST = {"weights": "weights", "gradients": "gradients", "optimizer": "optimizer states", "activations": "activations", "temporary": "temporary tensors"}
 CHOICES = {
     "dtype": (("bfloat16", "16 bits (bfloat16)"), ("float32", "32 bits (float32)"), ("auto", "as this lab would choose")),
     "optimizer": (("adamw_fused", "AdamW, fused"), ("adamw", "AdamW, plain loop"), ("adamw_foreach", "AdamW, foreach"), ("adamw_8bit", "AdamW, 8-bit states"),

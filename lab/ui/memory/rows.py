@@ -9,7 +9,7 @@ from lab.contracts import LabError
 from lab.forecast.order import Order
 from lab.ui import charts
 from lab.ui.memory.asked import Chosen
-from lab.ui.memory.menus import bytes_said, knobs
+from lab.ui.memory.menus import LARGEST, bytes_said, knobs
 from lab.ui.wording import percent, whole
 
 FITS = {"fits": "fits on", "tight": "only just fits on", "too_large": "too large for"}
@@ -123,8 +123,8 @@ def sentence(rows: Sequence[Mapping[str, Any]], model: Chosen) -> str:
     few = [each for each in known if each is not most and each["trainable"] != "0" and _number(each) * 10 <= _number(most)]
     if not few:
         largest = max(most["parts"], key=lambda part: part["bytes"])
-        return (f"One training step of {most['title']} on {model.title} takes {most['peak']} at its peak, most of it {largest['name']} "
-                f"({percent(largest['bytes'] / most['bytes'])}).")
+        return (f"One training step of {_inside(most['title'])} on {model.title} takes {most['peak']} at its peak; the largest part of it are "
+                f"{LARGEST[largest['name']]}, {percent(largest['bytes'] / most['bytes'])}.")
     least = min(few, key=_number)
     return (f"On {model.title}, {_inside(least['title'])} trains {percent(_number(least) / _number(most))} of the parameters that "
             f"{_inside(most['title'])} trains, and still takes {percent(least['bytes'] / most['bytes'])} of its memory: {least['peak']} instead of "
