@@ -59,7 +59,7 @@ def test_every_method_and_task_is_named_where_it_belongs() -> None:
 
 def test_the_two_commands_are_there() -> None:
     commands = blocks("sh")
-    assert len(commands) == 2 and commands[0].strip().endswith("app.py") and commands[1].strip().endswith("pytest")
+    assert len(commands) == 2 and commands[0].strip().endswith("app.py") and commands[1].strip().endswith("-m tests")
     for command in commands:
         for name in re.findall(r"-r (\S+)", command):
             assert (ROOT / name).exists()
