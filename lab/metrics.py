@@ -110,7 +110,17 @@ def _averaged(score: Callable[[str, Sequence[str]], float]) -> Callable[[Texts, 
 
 def _mean(rows: Any) -> Score:
     """With the spread over n, not n - 1: for scores of 0 and 1 that is accuracy's own binomial formula."""
-    return Score(float(rows.mean()), float(rows.std() / sqrt(len(rows))))
+    mean = float(rows.mean())
+    return Score(mean, share_error(mean, len(rows)) if mean in (0.0, 1.0) else float(rows.std() / sqrt(len(rows))))
+
+
+def share_error(share: float, items: int) -> float:
+    """Binomial standard error of a share of `items`, sqrt(p (1 - p) / n). Where none or all are right that would be 0, as if nothing else could ever
+    come: there it is taken with two successes and two failures added (Agresti and Coull 1998)."""
+    if 0 < share < 1:
+        return sqrt(share * (1 - share) / items)
+    assumed = (share * items + 2) / (items + 4)
+    return sqrt(assumed * (1 - assumed) / (items + 4))
 
 
 def normalized(text: str) -> str:

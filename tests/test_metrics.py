@@ -147,8 +147,15 @@ def test_the_bootstrap_gives_the_spread_over_new_items(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_one_item_has_no_standard_error(name: str) -> None:
-    assert score(name, ["one two three"], [["one two four"]]).standard_error == 0.0
+def test_one_item_half_right_has_no_standard_error(name: str) -> None:
+    found = score(name, ["one two three"], [["one two four"]])
+    assert found.standard_error == 0.0 or found.value in (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("said", "share"), [("yes", 1.0), ("no", 0.0)])
+def test_all_or_none_right_is_not_certain(said: str, share: float) -> None:
+    found = score("exact match", [said] * 16, [["yes"]] * 16)
+    assert found == (share, pytest.approx(sqrt(2 / 20 * 18 / 20 / 20)))  # two of each kind added
 
 
 # ── groups, errors, strange input, cost ───────────────────────────────────────────────────────────────────────────────

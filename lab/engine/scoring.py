@@ -5,7 +5,6 @@ import string
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any, TypeVar
 
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional
 
 from lab.engine.texts import Batch, Encoded, by_length, collate
 from lab.events import Evaluated
+from lab.metrics import share_error
 
 Result = TypeVar("Result")
 DIGITS = string.digits + string.ascii_lowercase
@@ -35,7 +35,7 @@ class Answers:
         """Binomial standard error: the uncertainty of these weights on new items of the same kind, not of another seed."""
         right, items = int((self.predicted == self.labels).sum()), len(self.labels)
         share = right / items
-        return Evaluated(step, who, split, metric, share, sqrt(share * (1 - share) / items), items,
+        return Evaluated(step, who, split, metric, share, share_error(share, items), items,
                          loss=float(functional.cross_entropy(self.logits, self.labels)), seconds=self.seconds)
 
     def to_note(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def majority(rows: Sequence[Encoded], metric: str) -> Evaluated:
     """What always answering the most frequent label scores."""
     labels = [row.label for row in rows]
     share = max(labels.count(label) for label in set(labels)) / len(labels)
-    return Evaluated(0, "majority", "test", metric, share, sqrt(share * (1 - share) / len(labels)), len(labels))
+    return Evaluated(0, "majority", "test", metric, share, share_error(share, len(labels)), len(labels))
 
 
 @torch.no_grad()

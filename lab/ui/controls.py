@@ -136,6 +136,10 @@ def _setting(name: str, spec: RunSpec) -> dict[str, Any]:
         rate = spec.method.rates[spec.shape.kind]
         control["band"] = [rate.low, rate.high]
         control["help"] = f"How far one step moves the trained weights. {spec.method.title} usually learns between {plain(rate.low)} and {plain(rate.high)}."
+    if name == "lr" and spec.counts.head and spec.method.head_rate(1.0) == spec.method.head_rate(2.0):
+        control["help"] += f" The new head has a rate of its own, {plain(spec.method.head_rate(spec.lr))}."
+    if spec.shape.kind == "vision":
+        control |= {part: control[part].replace("text", "image") for part in ("label", "help")}
     return control
 
 
