@@ -4,8 +4,8 @@ import { el, fill } from "./dom.js";
 
 const key = (control) => (control.part === "method" ? "method." : "") + control.name;
 
-export function createForm({ catalogues, ask, changed, train }) {
-  const state = { form: null, draft: null, rows: new Map() };
+export function createForm({ catalogues, ask, touched, changed, train }) {
+  const state = { form: null, draft: null, rows: new Map(), turn: 0, coming: null };
   const menus = el("div", { class: "menus" });
   const about = el("div", { class: "about" });
   const knobs = el("fieldset", { class: "group" });
@@ -20,7 +20,7 @@ export function createForm({ catalogues, ask, changed, train }) {
     el("h2", {}, "Choose"), menus, about, knobs, settings, advanced, el("div", { class: "go" }, error, el("div", { class: "go-row" }, button, time)));
 
   function values() {
-    const draft = state.draft;
+    const draft = state.coming || state.draft;
     return { ...draft, method: { ...draft.method } };
   }
 
@@ -60,6 +60,7 @@ export function createForm({ catalogues, ask, changed, train }) {
 
   // Another model or method: settings of the run that were changed stay; the knobs and, with another method, the learning rate belong to the method.
   async function choose(part, value) {
+    touched(); // before the answer comes: whatever else would fill the form leaves it alone from now on
     const draft = values();
     if (part === "model") {
       draft.model = value;
@@ -76,13 +77,17 @@ export function createForm({ catalogues, ask, changed, train }) {
       draft.task = value;
       for (const name of ["steps", "tokens", "eval_items", "eval_every", "train_items"]) if (untouched(name)) delete draft[name];
     }
+    state.coming = draft; // a second choice builds on the first, even while that one's form is on its way
     await set(draft);
     changed(values());
   }
 
   async function set(draft, form = null) {
     const name = typeof draft.method === "string" ? draft.method : draft.method.name;
+    const turn = ++state.turn;
     const wanted = form || (await ask("form", { model: draft.model, method: name, task: draft.task || null }));
+    if (turn !== state.turn) return null; // something else has been chosen since
+    state.coming = null;
     if (wanted.error) return fail(wanted);
     state.form = wanted;
     state.draft = { ...draft, method: typeof draft.method === "string" ? { name } : { ...draft.method } };

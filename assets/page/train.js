@@ -17,7 +17,7 @@ export function mount(element, { props, server, watch }) {
   const start = props.start;
   const page = { asked: 0, edited: false, address: "" };
 
-  const form = createForm({ catalogues: start.catalogues, ask: (name, value) => question(server, name, value), changed, train });
+  const form = createForm({ catalogues: start.catalogues, ask: (name, value) => question(server, name, value), touched: () => { page.edited = true; }, changed, train });
   const panel = createPanel(again);
   const anatomy = createAnatomy();
   const runView = createWatch(server, { opened, edit, close: showHome, try_next: tryNext });

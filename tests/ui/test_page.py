@@ -12,6 +12,8 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from lab import catalogue
+
 pytestmark = pytest.mark.browser
 SHORT = {"model": "seed-bert", "method": {"name": "lora", "rank": 4}, "steps": 60}
 LONG = {**SHORT, "steps": 5000}
@@ -115,6 +117,15 @@ def test_what_was_typed_outlives_another_model_and_method(visitor: Callable[...,
     assert page.input_value("#knob-steps") == "77" and page.locator("#knob-text").is_hidden()
     page.locator("[data-knob=init] label", has_text="text").click()
     page.locator("#knob-text").wait_for()
+
+
+def test_two_quick_choices_both_count(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    counted(page, "74,498")
+    page.evaluate("""() => { for (const [menu, value] of [["model", "smollm2-135m"], ["method", "ia3"]]) {
+        const select = document.getElementById(`choose-${menu}`); select.value = value; select.dispatchEvent(new Event("change")); } }""")
+    page.get_by_text("Knobs of", exact=False).filter(has_text=catalogue.find("methods", "ia3").title).wait_for()
+    assert (page.input_value("#choose-model"), page.input_value("#choose-method")) == ("smollm2-135m", "ia3")
 
 
 def test_another_model_brings_its_own_form(visitor: Callable[..., Any]) -> None:
