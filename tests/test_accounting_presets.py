@@ -61,6 +61,9 @@ def test_the_papers_examples_show_their_arithmetic() -> None:
     assert {"bottleneck", "lora-512x64", "gpt-3-175b-r8-2", "gpt-3-175b-r1-2", "gpt-3-adapter-1", "gpt-3-adapter-8", "llama-33b-qlora",
             "llama-65b-qlora"} <= follows
     assert not follows & {"gpt-2-medium-r4-2", "gpt-2-large-r4-2", "gpt-3-bitfit", "gpt-3-memory", "twelve-to-twenty"}
+    departs = {how: {key for key, example in found.items() if example.departs == how} for how in ("contradiction", "rounding", "no_formula")}
+    assert departs == {"contradiction": {"gpt-2-medium-r4-2", "gpt-2-large-r4-2"}, "rounding": {"gpt-3-175b-r4-2", "gpt-3-checkpoint"},
+                       "no_formula": {"gpt-3-bitfit", "gpt-3-full", "gpt-3-memory", "twelve-to-twenty"}}
     for example in found.values():
         assert example.steps and example.to_dict()["result"] == example.result
         assert example.follows or example.remark, f"{example.key} differs and does not say why"

@@ -195,20 +195,23 @@ export function mount(element, { props, server, watch }) {
     take({ ...page.settings, ...chooser.suits(example.model), model: example.model, methods, shown: 0, example: key }, page.settings);
   }
 
+  // Only what contradicts its own formula is marked as wrong.
+  const sign = (example) => (example.follows ? "follows" : example.departs === "contradiction" ? "differs" : "soft");
+
   function sheet(example) {
     return el("article", { class: "memory-example" }, el("h3", {}, example.title), el("p", { class: "soft" }, example.source),
       el("code", { class: "formula" }, example.formula),
       el("dl", { class: "sums" }, example.steps.map((step) => [el("dt", {}, step.text), el("dd", {}, step.value)])),
-      el("p", {}, "Printed: ", el("b", {}, example.printed), ". Computed: ", el("b", {}, example.result), ". ", el("span", { class: example.follows ? "follows" : "differs" }, example.verdict)),
+      el("p", {}, "Printed: ", el("b", {}, example.printed), ". Computed: ", el("b", {}, example.result), ". ", el("span", { class: sign(example) }, example.verdict)),
       example.remark ? el("p", { class: "soft" }, example.remark) : null);
   }
 
   function shelve(examples) {
     const row = (each) => el("tr", {}, el("th", { scope: "row" }, each.title), el("td", {}, each.printed), el("td", {}, each.result),
-      el("td", { class: each.follows ? "follows" : "differs" }, each.word),
+      el("td", { class: sign(each) }, each.word),
       el("td", {}, el("button", { type: "button", class: "small", "aria-label": `show the arithmetic of ${each.title}`, onclick: () => { openExample(each.key); holder.scrollIntoView({ block: "start" }); } }, "Arithmetic")));
-    const differ = examples.filter((each) => !each.follows).length;
-    fill(shelf, el("summary", {}, `Worked examples from the papers: ${examples.length}, of which ${differ} print a number that does not follow from their own formula`),
+    const count = (how) => examples.filter((each) => each.departs === how).length;
+    fill(shelf, el("summary", {}, `Worked examples from the papers: ${examples.length}. Printed numbers that contradict the paper's own formula: ${count("contradiction")}; round figures: ${count("rounding")}; another number than is counted here, and no formula given: ${count("no_formula")}`),
       el("div", { class: "scroll" }, el("table", { class: "examples" },
         el("thead", {}, el("tr", {}, ["example", "printed", "computed", "", ""].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, examples.map(row)))));
   }

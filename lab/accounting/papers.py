@@ -1,4 +1,4 @@
-"""Worked examples of the papers: each number's arithmetic, step by step, and what the paper prints. Where one does not follow from the other, that is said.
+"""Worked examples of the papers: each number's arithmetic, step by step, and what the paper prints. Where they differ, it is said how.
 
 Sources: Houlsby et al. 2019 (bottleneck adapters), Hu et al. 2021 (LoRA: tables 2 to 4, section 4.2 and appendix), Dettmers et al. 2023 (QLoRA).
 """
@@ -30,6 +30,7 @@ class Example:
     remark: str = ""
     model: str = ""  # preset
     method: dict[str, Any] | None = None  # as in a spec, so that the page can open it
+    loosely: str = ""  # why a printed number that is another may be so: rounding, or no_formula where the source gives none. Else it is a contradiction
     limit: bool = False  # the printed number is a size that the result must stay below
 
     @property
@@ -46,9 +47,15 @@ class Example:
         """Whether the printed number is the computed one, rounded; of a limit, whether the computed one stays below."""
         return self.result <= self.printed if self.limit else abs(self.difference) <= _rounding(self.as_printed)
 
+    @property
+    def departs(self) -> str:
+        """How the printed number departs from the computed one: not at all, or by contradiction, rounding or no_formula."""
+        return "" if self.follows else self.loosely or "contradiction"
+
     def to_dict(self) -> dict[str, Any]:
         return {"key": self.key, "title": self.title, "source": self.source, "formula": self.formula, "result": self.result, "printed": self.printed,
                 "steps": [{"text": text, "value": value} for text, value in self.steps], "as_printed": self.as_printed, "follows": self.follows,
+                "departs": self.departs,
                 "difference": self.difference, "remark": self.remark, "model": self.model, "method": self.method, "limit": self.limit}
 
 
@@ -63,7 +70,7 @@ def _shape(key: str) -> Shape:
     return shape_of(preset(key).config)
 
 
-def _lora(key: str, rank: int, roles: int, printed: float, as_printed: str, remark: str = "") -> Example:
+def _lora(key: str, rank: int, roles: int, printed: float, as_printed: str, remark: str = "", loosely: str = "") -> Example:
     """LoRA on `roles` square matrices of each block: 2 for query and value, 4 for all of attention."""
     shape, model = _shape(key), preset(key)
     of_one = rank * (shape.width + shape.width)
@@ -72,7 +79,7 @@ def _lora(key: str, rank: int, roles: int, printed: float, as_printed: str, rema
              (f"{shape.layers} blocks: {shape.layers} x {roles * of_one:,}", shape.layers * roles * of_one))
     targets = ["query", "value"] if roles == 2 else ["attention"]
     return Example(f"{key}-r{rank}-{roles}", f"{model.title}, LoRA r = {rank} on {'query and value' if roles == 2 else 'all four of attention'}", LORA,
-                   "layers x matrices x r x (in + out)", steps, printed, as_printed, remark, key, {"name": "lora", "rank": rank, "targets": targets})
+                   "layers x matrices x r x (in + out)", steps, printed, as_printed, remark, key, {"name": "lora", "rank": rank, "targets": targets}, loosely)
 
 
 def _first() -> tuple[Example, ...]:
@@ -94,7 +101,7 @@ def _of_lora() -> tuple[Example, ...]:
     return (
         _lora("gpt-2-medium", 4, 2, 350_000, "0.35M", more), _lora("gpt-2-large", 4, 2, 770_000, "0.77M", more),
         _lora("gpt-3-175b", 1, 2, 4_700_000, "4.7M"), _lora("gpt-3-175b", 8, 2, 37_700_000, "37.7M"),
-        _lora("gpt-3-175b", 4, 2, 18_000_000, "18M", "Printed as a budget of 18M, the beginning of 18.9M."),
+        _lora("gpt-3-175b", 4, 2, 18_000_000, "18M", "Printed as a budget of 18M, the beginning of 18.9M.", "rounding"),
         _lora("gpt-3-175b", 4, 4, 37_700_000, "37.7M", "As many as r = 8 on two matrices: that is what makes the comparison of matrices fair."),
         _bottleneck_gpt3(1, 7_100_000, "7.1M"), _bottleneck_gpt3(8, 40_100_000, "40.1M"), _biases_gpt3(), _whole_gpt3(),
     )
@@ -118,7 +125,7 @@ def _biases_gpt3() -> Example:
                    (("of the linears of a block: 5 x d and 4 x d", of_linears), ("of its two norms: 2 x d", of_norms),
                     (f"{shape.layers} blocks, and the last norm", total)), 14_200_000, "14.2M",
                    f"The table's number is 12 vectors of the width a block ({12 * shape.layers * shape.width:,}), one more than a block has.",
-                   "gpt-3-175b", {"name": "bitfit"})
+                   "gpt-3-175b", {"name": "bitfit"}, "no_formula")
 
 
 def _whole_gpt3() -> Example:
@@ -128,7 +135,7 @@ def _whole_gpt3() -> Example:
                    (("in the blocks: about 12 layers x d²", blocks), ("with embeddings", shape.total)),
                    175_255_800_000, "175,255.8M",
                    "The table counts a little more than the published sizes give: an output layer that is not tied to the word "
-                   f"embeddings would add {shape.vocabulary * shape.width:,}.", "gpt-3-175b", {"name": "full"})
+                   f"embeddings would add {shape.vocabulary * shape.width:,}.", "gpt-3-175b", {"name": "full"}, "no_formula")
 
 
 def _of_memory() -> tuple[Example, ...]:
@@ -139,18 +146,18 @@ def _of_memory() -> tuple[Example, ...]:
                 "bytes of weight + gradient + float32 copy + two states", (("in 16 bits with a float32 copy: 2 + 2 + 4 + 4 + 4 bytes a parameter", adam),
                                                                           (f"as a multiple of 16-bit weights: {adam} / 2", adam / 2)), 12, "12",
                 "It probably began as 12 to 20 BYTES a parameter: mixed precision takes 16 (8 times the 16-bit weights), pure float32 16 as well "
-                "(4 times its weights), without activations."),
+                "(4 times its weights), without activations.", loosely="no_formula"),
         Example("gpt-3-memory", "GPT-3 175B, memory of full fine-tuning", LORA, "parameters x 16 bytes",
                 ((f"{gpt3.total:,} parameters x {adam} bytes, in TB", gpt3.total * adam / 1e12),), 1.2, "1.2 TB",
                 f"1.2 TB is {1.2e12 / gpt3.total:.1f} bytes a parameter: less than weights, gradients and two states take in any usual format, "
                 "and no activations.",
-                "gpt-3-175b", {"name": "full"}),
+                "gpt-3-175b", {"name": "full"}, "no_formula"),
         Example("gpt-3-lora-memory", "GPT-3 175B, memory with LoRA", LORA, "parameters x 2 bytes",
                 ((f"{gpt3.total:,} frozen weights x 2 bytes, in GB", gpt3.total * 2 / 1e9),), 350, "350 GB",
                 "The printed number is the weights alone; activations come on top, and they are the same as a frozen model's."),
         Example("gpt-3-checkpoint", "GPT-3 175B, what LoRA saves", LORA, "trained parameters x 2 bytes",
                 ((f"{small:,} x 2 bytes, in MB", small * 2 / 1e6),), 35, "35 MB",
-                "37.7 million bytes are 36.0 MiB: printed as about 35 MB, 10,000 times less than 350 GB."),
+                "37.7 million bytes are 36.0 MiB: printed as about 35 MB, 10,000 times less than 350 GB.", loosely="rounding"),
         *(_qlora(key, size) for key, size in (("llama-7b", 24), ("llama-13b", 24), ("llama-33b", 24), ("llama-65b", 48))),
     )
 

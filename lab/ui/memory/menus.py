@@ -48,6 +48,7 @@ HELP = {
 NAMES = {"batch": "Texts in a step (batch)", "tokens": "Tokens in a text", "dtype": "Number format", "optimizer": "Optimizer", "quantization": "Frozen base in",
          "checkpointing": "Recompute activations (checkpointing)", "attention": "Attention", "adapter_dtype": "New weights in", "device": "GPU"}
 RATIOS = {"batch": (1, 256), "tokens": (8, 4096)}
+WORDS = {"": "✓ follows", "contradiction": "≠ does not follow", "rounding": "≈ round figures", "no_formula": "? no formula given"}  # of a paper's number
 KNOBS = ("rank", "virtual_tokens", "bottleneck", "targets", "layers", "dropout")  # of a method, those that memory depends on
 
 
@@ -92,8 +93,8 @@ def suits(shape: Shape, own: Any = None) -> dict[str, Any]:
 
 
 def parameters(count: int) -> str:
-    """7 B, 125 M"""
-    for unit, worth in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
+    """69 T, 7 B, 125 M"""
+    for unit, worth in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
         if count >= worth:
             value = count / worth
             return f"{value:.0f} {unit}" if value >= 9.95 else f"{value:.1f} {unit}"
@@ -124,11 +125,11 @@ def knobs(method: Method, shape: Shape) -> list[dict[str, Any]]:
 
 
 def example(each: Example) -> dict[str, Any]:
-    """With its numbers as people write them. A paper's number that does not follow from its own formula is said to."""
+    """With its numbers as people write them. How a paper's number departs from the computed one is said."""
     steps = [{"text": text, "value": number(value)} for text, value in each.steps]
     unit = each.as_printed.partition(" ")[2]
     return {"key": each.key, "title": each.title, "source": each.source, "formula": each.formula, "steps": steps,
-            "result": f"{number(each.result)} {unit}".strip(), "printed": each.as_printed, "follows": each.follows, "word": word(each),
+            "result": f"{number(each.result)} {unit}".strip(), "printed": each.as_printed, "follows": each.follows, "departs": each.departs, "word": word(each),
             "verdict": verdict(each), "remark": each.remark,
             "model": {"preset": each.model} if each.model else None, "method": each.method}
 
@@ -136,7 +137,7 @@ def example(each: Example) -> dict[str, Any]:
 def word(each: Example) -> str:
     if each.limit:
         return "✓ fits" if each.follows else "≠ does not fit"
-    return "✓ follows" if each.follows else "≠ does not follow"
+    return WORDS[each.departs]
 
 
 def verdict(each: Example) -> str:
@@ -145,7 +146,14 @@ def verdict(each: Example) -> str:
         return f"It fits: {number(room)} GB are left." if each.follows else f"It does not fit: {number(-room)} GB too much."
     if each.follows:
         return "The printed number follows from the formula."
-    return f"The printed number does not follow from the formula: it is {percent(abs(each.difference))} {'more' if each.difference > 0 else 'less'}."
+    off = f"{percent(abs(each.difference))} {'more' if each.difference > 0 else 'less'}"
+    match each.departs:
+        case "rounding":
+            return f"The paper names it in round figures, which are {off}."
+        case "no_formula":
+            return f"The source gives no formula for it: the printed number is {off} than the count made here."
+        case _:
+            return f"The printed number does not follow from the paper's own formula: it is {off}."
 
 
 def number(value: float) -> str:
