@@ -11,6 +11,8 @@ GB = 10**9
 CONTEXT_BYTES = 600_000_000  # CUDA's own, before the first tensor: 0.3 to 0.6 GB
 RESERVED, RESERVED_MOST = 1.02, 1.08  # of the allocated bytes: the middle of 52 published runs, and the most seen
 
+BEFORE_AMPERE = ("NVIDIA T4",)
+
 
 @dataclass(frozen=True)
 class Device:
@@ -20,6 +22,11 @@ class Device:
     bytes: int = 0
     watts: int = 0  # board power at full load
     teraflops: float = 0.0  # dense, 16-bit, as the maker prints it
+
+    @property
+    def halves(self) -> str:
+        """The 16-bit format that its matrix units have: bfloat16 came with Ampere."""
+        return "float16" if self.key in BEFORE_AMPERE else "bfloat16"
 
     @property
     def gpu(self) -> bool:

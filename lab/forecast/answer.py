@@ -151,6 +151,9 @@ def assumptions(order: Order) -> list[str]:
     if not order.device.gpu:
         return [*said, "Tensors only: scratch space inside kernels, the interpreter and libraries are not in it."]
     said.append("On the GPU: pieces of 512 bytes, attention as one kernel that keeps no scores unless eager, dropout masks of one byte.")
+    if spec.dtype == "bfloat16" and order.device.halves == "float16":
+        said.append(f"{order.device.key} is older than Ampere and has no matrix units for bfloat16: one would use float16 there. Its bytes are the same, "
+                    "and the time is that of float16.")
     said.append(f"torch reserves {devices.RESERVED:.2f} to {devices.RESERVED_MOST:.2f} times what is allocated, and CUDA itself takes "
                 f"{devices.CONTEXT_BYTES / 1e9:.1f} GB beside it. The lab had no GPU to measure this on; published runs were compared.")
     return [*said, *(["Paged optimizer states can move to the host's memory, so they are not counted."] if spec.optimizer.startswith("paged") else [])]
