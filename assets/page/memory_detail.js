@@ -47,10 +47,11 @@ export function createDetail({ attempt, energy }) {
   function drawWhy(told) {
     fill(why, el("h3", {}, `${told.heading}: ${told.share}`), told.sentences.map((sentence) => el("p", {}, sentence)),
       el("details", { open: told.largest === "activations" || wide.matches }, el("summary", {}, "The rule: what a block keeps for the backward pass"),
-        el("p", { class: "soft" }, "Bytes for each token, text and unit of width, in 16 bits, measured on GPT-2 and BERT."),
-        el("table", { class: "rules" }, el("tbody", {}, told.rules.map((rule) => el("tr", { class: rule.yours ? "yours" : null }, el("td", {}, rule.bytes), el("th", { scope: "row" }, rule.about, rule.yours ? el("small", {}, " this step") : null))),
+        el("p", { class: "soft" }, "Bytes for each token, text and unit of width, in 16 bits, the new weights too where a row does not say otherwise, measured on GPT-2 and BERT."),
+        el("table", { class: "rules" }, el("tbody", {}, told.rules.map((rule) => el("tr", { class: rule.mark === "this step" ? "yours" : null }, el("td", {}, rule.bytes), el("th", { scope: "row" }, rule.about, rule.mark ? el("small", {}, ` ${rule.mark}`) : null))),
           told.yours ? el("tr", { class: "measured" }, el("td", {}, told.yours), el("th", { scope: "row" }, `your blocks${told.bits}: `, told.sum)) : null)),
-        el("p", { class: "soft" }, "More is kept where norms and rotary positions are computed in 32 bits (Llama: 45.8 where every weight trains, 34.4 with LoRA on query and value), where an activation function is written out in several operations, as in GPT-2's own, and where new weights in 32 bits read a copy. The map below says which modules keep it.")));
+        told.differs ? el("p", { class: "differs-why" }, told.differs) : null,
+        el("p", { class: "soft" }, "More is kept where norms and rotary positions are computed in 32 bits (Llama 2 7B: 45.8 where every weight trains; with LoRA on query and value 34.4 if the new weights have 16 bits, 40.4 if they have 32, as peft makes them), where an activation function is written out in several operations, as in GPT-2's own, and where new weights in 32 bits read a copy. The map below says which modules keep it.")));
   }
 
   // Ways to need less, the largest saving first; each can be tried with one click and undone.

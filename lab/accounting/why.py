@@ -14,6 +14,7 @@ CASES = {
     "lora_all": "LoRA on every linear", "lora_ffn": "LoRA on the feed-forward part", "lora_fused": "LoRA where attention begins",
     "passing": "nothing in the block trains, the gradient passes through", "checkpointed": "checkpointing: only what enters the block",
 }
+MEASURED = ("gpt2", "bert")
 ATTENTION_INPUTS = {"query", "key", "value", "qkv"}
 ATTENTION = ATTENTION_INPUTS | {"output"}
 PASSING, LORA = ("prompt_tuning", "p_tuning", "prefix_tuning", "multitask_prompt", "bitfit"), ("lora", "qlora", "rslora", "lora_plus")
@@ -30,6 +31,24 @@ def rules(method: Method, shape: Shape, checkpointing: bool, adapter_dtype: str)
     """The rule as rows {"bytes", "about", "yours"}: how much a block keeps, by what trains in it. At most one of them is about this very step."""
     mine = "checkpointed" if checkpointing else _case(method, shape, adapter_dtype)
     return [{"bytes": RULE[case], "about": about, "yours": case == mine} for case, about in CASES.items()]
+
+
+def differs(method: Method, shape: Shape, *, dtype: str, adapter_dtype: str, attention: str) -> list[str]:
+    """Why a block of this step keeps another number than its row of the rule: what GPT-2 and BERT in 16 bits, measured for it, have otherwise."""
+    found = []
+    if dtype != "bfloat16":
+        found.append("its numbers have 32 bits, not 16")
+    elif method.key in LORA and adapter_dtype != "bfloat16" and not getattr(method, "dropout", 0):
+        found.append("its new weights have 32 bits and keep their inputs as copies in 32 bits")
+    if shape.model_type not in MEASURED:
+        found.append(f"its blocks are of another architecture ({shape.model_type}): norms, positions and activation function are computed otherwise")
+    elif shape.model_type == "gpt2":
+        found.append("GPT-2's own activation function is written out in several operations, in the rule it is one")
+    if shape.ffn != 4 * shape.width:
+        found.append(f"its feed-forward part is {shape.ffn / shape.width:.3g} times as wide as the block, not 4 times")
+    if attention == "eager":
+        found.append("attention is written out and keeps its scores, which the rule leaves aside")
+    return found or ["what attention and the new weights keep for themselves is in it, and the rule leaves that aside"]
 
 
 def _case(method: Method, shape: Shape, adapter_dtype: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.accounting.energy import GRIDS, energy, estimated_seconds
 from lab.accounting.points import PARTS
-from lab.accounting.why import rules, why
+from lab.accounting.why import differs, rules, why
 from lab.contracts import Shape, shorten
 from lab.forecast.order import Order
 from lab.ui import charts
@@ -187,9 +187,14 @@ def explained(order: Order, found: Mapping[str, Any]) -> dict[str, Any]:
                dtype=spec.dtype, checkpointing=spec.checkpointing)
     texts, places = ("images", "patches") if spec.shape.kind == "vision" else ("texts", "tokens")
     yours = told["numbers"]["per token, text and width"] if found["layers"] else None
+    found_rules = rules(spec.method, spec.shape, spec.checkpointing, spec.adapter_dtype)
+    mine = next((rule for rule in found_rules if rule["yours"]), None)
+    off = mine is not None and yours is not None and abs(yours - mine["bytes"]) >= 0.5
+    reasons = differs(spec.method, spec.shape, dtype=spec.dtype, adapter_dtype=spec.adapter_dtype, attention=spec.attention) if off else []
     return {"largest": told["largest"], "heading": f"Why {LARGEST[told['largest']]} are the largest part", "share": percent(told["share"]),
             "sentences": told["sentences"],
-            "rules": rules(spec.method, spec.shape, spec.checkpointing, spec.adapter_dtype), "yours": f"{yours:g}" if yours is not None else "",
+            "rules": [{**rule, "mark": ("" if not rule["yours"] else "row of the rule (GPT-2, BERT)" if off else "this step")} for rule in found_rules],
+            "differs": f"{yours:g} and not {mine['bytes']}, because {listing(reasons)}." if reasons else "", "yours": f"{yours:g}" if yours is not None else "",
             "bits": "" if spec.dtype == "bfloat16" else ", in 32 bits",
             "sum": f"{bytes_said(told['numbers']['a block keeps'])} ÷ ({spec.batch} {texts} × {positions} {places} × width {spec.shape.width:,})"}
 
