@@ -17,7 +17,7 @@ from lab.accounting.devices import GB, device, fits
 from lab.accounting.papers import examples
 from lab.accounting.points import PARTS
 from lab.accounting.presets import preset, presets
-from lab.accounting.why import RULE, rules
+from lab.accounting.why import RULE, differs, rules
 from lab.contracts import LabError
 from lab.events import Finished, Observed, Started, fold
 from lab.forecast.forecaster import Forecaster
@@ -29,7 +29,7 @@ from lab.ui.bench import Bench
 from lab.ui.desk import Desk
 from lab.ui.foretold import foretold
 from lab.ui.memory.detail import placed, spread, timeline
-from lab.ui.memory.menus import FIRST, menus
+from lab.ui.memory.menus import FIRST, menus, parameters
 from tests.test_memory_process import SMALL, ByHand
 
 OURS = {"model": {"config": SMALL, "title": "small"}, "methods": [{"name": "full"}, {"name": "lora"}], "batch": 4, "tokens": 40}
@@ -87,7 +87,30 @@ def test_all_rows_come_at_once_and_one_of_them_closely(asking: Callable[..., Any
         assert (row["trainable"], row["total"]) == (f"{counts.trainable:,}", f"{counts.total:,}")
     assert found["detail"]["title"] == "LoRA" and found["detail"]["why"]["largest"] == "activations"
     assert found["detail"]["why"]["yours"] == "30" and "÷ (4 texts × 40 tokens × width 64)" in found["detail"]["why"]["sum"]
-    assert lora["trainable"] in found["sentence"] or "trains" in found["sentence"]
+    assert "LoRA trains" in found["sentence"] and "full fine-tuning trains" in found["sentence"]
+
+
+def test_the_sentence_speaks_of_the_chosen_row(asking: Callable[..., Any]) -> None:
+    ask, asked = asking(), [{"name": "full"}, {"name": "lora"}, {"name": "prompt_tuning"}]
+    said = [settled(ask, methods=asked, shown=shown)["sentence"] for shown in range(3)]
+    assert said[0].startswith("One training step of full fine-tuning on small") and "LoRA trains" in said[1] and "prompt tuning trains" in said[2]
+    assert "prompt tuning" not in said[0] + said[1]
+
+
+@pytest.mark.parametrize(("method", "said"), [
+    ("lora", "r = 8 on query and value"), ("qlora", "on all linears"), ("full", ""), ("prompt_tuning", ""),
+    ({"name": "lora", "rank": 2, "targets": ["attention"]}, "r = 2 on all of attention"),
+    ({"name": "lora", "targets": ["ffn"]}, "on the feed-forward part"), ({"name": "lora", "targets": ["ffn_out"]}, "r = 8 on feed-forward out"),
+])
+def test_a_row_names_what_its_method_works_on(asking: Callable[..., Any], method: Any, said: str) -> None:
+    found = asking()("counts", methods=[method], device="NVIDIA T4")["rows"][0]["where"]
+    assert found == said if not said else found.endswith(said)
+
+
+def test_a_gpu_before_ampere_is_said_to_have_no_bfloat16(asking: Callable[..., Any]) -> None:
+    ask = asking()
+    for on, dtype, said in (("T4", "bfloat16", True), ("T4", "float32", False), ("A100 80GB", "bfloat16", False), ("cpu", "bfloat16", False)):
+        assert any("float16 there" in line for line in settled(ask, device=on, dtype=dtype)["detail"]["assumptions"]) == said, (on, dtype)
 
 
 def test_until_the_trace_has_come_a_rule_of_thumb_stands_there(asking: Callable[..., Any]) -> None:
@@ -207,6 +230,26 @@ def test_the_rule_knows_which_row_is_the_students(method: dict[str, Any], more: 
     assert [row["bytes"] for row in found if row["yours"]] == ([bytes_] if bytes_ else [])
 
 
+def test_another_architecture_is_not_shown_as_the_rule_itself(asking: Callable[..., Any]) -> None:
+    told = settled(asking(), shown=1, device="NVIDIA T4", dtype="bfloat16")["detail"]["why"]
+    assert [rule["mark"] for rule in told["rules"] if rule["mark"]] == ["row of the rule (GPT-2, BERT)"]
+    assert told["differs"].startswith("30 and not 22, because its new weights have 32 bits") and "(llama)" in told["differs"]
+    same = settled(asking(), methods=[{"name": "lora", "targets": ["ffn"]}])["detail"]["why"]
+    assert [rule["mark"] for rule in same["rules"] if rule["yours"]] == ["this step"] and same["differs"] == ""
+
+
+@pytest.mark.parametrize(("key", "more", "said", "unsaid"), [
+    ("llama-2-7b", {"adapter_dtype": "float32"}, ["new weights have 32 bits", "llama", "2.69 times"], ["GPT-2's own"]),
+    ("llama-2-7b", {"adapter_dtype": "bfloat16"}, ["llama"], ["32 bits"]),
+    ("gpt-2-medium", {"adapter_dtype": "bfloat16"}, ["GPT-2's own"], ["32 bits", "times as"]),
+    ("bert-base", {"dtype": "float32", "attention": "eager"}, ["not 16", "scores"], ["architecture"]),
+])
+def test_why_a_block_keeps_another_number_than_the_rule(key: str, more: dict[str, str], said: list[str], unsaid: list[str]) -> None:
+    spec = RunSpec.parse({"model": preset(key).model, "method": "lora"})
+    words = " ".join(differs(spec.method, spec.shape, **({"dtype": "bfloat16", "adapter_dtype": "float32", "attention": "sdpa"} | more)))
+    assert all(each in words for each in said) and not any(each in words for each in unsaid), words
+
+
 def test_energy_shows_its_factors_and_refuses_nonsense(asking: Callable[..., Any]) -> None:
     ask = asking()
     spent = settled(ask, steps=1000)["detail"]["energy"]
@@ -238,6 +281,9 @@ def test_the_papers_examples_open_with_their_arithmetic() -> None:
         assert each["steps"] and each["printed"] and each["result"] and each["verdict"] and (each["remark"] or each["follows"])
     assert shown["bottleneck"]["result"] == "49,152" and shown["lora-512x64"]["result"] == "4,608" and shown["gpt-2-medium-r4-2"]["result"] == "393,216"
     assert "does not follow" in shown["gpt-2-medium-r4-2"]["verdict"] and "11.0" in shown["gpt-2-medium-r4-2"]["verdict"]
+    assert "round figures" in shown["gpt-3-checkpoint"]["verdict"] and "no formula" in shown["gpt-3-memory"]["verdict"]
+    assert len({each["word"][0] for each in shown.values()}) == 4, "each way to differ has its own sign"
+    assert [parameters(count) for count in (68_851_000_000_000, 6_738_415_616, 124_000_000)] == ["69 T", "6.7 B", "124 M"]
     assert shown["gpt-3-memory"]["result"].endswith(" TB") and shown["llama-65b-qlora"]["verdict"].startswith("It fits")
 
 

@@ -91,7 +91,7 @@ export function createPicture({ pick, knob }) {
       row.beside ? el("span", { class: "beside", title: `beside the tensors: up to ${row.beside.text}`, style: { width: at(row.beside.bytes, scale) } }) : null);
     const tells = row.state === "old" ? "tracing …" : row.state === "estimate" ? "rule of thumb, tracing …" : row.verdict;
     return el("div", { class: `row ${row.state} ${row.fits}${chosen ? " chosen" : ""}`, onclick: (event) => { if (!event.target.closest("button")) pick(place); } },
-      el("div", { class: "who" }, name, el("small", { title: `${row.of_method} of the method${row.head === "0" ? "" : `, ${row.head} of a new head`}; ${row.total} in all` }, `trains ${row.trainable} (${row.share})`), el("small", {}, row.format)),
+      el("div", { class: "who" }, name, el("small", { title: `${row.of_method} of the method${row.head === "0" ? "" : `, ${row.head} of a new head`}; ${row.total} in all` }, `trains ${row.trainable} (${row.share})`), row.where ? el("small", {}, row.where) : null, el("small", {}, row.format)),
       el("div", { class: "track" }, bar, scale.lines.map((each) => el("i", { class: each.chosen ? "line chosen" : "line", style: { left: at(each.bytes, scale) } }))),
       el("div", { class: "what" }, el("b", { title: `${row.bytes.toLocaleString("en")} bytes` }, row.peak), el("small", { class: "fit-words" }, tells)));
   }

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.accounting.devices import CONTEXT_BYTES, GB, GPUS, Device, fits, reserved
-from lab.contracts import LabError
+from lab.contracts import GROUPS, LabError, Method, Shape
 from lab.forecast.order import Order
 from lab.ui import charts
+from lab.ui.formula import ROLE_WORDS
 from lab.ui.memory.asked import Chosen
 from lab.ui.memory.menus import LARGEST, bytes_said, knobs
-from lab.ui.wording import percent, whole
+from lab.ui.wording import listing, percent, whole
 
 FITS = {"fits": "fits on", "tight": "only just fits on", "too_large": "too large for"}
 REACH = 2.2  # a GPU's line is shown up to so many times the longest bar
@@ -27,7 +28,8 @@ def row(order: Order, found: Mapping[str, Any], state: str) -> dict[str, Any]:
         "trainable": whole(counts.trainable), "share": percent(counts.trainable / counts.total), "total": whole(counts.total), "head": whole(counts.head),
         "frozen": whole(counts.frozen), "of_method": whole(counts.method), "peak": bytes_said(peak), "bytes": peak, "parts": parts,
         "beside": _beside(peak, order.device), "verdict": verdict(peak, order.device) if state != "static" else lower_bound(peak, order.device),
-        "fits": fitting if state != "static" or fitting == "too_large" else "", "format": formats(order), "knobs": knobs(spec.method, spec.shape),
+        "fits": fitting if state != "static" or fitting == "too_large" else "", "format": formats(order), "where": where(spec.method, spec.shape),
+        "knobs": knobs(spec.method, spec.shape),
     }
 
 
@@ -41,6 +43,19 @@ def formats(order: Order) -> str:
     """What numbers the base has, in two words: methods may decide it themselves."""
     names = {"nf4": "4-bit base", "nf4_double": "4-bit base", "fp4": "4-bit base", "int8": "8-bit base"}
     return names.get(order.spec.quantization or "", "16 bits" if order.spec.dtype == "bfloat16" else "32 bits")
+
+
+def where(method: Method, shape: Shape) -> str:
+    """Which matrices a method works on, and its rank, so that a bar is not compared with one of other targets unknowingly: r = 8 on query and value."""
+    settings = method.model_dump()
+    if "targets" not in settings:
+        return ""
+    roles = {linear.role for linear in shape.select(settings["targets"])}
+    here = [linear.role for linear in shape.linears if linear.layer is not None]
+    groups = {"all linears": here, "all of attention": GROUPS["attention"], "the feed-forward part": GROUPS["ffn"]}
+    whole_group = next((words for words, group in groups.items() if roles == set(here) & set(group)), None)
+    on_what = whole_group or listing([ROLE_WORDS.get(role, role) for role in dict.fromkeys(here) if role in roles])
+    return f"r = {settings['rank']} on {on_what}" if "rank" in settings else f"on {on_what}"
 
 
 def _beside(peak: int, device: Device) -> dict[str, Any] | None:
@@ -114,18 +129,20 @@ def ticks(most: float) -> list[dict[str, Any]]:
         {"bytes": most, "text": {1e12: "TB", 1e9: "GB", 1e6: "MB", 1e3: "KB", 1.0: "bytes"}[unit]}]
 
 
-def sentence(rows: Sequence[Mapping[str, Any]], model: Chosen) -> str:
-    """What the picture says, from its own numbers: few trained parameters are not little memory."""
+def sentence(rows: Sequence[Mapping[str, Any]], model: Chosen, shown: int | None = None) -> str:
+    """What the picture says of the row `shown`, from its own numbers: few trained parameters are not little memory."""
     known = [each for each in rows if each["state"] in ("exact", "static")]
     if not known or any(each["state"] == "estimate" for each in rows):
         return ""
     most = max(known, key=lambda each: each["bytes"])
     few = [each for each in known if each is not most and each["trainable"] != "0" and _number(each) * 10 <= _number(most)]
-    if not few:
-        largest = max(most["parts"], key=lambda part: part["bytes"])
-        return (f"One training step of {_inside(most['title'])} on {model.title} takes {most['peak']} at its peak; the largest part of it are "
-                f"{LARGEST[largest['name']]}, {percent(largest['bytes'] / most['bytes'])}.")
-    least = min(few, key=_number)
+    picked = rows[shown] if shown is not None and rows[shown] in known else None
+    if not few or (picked is not None and picked not in few):
+        one = picked or most
+        largest = max(one["parts"], key=lambda part: part["bytes"])
+        return (f"One training step of {_inside(one['title'])} on {model.title} takes {one['peak']} at its peak; the largest part of it are "
+                f"{LARGEST[largest['name']]}, {percent(largest['bytes'] / one['bytes'])}.")
+    least = picked or min(few, key=_number)
     return (f"On {model.title}, {_inside(least['title'])} trains {percent(_number(least) / _number(most))} of the parameters that "
             f"{_inside(most['title'])} trains, and still takes {percent(least['bytes'] / most['bytes'])} of its memory: {least['peak']} instead of "
             f"{most['peak']}.")

@@ -76,7 +76,7 @@ def look(asked: Mapping[str, Any], desk: Desk | None) -> dict[str, Any]:
     if desk is not None and not waiting:
         for place in fine:
             desk.prepare(orders[place])
-    return {"rows": found, "scale": rows.scale(found, on), "sentence": rows.sentence(found, model), "model": model.title, "shown": shown,
+    return {"rows": found, "scale": rows.scale(found, on), "sentence": rows.sentence(found, model, shown), "model": model.title, "shown": shown,
             "detail": detail(orders[shown], close, asked) if close else None, "waiting": waiting,
             "early": desk is None, "starting": desk is None or desk.starting}
 
