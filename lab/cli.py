@@ -25,6 +25,7 @@ from lab.forecast.order import Order
 from lab.metrics import METRICS
 from lab.spec import RunSpec
 from lab.supply import Supply, default_cache
+from lab.ui.wording import THIN, speed, unit
 from lab.waiting import spin_briefly
 
 DEFAULT_RUN = {"model": "minilm-l6", "task": "movies", "method": {"name": "lora", "rank": 8}}
@@ -254,7 +255,8 @@ def _passed_on(pieces: Iterator[str], quiet: bool) -> Iterator[str]:
 def _events(spec: RunSpec, options: argparse.Namespace, stopped: list[int]) -> Iterator[Event]:
     if options.out:
         _write(options.out / "spec.json", json.dumps(spec.to_dict(), ensure_ascii=False, indent=1))
-    print(f"{spec.method.title} on {spec.base.title}, {spec.goal.title}: {spec.steps} steps of {spec.batch} texts. Loading torch …", file=sys.stderr)
+    steps = f"{spec.steps} steps of {spec.batch} {unit(spec.task)}"
+    print(f"{spec.method.title} on {spec.base.title}, {spec.goal.title}: {steps}. Loading torch …", file=sys.stderr)
     spin_briefly(os.environ)
     from lab.engine import Workshop, train
 
@@ -303,7 +305,8 @@ def _tell(event: Event) -> None:
             line = (f"trains {counts['trainable']:,} of {counts['total']:,} parameters ({counts['share']:.3%}): "
                     f"method {counts['method']:,}, head {counts['head']:,}; {event.dtype} on {event.device}, {event.threads} threads")
         case Stepped():
-            line = f"step {event.step:4}  loss {event.loss:.3f}  {event.step / event.seconds:.1f} steps/s" if event.seconds else f"step {event.step}"
+            pace = speed(event.step / event.seconds).replace(THIN, " ") if event.seconds and event.step else ""
+            line = f"step {event.step:4}  loss {event.loss:.3f}  {pace}" if pace else f"step {event.step}"
         case Evaluated():
             more = "".join(f"; {name} {_said(*found, name.partition(' (')[0])}" for name, found in event.more.items())
             line = f"{event.who:9} {event.metric} {_said(event.score, event.standard_error, event.metric)} on {event.items:,} {event.split} items{more}"

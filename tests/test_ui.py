@@ -217,6 +217,53 @@ def test_a_figure_has_curves_reference_lines_and_the_same_in_words() -> None:
     assert figure["caption"].startswith("small marks: 20 validation texts; large mark: 50 test texts")
 
 
+@pytest.mark.parametrize(("model", "task", "small", "large", "read"), [
+    ("seed-vit", "digits", "20 validation images", "50 test images", "images"), ("seed-llama", "random_pairs", "20 taught texts", "50 questions", "texts"),
+    ("seed-llama", "new_facts", "20 taught texts", "50 questions", "texts"), ("seed-bert", "toy", "20 validation texts", "50 test texts", "texts"),
+])
+def test_items_are_called_what_they_are(model: str, task: str, small: str, large: str, read: str) -> None:
+    spec = RunSpec.parse({**TINY, "model": model, "task": task})
+    settings = spec.to_dict()
+    view = picture.picture(spec, settings, picture.settled(spec, settings), fold(stream(spec)), "finished", {})
+    assert view["figure"]["caption"].startswith(f"small marks: {small}; large mark: {large}, after the last step")
+    assert f"steps of {spec.batch} {read}" in view["settings"] and f"on {large} " in view["learned"]["about"] and view["asked"] in large
+    assert ("about what it was taught" in view["learned"]["about"]) == ("questions" in large)
+    assert ("patches a second" in json.dumps(view["cost"])) == (read == "images")
+    if read == "images":
+        assert "texts" not in json.dumps([view["figure"], view["settings"], view["status"], cards.nothing(fold([]), "running", task), view["learned"]["about"]])
+
+
+def test_a_run_stopped_before_its_first_step_says_so_and_can_be_run_again() -> None:
+    spec = RunSpec.parse(TINY)
+    settings = spec.to_dict()
+    view = picture.picture(spec, settings, picture.settled(spec, settings), fold([started(spec), Cancelled(0)]), "cancelled", {})
+    assert view["unbegun"] and view["nothing"] == cards.STOPPED and view["next"][0]["words"] == "Run it again"
+    assert RunSpec.parse(view["next"][0]["draft"]) == spec
+
+
+def test_slow_steps_are_told_in_seconds() -> None:
+    assert wording.pace(0.04) == ("time of a step", "25\u202fs") and wording.speed(0.25) == "4.0\u202fs a step"
+    assert wording.pace(2.34) == ("steps a second", "2.3") and wording.speed(2.34) == "2.3 steps/s"
+
+
+def test_random_weights_are_not_asked_for_english_and_their_noise_is_explained() -> None:
+    general = Observed(20, "general_text", {"before": 50.0, "after": 40.0, "ratio": 0.8, "standard_error": 0.01, "paragraphs": 9})
+    told = {}
+    for model in ("seed-llama", "smollm2-135m"):
+        spec = RunSpec.parse({**TINY, "model": model, "task": "random_pairs"})
+        told[model] = cards.learned(fold([*stream(spec)[:-1], general, stream(spec)[-1]]), spec.shape)
+    assert (told["seed-llama"]["general"], told["seed-llama"]["noise"]) == ("", cards.UNREAD)
+    assert "better by" in told["smollm2-135m"]["general"] and told["smollm2-135m"]["noise"] == ""
+
+
+def test_hand_written_prompts_are_told_without_praise() -> None:
+    spec = RunSpec.parse({**TINY, "model": "seed-llama", "task": "movies"})
+    events = [*stream(spec)[:-1], Evaluated(0, "prompt", "test", "accuracy", 0.4, 0.07, 50), stream(spec)[-1]]
+    row = next(row for row in cards.learned(fold(events), spec.shape)["rows"] if row["who"] == "prompt")
+    tried = 1 + len(spec.goal.wordings)
+    assert tried > 1 and row["name"] == "Hand-written prompt" and f"of {tried} wordings the one that did best on validation items" in row["about"]
+
+
 def test_an_empty_run_has_a_figure() -> None:
     json.dumps(charts.learning([charts.Curve("LoRA", "lora", fold([]), 100)]), allow_nan=False)
 

@@ -52,6 +52,8 @@ export function createWatch(server, { opened, edit, close, try_next }) {
 
   function wait() {
     stop.hidden = true; // until it is known that there is something to stop
+    for (const each of [chart.node, trained.node, cost.node]) each.hidden = false;
+    learned.node.style.minHeight = "";
     showChart(chart); // the numbers of one run are not wanted for the next
     say(title, "Your run");
     say(status, "asking for it …");
@@ -120,7 +122,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     progress.hidden = false;
     progress.firstChild.style.width = `${100 * view.progress}%`;
     progress.setAttribute("aria-valuenow", Math.round(100 * view.progress));
-    progress.setAttribute("aria-label", view.scoring ? "test texts answered" : "steps done");
+    progress.setAttribute("aria-label", view.scoring ? `${view.asked} answered` : "steps done");
     progress.classList.toggle("scoring", view.scoring);
     progress.classList.toggle("busy", view.state === "preparing" || view.state === "queued" || (view.state === "running" && view.progress >= 1));
     const ended = ENDED.includes(view.state);
@@ -128,6 +130,8 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     stop.disabled = view.stopping;
     share.hidden = false;
     if (before !== view.state && SPOKEN[view.state]) say(spoken, SPOKEN[view.state]);
+    for (const each of [chart.node, trained.node, cost.node]) each.hidden = Boolean(view.unbegun); // nothing to see in them
+    learned.node.style.minHeight = view.unbegun ? "0" : "";
     draw(chart, view.figure, view.id);
     failure(view);
     cards(view, ended);
@@ -143,9 +147,9 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   }
 
   function cards(view, ended) {
-    redraw(learned, view.learned, () => (view.learned.rows.length ? [el("p", { class: "soft" }, view.learned.about), scoreRows(view.learned.rows), further(view.learned.more),
-      view.learned.general ? el("p", { class: "soft" }, view.learned.general) : null, view.learned.verdict ? el("p", { class: "verdict" }, view.learned.verdict) : null, samples(view.learned.samples, ended)] :
-      [el("p", { class: "soft" }, ended ? "It ended before anything was scored." : "The test texts are answered after the last step.")]));
+    redraw(learned, [view.learned, view.nothing, view.unbegun], () => (view.learned.rows.length && !view.unbegun ? [el("p", { class: "soft" }, view.learned.about), scoreRows(view.learned.rows), further(view.learned.more),
+      view.learned.general ? el("p", { class: "soft" }, view.learned.general) : null, view.learned.verdict ? el("p", { class: "verdict" }, view.learned.verdict) : null, samples(view.learned, view.asked, ended)] :
+      [el("p", { class: "soft" }, view.nothing)]));
     redraw(trained, view.trained, () => (view.trained ? [el("p", { class: "big" }, view.trained.trainable, el("small", {}, `${view.trained.share} of all numbers`)), shareBar(view.trained.part),
       counts(view.trained.rows), blockDrawing(view.trained.block)] : [el("p", { class: "soft" }, "The lab no longer knows this method.")]));
     redraw(cost, [view.cost, view.done], () => costs(view));
@@ -189,7 +193,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     }
   }
 
-  function samples(rows, ended) {
+  function samples({ samples: rows, noise }, asked, ended) {
     if (!rows.length) return el("div", { class: "samples waiting" }, el("p", { class: "soft" }, ended ? "" : "Answers before and after training come with the score."));
     const drawn = rows[0].pixels;
     const certain = (each) => (each.probability === undefined ? null : el("small", {}, ` ${Math.round(100 * each.probability)}\u00a0%`));
@@ -197,10 +201,10 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     const written = !drawn && rows[0].before.probability === undefined;
     const answer = (each, right) => (written && !alike(each.answer, right) ? el("span", {}, each.answer || "(nothing)") :
       el("span", { class: alike(each.answer, right) ? "right" : "wrong" }, `${alike(each.answer, right) ? "✓" : "✗"} ${each.answer}`, certain(each)));
-    const table = el("table", { class: written ? "samples written" : "samples" }, el("thead", {}, el("tr", {}, [drawn ? "test image" : "test text", written ? "a right answer" : "is", "before", "after"].map((name) => el("th", { scope: "col" }, name)))),
+    const table = el("table", { class: written ? "samples written" : "samples" }, el("thead", {}, el("tr", {}, [asked.replace(/s$/, ""), written ? "a right answer" : "is", "before", "after"].map((name) => el("th", { scope: "col" }, name)))),
       el("tbody", {}, rows.map((row) => el("tr", {}, el("td", {}, row.pixels ? image(row.pixels) : row.text), el("td", {}, row.label), el("td", {}, answer(row.before, row.label)), el("td", {}, answer(row.after, row.label))))));
     const read = rows.filter((row) => row.read);
-    return [table, read.length ? el("details", {}, el("summary", {}, "the same texts as the model reads them"), read.map((row) => el("pre", {}, row.read))) : null];
+    return [noise ? el("p", { class: "soft" }, noise) : null, table, read.length ? el("details", {}, el("summary", {}, "the same texts as the model reads them"), read.map((row) => el("pre", {}, row.read))) : null];
   }
 
   // A small grey image, pixel by pixel.

@@ -12,13 +12,13 @@ from lab.metrics import METRICS
 from lab.spec import RunSpec
 from lab.ui import anatomy, formula
 from lab.ui.bench import Pace
-from lab.ui.charts import PARTS
-from lab.ui.wording import about, percent, roughly, score, seconds, size, whole
+from lab.ui.charts import PARTS, task_of
+from lab.ui.wording import about, asked, pace, percent, positions, roughly, score, seconds, size, whole
 
 WHO = {
     "majority": ("Always the most frequent answer", "what needs no model at all"),
     "base": ("Untouched model", "before any training"),
-    "prompt": ("Best hand-written prompt", "the same model, only asked well"),
+    "prompt": ("Hand-written prompt", "the same model, not trained, asked in other words"),
     "untrained": ("Your method, untrained", "attached, not one step made"),
     "tuned": ("Your method, trained", "after the last step"),
 }
@@ -31,6 +31,9 @@ MOMENTS = {  # when a step's memory was at its peak, and what that means for its
     "optimizer_peak": "when the optimizer moves the weights: the activations are gone by then",
 }
 NEW_HEAD = "its new head guesses at random; the untouched model above is read without a head"
+UNREAD = "This model began with random weights: what this run has not taught it to write comes out as noise."
+STOPPED = "The run was stopped before its first step, so there is nothing to show. Run it again, or change its settings."
+ENDED = "It ended before anything was scored."
 WORSE = "It answers worse than the untouched model: too few steps, or a learning rate that does not suit."
 BLOCK = ("query", "key", "value", "qkv", "output", "ffn_gate", "ffn_in", "ffn_out")
 
@@ -93,14 +96,35 @@ def _box(role: str, count: int) -> dict[str, Any]:
 def learned(result: RunResult, shape: Shape | None) -> dict[str, Any]:
     order = [*WHO, *(who for who in result.scores if who not in WHO)]
     seen = [(who, result.scores[who]) for who in order if who in result.scores]
-    return {"rows": [_score(who, each, shape) for who, each in seen], "verdict": WORSE if worse(result) else "", "samples": result.seen("samples") or [],
+    return {"rows": [_score(who, each, shape, task_of(result)) for who, each in seen], "noise": _noise(result),
+            "verdict": WORSE if worse(result) else "", "samples": result.seen("samples") or [],
             "about": _measured(seen[-1][1], result) if seen else "", "more": _more(seen), "general": _general(result)}
+
+
+def nothing(result: RunResult, state: str, task: str | None) -> str:
+    """What stands in place of the scores while there are none."""
+    if state in ("finished", "failed", "cancelled"):
+        return STOPPED if state == "cancelled" and not result.step else ENDED
+    return f"The {asked(task, 'test')} are answered after the last step."
+
+
+def _seeded(result: RunResult) -> bool:
+    """Whether the run began with random weights."""
+    model = result.started.spec.get("model") if result.started else None
+    known = catalogue.entries("models").get(model) if isinstance(model, str) else None
+    return bool(known and known.seeded)
+
+
+def _noise(result: RunResult) -> str:
+    """Why a written answer may be no text at all."""
+    task = catalogue.entries("tasks").get(task_of(result))
+    return UNREAD if task and task.writes and _seeded(result) else ""
 
 
 def _general(result: RunResult) -> str:
     """Whether the model paid for what it learned with its general English, in a sentence; noise is called noise."""
     seen = result.seen("general_text")
-    if not seen:
+    if not seen or _seeded(result):  # random weights know no English that they could forget
         return ""
     change, error = seen["ratio"] - 1, seen["standard_error"]
     verdict = "no difference that these paragraphs can show" if abs(change) <= 2 * error else f"{'worse' if change > 0 else 'better'} by {percent(abs(change))}"
@@ -111,9 +135,9 @@ def _general(result: RunResult) -> str:
 def _measured(seen: Evaluated, result: RunResult) -> str:
     """What the scores are, and of which items."""
     metric = METRICS.get(seen.metric)
-    what = f"{seen.metric[0].upper()}{seen.metric[1:]} on {seen.items:,} test items"
-    task = catalogue.entries("tasks").get((result.started.spec if result.started else {}).get("task"))
-    unseen = "" if task and task.recalls else " that no step has seen"
+    what = f"{seen.metric[0].upper()}{seen.metric[1:]} on {seen.items:,} {asked(task_of(result), 'test')}"
+    task = catalogue.entries("tasks").get(task_of(result))
+    unseen = " about what it was taught" if task and task.recalls else " that no step has seen"
     return f"{what}{unseen}; ± is one standard error. {metric.about if metric and seen.metric != 'accuracy' else ''}".rstrip()
 
 
@@ -138,15 +162,18 @@ def worse(result: RunResult) -> bool:
     return lost > 2 * hypot(base.standard_error, tuned.standard_error)
 
 
-def _score(who: str, seen: Evaluated, shape: Shape | None) -> dict[str, Any]:
+def _score(who: str, seen: Evaluated, shape: Shape | None, task: str | None) -> dict[str, Any]:
     name, about = WHO.get(who, (who.replace("_", " "), ""))
     if who == "base" and shape:
         about = ASKED[shape.kind]
+    known = catalogue.entries("tasks").get(task)
+    if who == "prompt" and known:
+        about = f"the same model, not trained: of {1 + len(known.wordings)} wordings the one that did best on validation items"
     if who == "untrained" and shape and not shape.writes:
         about = NEW_HEAD
     most = METRICS[seen.metric].most if seen.metric in METRICS else 1.0
     return {"who": who, "name": name, "about": about, "score": seen.score / most, "error": seen.standard_error / most,
-            "text": score(seen.score, seen.standard_error, seen.metric), "exact": f"{seen.score!r} on {seen.items} {seen.split} texts"}
+            "text": score(seen.score, seen.standard_error, seen.metric), "exact": f"{seen.score!r} on {seen.items} {asked(task, seen.split)}"}
 
 
 def cost(result: RunResult) -> dict[str, Any]:
@@ -154,9 +181,10 @@ def cost(result: RunResult) -> dict[str, Any]:
     times = [{"name": name, "value": seconds(result.seconds[key])} for key, name in
              (("training", "training"), ("first_step", "until the first step"), ("total", "in all, scoring included")) if result.seconds.get(key)]
     if result.steps_per_second:
-        times.append({"name": "steps a second", "value": f"{result.steps_per_second:.1f}"})
+        name, value = pace(result.steps_per_second)
+        times.append({"name": name, "value": value})
     if result.tokens and result.seconds.get("training"):
-        times.append({"name": "tokens a second", "value": whole(result.tokens / result.seconds["training"])})
+        times.append({"name": f"{positions(task_of(result))} a second", "value": whole(result.tokens / result.seconds["training"])})
     if read := result.seen("read"):
         times.append({"name": "tokens read for each answer", "value": whole(read["tokens_per_answer"])})
     measured, predicted = result.seen("memory"), result.started.predicted if result.started else {}
@@ -183,7 +211,7 @@ def bar(memory: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def estimated_time(pace: Pace | None, spec: RunSpec) -> str:
-    """The whole wait first: the test texts are answered after the training."""
+    """The whole wait first: the test items are answered after the training."""
     if pace is None:
         return "not known yet: the first run on this machine measures it" if spec.steps else "no training: only the time of scoring"
     total = f"{about(pace.total(spec.steps))} in all"

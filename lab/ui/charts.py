@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.events import Evaluated, RunResult
 from lab.metrics import METRICS
-from lab.ui.wording import listing, score, scored
+from lab.ui.wording import asked, listing, score, scored
 
 # Okabe and Ito's palette, told apart by people with any kind of colour vision
 BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#8A8F98"
@@ -19,7 +19,7 @@ FROZEN, TRAINABLE = GREY, VERMILLION
 COLOURS = (BLUE, GREEN, PURPLE, ORANGE, SKY, VERMILLION)  # of methods; the last is also what is trainable, so the commonest do without it
 MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star", "hexagon")
 USUAL = ("lora", "full", "prompt_tuning", "head", "prefix_tuning", "houlsby")  # these six never share a colour
-REFERENCES = {"majority": "most frequent answer", "base": "untouched model", "prompt": "best hand-written prompt"}
+REFERENCES = {"majority": "most frequent answer", "base": "untouched model", "prompt": "hand-written prompt"}
 POINTS = 600  # of one line; more cannot be seen
 SMOOTHED = 10  # steps
 TWO_LINES = 1.75  # of the height of one
@@ -36,6 +36,10 @@ class Curve:
     steps: int
     letter: str = ""  # stands for it where its name is too long
     again: bool = False  # a second run of the same method: same colour, other line and open marks
+
+
+def task_of(result: RunResult) -> str | None:
+    return result.started.spec.get("task") if result.started else None
 
 
 def colour(method: str) -> str:
@@ -109,20 +113,21 @@ def _scores(curve: Curve, metric: str, named: bool) -> list[dict[str, Any]]:
     final = _final(curve, metric)
     name = f"{curve.name}: " if named else ""
     few = len(looks) <= FEW
+    small, large = (asked(task_of(curve.result), split) for split in ("validation", "test"))
     traces = [{
-        "x": [seen.step for seen in looks], "y": [seen.score for seen in looks], "name": f"{name}validation texts", "mode": "lines+markers" if few else "lines",
+        "x": [seen.step for seen in looks], "y": [seen.score for seen in looks], "name": f"{name}{small}", "mode": "lines+markers" if few else "lines",
         "line": {"color": colour(curve.method), "width": 2, "dash": "dot" if few else "solid"}, "marker": {"symbol": _symbol(curve), "size": 8},
         "error_y": {"type": "data", "array": [seen.standard_error for seen in looks], "thickness": 1, "width": 0, "visible": few},
         "customdata": [[seen.items, seen.standard_error] for seen in looks],
-        "hovertemplate": "step %{x}: %{y:.3f} ± %{customdata[1]:.3f} on %{customdata[0]} validation texts<extra></extra>", "xaxis": "x", "yaxis": "y2",
+        "hovertemplate": f"step %{{x}}: %{{y:.3f}} ± %{{customdata[1]:.3f}} on %{{customdata[0]}} {small}<extra></extra>", "xaxis": "x", "yaxis": "y2",
     }] if looks else []
     if final:
         traces.append({
-            "x": [curve.result.step], "y": [final.score], "name": f"{name}test texts", "mode": "markers", "xaxis": "x", "yaxis": "y2",
+            "x": [curve.result.step], "y": [final.score], "name": f"{name}{large}", "mode": "markers", "xaxis": "x", "yaxis": "y2",
             "marker": {"symbol": _symbol(curve), "size": 13, "color": colour(curve.method), "line": {"width": 2}},
             "error_y": {"type": "data", "array": [final.standard_error], "thickness": 2, "width": 5, "color": colour(curve.method)},
             "customdata": [[final.items, final.standard_error]], "cliponaxis": False,
-            "hovertemplate": "%{y:.3f} ± %{customdata[1]:.3f} on %{customdata[0]} test texts<extra></extra>",
+            "hovertemplate": f"%{{y:.3f}} ± %{{customdata[1]:.3f}} on %{{customdata[0]}} {large}<extra></extra>",
         })
     return traces
 
@@ -161,7 +166,7 @@ def _end_labels(curves: Sequence[Curve], metric: str) -> list[dict[str, Any]]:
         looks = [seen for seen in curve.result.evaluations if (seen.who, seen.metric) == ("tuned", metric)]
         last = _final(curve, metric) or (looks[-1] if looks else None)
         if last:
-            name = f"{curve.name}, {last.split}" if len(curves) > 1 else f"{last.split} texts"
+            name = f"{curve.name}, {last.split}" if len(curves) > 1 else asked(task_of(curve.result), last.split)
             found.append({"name": name, "value": scored(last.score, metric, fewer=1), "y": last.score, "colour": colour(curve.method),
                           "own": len(curves) == 1})
     return found
@@ -190,16 +195,23 @@ def _places(order: list[dict[str, Any]], gap: float, top: float) -> list[float]:
 
 
 def _caption(curves: Sequence[Curve], metric: str) -> str:
-    """What the marks are: validation and test texts are never mixed up."""
+    """What the marks are: validation and test items are never mixed up."""
     small, large = _items(curves, "validation", metric), _items(curves, "test", metric)
-    parts = ([f"small marks: {small} validation texts"] if small else []) + ([f"large mark: {large} test texts, after the last step"] if large else [])
+    parts = ([f"small marks: {small} {_kind(curves, 'validation')}"] if small else []) + (
+        [f"large mark: {large} {_kind(curves, 'test')}, after the last step"] if large else [])
     if metric == "token accuracy" and parts:
         parts.append("token accuracy: how often the next word piece of a right answer is the likeliest")
     return f"{'; '.join(parts)}; bars are one standard error." if parts else ""
 
 
+def _kind(curves: Sequence[Curve], split: str) -> str:
+    """What all these runs were asked; test items where they were asked different things."""
+    kinds = {asked(task_of(curve.result), split) for curve in curves}
+    return kinds.pop() if len(kinds) == 1 else f"{split} items"
+
+
 def _items(curves: Sequence[Curve], split: str, metric: str) -> str:
-    """How many texts are behind the scores: 1,000, or 100 (A) and 1,000 (B)."""
+    """How many items are behind the scores: 1,000, or 100 (A) and 1,000 (B)."""
     wanted = ("tuned", split, metric)
     seen = {curve.letter or curve.name: each.items for curve in curves for each in curve.result.evaluations if (each.who, each.split, each.metric) == wanted}
     if len(set(seen.values())) <= 1:
@@ -232,19 +244,20 @@ def _alt(curves: Sequence[Curve], lines: Mapping[str, Evaluated]) -> str:
 
 def _table(curves: Sequence[Curve], lines: Mapping[str, Evaluated]) -> dict[str, Any]:
     rows: list[list[str]] = []
+    task = task_of(curves[0].result) if curves else None
     for curve in curves:
         losses = {step: loss for step, loss in curve.result.losses if loss is not None}
         for step in _shown(list(losses)):
             rows.append([curve.name, f"{step}", "training loss", f"{losses[step]:.4f}"])
         for seen in curve.result.evaluations:
             if seen.who == "tuned":
-                rows.append([curve.name, f"{seen.step}", *_measured(seen)])
-    rows += [[name, "", *_measured(seen)] for name, seen in lines.items()]
+                rows.append([curve.name, f"{seen.step}", *_measured(seen, task_of(curve.result))])
+    rows += [[name, "", *_measured(seen, task)] for name, seen in lines.items()]
     return {"columns": ["what", "step", "measured", "value"], "rows": rows}
 
 
-def _measured(seen: Evaluated) -> list[str]:
-    return [f"{seen.metric} on {seen.items:,} {seen.split} texts", score(seen.score, seen.standard_error, seen.metric)]
+def _measured(seen: Evaluated, task: str | None) -> list[str]:
+    return [f"{seen.metric} on {seen.items:,} {asked(task, seen.split)}", score(seen.score, seen.standard_error, seen.metric)]
 
 
 def _shown(steps: list[int]) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 from lab.recording import Recorded
 from lab.ui import address, charts
 from lab.ui.picture import RECORDED, made
-from lab.ui.wording import percent, score, seconds, size, whole
+from lab.ui.wording import asked, percent, score, seconds, size, unit, whole
 
 PAIRS = (("lora", "full"), ("lora", "prompt_tuning"), ("lora", "head"))  # the first that is recorded is shown
 
@@ -20,7 +20,7 @@ def home(recorded: Sequence[Recorded]) -> dict[str, Any] | None:
     curves = [charts.Curve(each.spec.method.title, each.spec.method.key, each.result, each.spec.steps) for each in pair]
     return {"sentence": sentence(pair), "question": "Do you believe that these two scores differ?", "figure": charts.scores(curves),
             "runs": [_card(each) for each in pair], "draft": address.short(pair[0].spec),
-            "about": f"{pair[0].spec.base.title} on {pair[0].spec.goal.title.lower()}: same texts, same seed, same head, one run each."}
+            "about": f"{pair[0].spec.base.title} on {pair[0].spec.goal.title.lower()}: same {unit(pair[0].spec.task)}, same seed, same head, one run each."}
 
 
 def _pair(recorded: Sequence[Recorded]) -> tuple[Recorded, Recorded] | None:
@@ -57,6 +57,6 @@ def _card(recorded: Recorded) -> dict[str, Any]:
     if memory:
         facts.append(("memory of a step", size(memory["peak_bytes"])))
     return {"title": spec.method.title, "colour": charts.colour(spec.method.key), "marker": charts.marker(spec.method.key),
-            "score": score(tuned.score, tuned.standard_error, tuned.metric), "metric": f"{tuned.metric} on {tuned.items:,} test texts",
+            "score": score(tuned.score, tuned.standard_error, tuned.metric), "metric": f"{tuned.metric} on {tuned.items:,} {asked(spec.task, 'test')}",
             "part": counts.trainable / counts.total, "facts": [{"name": name, "value": value} for name, value in facts],
             "label": made(recorded), "run": RECORDED + recorded.key}

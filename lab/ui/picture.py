@@ -11,11 +11,11 @@ from lab.recording import Recorded, find
 from lab.spec import RunSpec
 from lab.ui import address, cards, charts
 from lab.ui.controls import ONLY
-from lab.ui.wording import about, plain, roughly, seconds, size, whole
+from lab.ui.wording import about, asked, plain, positions, roughly, seconds, size, speed, unit, whole
 
 RECORDED = "recorded."  # in front of a recorded run's key, where a run's id is asked for
 FORWARD = 1 / 3  # of a training step's time goes into its forward pass: used until a look at validation texts has been timed
-ASKING = {"tuned": "answering the test texts", "base": "asking the untouched model", "prompt": "asking the untouched model",
+ASKING = {"base": "asking the untouched model", "prompt": "asking the untouched model",
           "untrained": "asking the method before training", "general": "reading general English"}
 
 
@@ -45,11 +45,14 @@ def picture(spec: RunSpec | None, settings: Mapping[str, Any], fixed: Mapping[st
     steps, method = fixed["steps"], settings["method"]["name"]
     curve = charts.Curve(fixed["name"], method, result, steps)
     lines = charts.own_references([curve]) | {key: seen for key, seen in references.items() if method != "full"}
-    after = [*(longer(spec) if spec and cards.worse(result) else ()), *fixed["next"]]
+    unbegun = bool(state == "cancelled" and steps and not result.step)
+    again = [{"words": "Run it again", "draft": fixed["draft"]}] if unbegun else []
+    after = [*again, *(longer(spec) if spec and cards.worse(result) else ()), *fixed["next"]]
     return {
         **fixed, "next": after, "state": state, "step": result.step, "status": status(spec, result, state, steps), "progress": progress(result, state, steps),
         "figure": charts.learning([curve], lines), "reason": result.reason, "advice": result.advice, "knob": result.knob, "done": state == "finished",
         "scoring": scoring(result, state, steps), "cost": cards.cost(result), "learned": cards.learned(result, spec.shape if spec else None),
+        "nothing": cards.nothing(result, state, settings.get("task")), "unbegun": unbegun, "asked": asked(settings.get("task"), "test"),
     }
 
 
@@ -61,8 +64,8 @@ def status(spec: RunSpec | None, result: RunResult, state: str, steps: int) -> s
         case "running" if steps and result.step < steps:
             parts = [f"step {result.step} of {steps}"]
             if result.steps_per_second and result.step >= 3:
-                parts += [f"{roughly(left(spec, result, steps))} left", f"{result.steps_per_second:.1f} steps/s"]
-                parts.append(f"{whole(result.tokens / result.seconds['training'])} tokens/s")
+                parts += [f"{roughly(left(spec, result, steps))} left", speed(result.steps_per_second)]
+                parts.append(f"{whole(result.tokens / result.seconds['training'])} {positions(charts.task_of(result))}/s")
             return " · ".join(parts)
         case "running":
             return ("training done; " if steps else "") + _asked(spec, result)
@@ -79,16 +82,16 @@ def status(spec: RunSpec | None, result: RunResult, state: str, steps: int) -> s
 
 
 def scoring(result: RunResult, state: str, steps: int) -> bool:
-    """Whether all steps are done and the test texts are being answered."""
+    """Whether all steps are done and the test items are being answered."""
     return state == "running" and result.step >= steps
 
 
 def _asked(spec: RunSpec | None, result: RunResult) -> str:
-    """Whom the test texts are put to, how many of them are answered, and how long the rest takes."""
-    seen = result.seen("scoring")
+    """Whom the test items are put to, how many of them are answered, and how long the rest takes."""
+    seen, answering = result.seen("scoring"), f"answering the {asked(charts.task_of(result), 'test')}"
     if not seen:
-        return ASKING["tuned"]
-    text, parts = _text_seconds(spec, result), [f"{ASKING.get(seen['who'], seen['who'])}: {seen['done']:,} of {seen['items']:,}"]
+        return answering
+    text, parts = _text_seconds(spec, result), [f"{ASKING.get(seen['who'], answering)}: {seen['done']:,} of {seen['items']:,}"]
     if text:
         parts.append(f"{about(text * unasked(spec, result))} left")
     return ", ".join(parts)
@@ -181,7 +184,7 @@ def title(settings: Mapping[str, Any]) -> str:
 def sentence(settings: Mapping[str, Any]) -> str:
     """rank 8, alpha 16, targets query value · 100 steps of 16 texts · learning rate 0.001 · seed 0 · movies"""
     knobs = [f"{key.replace('_', ' ')} {_value(value)}" for key, value in _told(settings["method"])]
-    run = [f"{settings['steps']} steps of {settings['batch']} texts", f"learning rate {plain(settings['lr'])}", f"seed {settings['seed']}"]
+    run = [f"{settings['steps']} steps of {settings['batch']} {unit(settings['task'])}", f"learning rate {plain(settings['lr'])}", f"seed {settings['seed']}"]
     return " · ".join([_known("tasks", settings["task"]), *([", ".join(knobs)] if knobs else []), *run])
 
 

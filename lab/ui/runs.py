@@ -13,7 +13,7 @@ import gradio as gr
 from lab.contracts import LabError
 from lab.events import RunResult
 from lab.store import Run
-from lab.ui import charts
+from lab.ui import charts, wording
 from lab.ui.bench import Bench
 from lab.ui.controls import label
 from lab.ui.picture import sentence, title
@@ -99,7 +99,7 @@ def caution(pair: Sequence[tuple[Run, RunResult]]) -> str:
     if one["task"] == other["task"]:
         items = [seen.items if seen else run.settings["eval_items"] for (run, _), seen in zip(pair, tuned, strict=True)]
         if items[0] != items[1]:
-            reasons.append(f"A was asked {items[0]:,} test texts and B {items[1]:,}")
+            reasons.append(f"A was asked {items[0]:,} {wording.asked(one['task'], 'test')} and B {items[1]:,}")
     return f"These two scores cannot be compared directly: {listing(reasons)}." if reasons else ""
 
 

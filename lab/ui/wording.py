@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lab import catalogue
 from lab.metrics import METRICS
 
 THIN = "\u202f"  # between a number and its unit
@@ -65,6 +66,35 @@ def scored(value: float, metric: str, fewer: int = 0) -> str:
     """A score with as many decimals as its metric is given with, or `fewer`."""
     known = METRICS.get(metric)
     return f"{value:.{max(0, (known.digits if known else 3) - fewer)}f}"
+
+
+def unit(task: str | None) -> str:
+    """What a step of this task reads: texts, or images."""
+    known = catalogue.entries("tasks").get(task)
+    return "images" if known and known.inks else "texts"
+
+
+def asked(task: str | None, split: str) -> str:
+    """What the items of a split are: test texts, validation images; where the test asks for what was taught, questions."""
+    known = catalogue.entries("tasks").get(task)
+    if known and known.recalls:
+        return {"test": "questions", "validation": "taught texts"}.get(split, unit(task))
+    return f"{split} {unit(task)}"
+
+
+def positions(task: str | None) -> str:
+    """What a model makes of them: an image model reads patches."""
+    return "patches" if unit(task) == "images" else "tokens"
+
+
+def pace(rate: float) -> tuple[str, str]:
+    """The speed of steps with its name; below one step a second it says how long a step takes."""
+    return ("steps a second", f"{rate:.1f}") if rate >= 1 else ("time of a step", seconds(1 / rate))
+
+
+def speed(rate: float) -> str:
+    """The same in a line: 2.3 steps/s, or 4.2 s a step."""
+    return f"{rate:.1f} steps/s" if rate >= 1 else f"{pace(rate)[1]} a step"
 
 
 def plain(value: float) -> str:

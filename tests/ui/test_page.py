@@ -241,6 +241,20 @@ def test_stop_asks_and_then_acts(visitor: Callable[..., Any]) -> None:
     assert "stopped at step" in page.locator(".status").inner_text()
 
 
+def test_a_run_stopped_in_the_queue_says_so_and_offers_another_start(visitor: Callable[..., Any]) -> None:
+    ahead = train(visitor(), LONG)
+    page = train(visitor(), LONG)
+    page.wait_for_selector(".watch[data-state=queued]")
+    stop(page)
+    page.get_by_text("stopped before its first step").wait_for()
+    assert page.locator(".watch .plot").is_hidden() and page.locator(".card.cost").is_hidden() and page.locator(".card.learned").bounding_box()["height"] < 200
+    page.get_by_role("button", name="Run it again").click()
+    page.wait_for_selector(".watch[data-state=queued]")
+    assert page.locator(".watch .plot").is_visible()
+    stop(page)
+    stop(ahead)
+
+
 def test_the_keyboard_is_enough(visitor: Callable[..., Any]) -> None:
     page = visitor(link(SHORT))
     counted(page, "1,090")
