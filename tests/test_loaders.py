@@ -76,6 +76,7 @@ def said(workshop: Any, finish: Any, tmp_path_factory: pytest.TempPathFactory) -
     return failed | {pair: found[program] for pair, program in programs.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "model"), ONCE)
 def test_the_printed_loader_works_in_a_fresh_process(method: str, model: str, said: dict[tuple[str, str], str]) -> None:
     assert not said[method, model], said[method, model]

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from lab import catalogue
 
 ROOT = Path(__file__).parent.parent
@@ -77,6 +79,7 @@ def test_the_example_spec_is_one() -> None:
         RunSpec.from_json(block)
 
 
+@pytest.mark.slow
 def test_a_method_a_model_and_a_task_are_one_file_each(tmp_path: Path) -> None:
     """The README's own files, dropped into a copy of the lab, and trained from the command line."""
     shutil.copytree(ROOT / "lab", tmp_path / "lab", ignore=shutil.ignore_patterns("__pycache__"))

@@ -46,6 +46,7 @@ def test_a_port_in_use_is_told_in_words(tmp_path: Path) -> None:
     assert process.returncode == 2 and "choose another with --port" in complaint
 
 
+@pytest.mark.slow
 def test_an_unknown_runner_is_told_in_words(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "app.py", "--data", str(tmp_path), "--runner", "cloud"], cwd=ROOT, text=True,
                           capture_output=True, timeout=60, check=False)
