@@ -376,8 +376,10 @@ def test_the_cost_card_says_how_far_the_estimate_was_off() -> None:
 # ── how quick ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
+@pytest.mark.real  # among those that are alone on the machine
 def test_counts_answer_within_50_ms(asking: Callable[..., Any]) -> None:
-    """Four methods on a model of 80 blocks, in time of computing, because other tests run beside this one."""
+    """Four methods on a model of 80 blocks, in time of computing."""
     ask = asking()
     begun = ask("begin", {})
     asked = {**begun["shared"], **FIRST, "model": {"preset": "llama-65b"}}
@@ -390,6 +392,7 @@ def test_counts_answer_within_50_ms(asking: Callable[..., Any]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.real
 def test_memory_answers_within_200_ms_where_the_steps_are_known(asking: Callable[..., Any], tmp_path: Path) -> None:
     """Four methods on a model of 32 blocks, once the tracing process has recorded the grids that any batch and length follow from."""
     tracer = Tracer()
