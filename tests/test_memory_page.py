@@ -356,16 +356,16 @@ def test_a_run_is_held_against_its_forecast(tmp_path: Path) -> None:
     def bench(memory: dict[str, Any]) -> Any:
         result = fold([started, Observed(2, "memory", memory), Finished(4, {"training": 1.0}, 4.0)])
         store = SimpleNamespace(run=lambda name: SimpleNamespace(id=name), result=lambda name: result)
-        return SimpleNamespace(recorded=(), store=store)
+        return SimpleNamespace(recorded=(), store=store, desk=desk)
 
     desk = Desk(Forecaster(tmp_path, ByHand()))
-    answer = foretold(bench(seen), desk, {"run": "a"})
+    answer = foretold(bench(seen), {"run": "a"})
     assert not answer["waiting"] and answer["bar"]["bytes"] == peak and "1.00\u202f% more than was measured" in answer["against"]
     old = {key: value for key, value in seen.items() if key != "real_tokens"}
-    answer = foretold(bench(old), desk, {"run": "b"})
+    answer = foretold(bench(old), {"run": "b"})
     assert answer["bar"] is None and "run it again" in answer["against"]
     with pytest.raises(LabError, match="finished run"):
-        foretold(bench({}), desk, {"run": "c"})
+        foretold(bench({}), {"run": "c"})
 
 
 def test_the_cost_card_says_how_far_the_estimate_was_off() -> None:
@@ -379,10 +379,10 @@ def test_the_cost_card_says_how_far_the_estimate_was_off() -> None:
 @pytest.mark.slow
 @pytest.mark.real  # among those that are alone on the machine
 def test_counts_answer_within_50_ms(asking: Callable[..., Any]) -> None:
-    """Four methods on a model of 32 blocks, in time of computing."""
+    """Four methods on a model of 80 blocks, in time of computing."""
     ask = asking()
     begun = ask("begin", {})
-    asked = {**begun["shared"], **FIRST, "model": {"preset": "llama-7b"}}
+    asked = {**begun["shared"], **FIRST, "model": {"preset": "llama-65b"}}
     times = []
     for _ in range(5):
         began = time.thread_time()

@@ -11,6 +11,7 @@ from lab.accounting.counts import Counts
 from lab.contracts import Method, Shape
 
 STATES = {"adamw": 8, "adamw_foreach": 8, "adamw_fused": 8, "adamw_8bit": 2, "paged_adamw_8bit": 2, "sgd": 0, "adafactor": 1}  # bytes a parameter
+EIGHT_BITS = tuple(name for name in STATES if name.endswith("8bit"))  # bitsandbytes runs them on a GPU only
 BITS = {"nf4": 4 + 32 / 64, "nf4_double": 4 + 8 / 64 + 32 / (64 * 256), "fp4": 4 + 32 / 64, "int8": 8}  # a weight, with the scale of its block
 TRAINED, PASSING, CHECKPOINTED = 46, 30, 2  # bytes per token, width and layer in 16 bits, with the norms' float32 copies
 
@@ -20,7 +21,7 @@ def estimate(method: Method, shape: Shape, counts: Counts, *, batch: int, tokens
     """{"peak_bytes", "parts", "assumptions"}; `parts` sums to `peak_bytes`. `auto` counts as float32, the larger."""
     size = 2 if dtype == "bfloat16" and not method.trains_base else 4
     parts = static_parts(shape, counts, base_size=size, trained_size=4, optimizer=optimizer, quantization=quantization) | {
-        "activations": _activations(method, shape, batch, tokens, checkpointing) * size // 2,
+        "activations": _activations(method, shape, batch, tokens, checkpointing) * size // 2 if counts.method else 0,
         "temporary": batch * shape.vocabulary * 8 if shape.writes else 0,
     }
     return {"peak_bytes": sum(parts.values()), "parts": parts,
@@ -47,8 +48,6 @@ def _weights(shape: Shape, frozen: int, size: int, quantization: str | None) -> 
 
 def _activations(method: Method, shape: Shape, batch: int, tokens: int, checkpointing: bool) -> int:
     """Bytes in a 16-bit format that the forward pass keeps for the backward pass."""
-    if not method.places(shape):
-        return 0
     length = shape.positions if shape.kind == "vision" else tokens + method.virtual_tokens_used()  # an image has its number of patches
     per = CHECKPOINTED if checkpointing else (TRAINED if method.trains_base else PASSING)
     attention = 0 if checkpointing else 5 * shape.heads * length * length

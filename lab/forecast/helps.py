@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from lab.accounting.memory import EIGHT_BITS
 from lab.contracts import LabError
 from lab.forecast.forecaster import Forecaster
-from lab.forecast.order import EIGHT_BITS, Order
+from lab.forecast.order import Order
 
 SMALLEST_SAVING = 0.005  # of the peak: less is not worth a line
 

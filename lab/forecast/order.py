@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.accounting.devices import UNKNOWN_GPU, Device, device
+from lab.accounting.memory import EIGHT_BITS
 from lab.contracts import LabError
 from lab.forecast.plan import Plan, plan, with_depths
 from lab.spec import LARGEST_SPEC_BYTES, RunSpec
@@ -18,7 +19,6 @@ from lab.spec import LARGEST_SPEC_BYTES, RunSpec
 RECIPE = 1  # raise it when recordings change: older ones are then made anew
 SHORT = 128  # tokens up to which the engine computes attention as plain products on a CPU (lab/engine/job.py; a test holds the two together)
 NO_MATTER = ("steps", "lr", "warmup", "weight_decay", "seed", "train_items", "eval_items", "eval_every", "shuffle_labels", "device", "batch", "tokens")
-EIGHT_BITS = ("adamw_8bit", "paged_adamw_8bit")
 LIBRARIES = ("torch", "transformers", "peft")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import median
 from typing import Any
 
@@ -14,6 +15,7 @@ from lab.recording import Recorded
 from lab.spec import RunSpec
 from lab.store import Run, Store
 from lab.sweeping import Sweep
+from lab.ui.desk import Desk
 
 REMEMBERED = 512  # past runs whose pace is kept
 LOOKED_AT = 40  # of the newest runs of a model
@@ -61,6 +63,11 @@ class Bench:
     sweeps: Mapping[tuple[str, str], Sweep] = field(default_factory=dict)  # (model, method) → the learning rates that were tried
     forecaster: Forecaster | None = None  # foretells memory with a process of its own, which is started when first needed
     pasts: OrderedDict[str, Past] = field(default_factory=OrderedDict)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """Where all tabs ask for a foretold step: one queue for one tracing process."""
+        return Desk(self.forecaster)
 
     def submit(self, spec: RunSpec, owner: str) -> Run:
         """Queue a run. Raises LabError where a limit of this lab is reached."""

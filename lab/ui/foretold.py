@@ -10,11 +10,10 @@ from lab.forecast.order import Order
 from lab.spec import RunSpec
 from lab.ui import cards
 from lab.ui.bench import Bench
-from lab.ui.desk import Desk
 from lab.ui.picture import RECORDED
 
 
-def foretold(bench: Bench, desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
+def foretold(bench: Bench, asked: Mapping[str, Any]) -> dict[str, Any]:
     """{"bar", "against"} once the trace has come, {"waiting": True} until then. `bar` is None where it cannot be had, and `against` says why."""
     name = str(asked.get("run", ""))
     result = _result(bench, name)
@@ -22,7 +21,7 @@ def foretold(bench: Bench, desk: Desk, asked: Mapping[str, Any]) -> dict[str, An
     if result.state != "finished" or not measured or result.started is None:
         raise LabError("only a finished run has measured its memory")
     try:
-        found = desk.against(f"run {name}", order(result), measured)
+        found = bench.desk.against(f"run {name}", order(result), measured)
     except LabError as error:
         return {"bar": None, "against": f"It cannot be foretold by tracing: {error}.", "waiting": False}
     if found is None:

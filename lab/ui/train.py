@@ -9,7 +9,6 @@ import gradio as gr
 from lab.spec import RunSpec
 from lab.ui import address, cards, code, controls
 from lab.ui.bench import Bench
-from lab.ui.desk import Desk
 from lab.ui.foretold import foretold
 from lab.ui.home import home
 from lab.ui.live import Watcher
@@ -33,7 +32,7 @@ def start(bench: Bench) -> dict[str, Any]:
 
 def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     """What the page may ask. Each takes one JSON value and answers with one; what a person can put right comes back as {"error"}."""
-    watcher, desk = Watcher(bench), Desk(bench.forecaster)
+    watcher = Watcher(bench)
 
     @answered
     def form(asked: Any) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def traced(asked: Any) -> dict[str, Any]:
-        return foretold(bench, desk, asked)
+        return foretold(bench, asked)
 
     @answered
     def latest(asked: Any) -> dict[str, Any]:

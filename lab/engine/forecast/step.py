@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from lab.accounting.memory import EIGHT_BITS
 from lab.accounting.points import Recording
 from lab.contracts import Shape
 from lab.engine import bases, fast, optimizers
@@ -127,7 +128,7 @@ class Step:
         own = spec.method.optimizer(self.module, groups, spec.weight_decay)
         if own:
             return own
-        if self.target == "cuda" and spec.optimizer in ("adamw_8bit", "paged_adamw_8bit"):
+        if self.target == "cuda" and spec.optimizer in EIGHT_BITS:
             return EightBits(groups, paged=spec.optimizer.startswith("paged"))
         return optimizers.make(spec.optimizer, groups, spec.weight_decay, "cpu")
 

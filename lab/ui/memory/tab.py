@@ -29,7 +29,7 @@ def tab(bench: Bench) -> gr.HTML:
 
 def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     """What the page may ask. `counts` is arithmetic alone; `memory` and `help` say `waiting` until the trace has come, and are then asked again."""
-    desk = Desk(bench.forecaster)
+    desk = bench.desk
 
     @answered
     def begin(asked: Any) -> dict[str, Any]:
