@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,6 @@ from lab.engine import optimizers
 from lab.engine.fast.compiled import as_written
 from lab.engine.forecast.step import record
 from lab.engine.job import Job, prepare
-from lab.engine.loop import _groups, _tensors
 from lab.engine.measure import measured_step
 from lab.forecast.answer import answered
 from lab.forecast.forecaster import Forecaster
@@ -56,18 +56,13 @@ def foretold(order: Order, batch: int, tokens: int) -> dict[str, Any]:
 def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any], padded: bool = True) -> dict[str, Any]:
     """The second step of a run, measured, with the sizes of its batch."""
     job: Job = finish(prepare(spec, workshop))[1]
-    groups = _groups(job)
+    groups = job.groups()
     optimizer = spec.method.optimizer(job.module, groups, spec.weight_decay) or optimizers.make(spec.optimizer, groups, spec.weight_decay, job.device)
     trained = [weight for group in groups for weight in group["params"]]
     batch = job.batch(job.texts.train[:spec.batch] if padded else [job.texts.train[0]] * spec.batch)
     job.module.train()
     found: dict[str, Any] = {}
     for step in (1, 2):
-        def forward() -> torch.Tensor:
-            with job.arithmetic():
-                loss, penalty = job.learner.loss(batch), spec.method.penalty(job.module)
-            return loss if penalty is None else loss + penalty
-
         def update(step: int = step) -> None:
             if spec.clip:
                 torch.nn.utils.clip_grad_norm_(trained, spec.clip)
@@ -77,7 +72,7 @@ def measured(spec: RunSpec, workshop: Any, finish: Callable[..., Any], padded: b
 
         spec.method.before_step(job.module, step)
         with as_written(job.learner.codes):
-            found = measured_step(_tensors(job), trained, optimizer, forward, update)[1]
+            found = measured_step(job.tensors(), trained, optimizer, partial(job.loss, batch), update)[1]
     return found | batch.sizes()
 
 

@@ -68,6 +68,25 @@ class Job:
         """The method's trainable tensors; the head's are its own."""
         return [weight for weight in self.module.parameters() if weight.requires_grad]
 
+    def groups(self) -> list[dict[str, Any]]:
+        """What the optimizer is given: the method's tensors at the spec's learning rate, the head's at its own."""
+        spec, head = self.spec, self.learner.head
+        groups = spec.method.groups(self.module, spec.lr)
+        if head is not None:
+            groups.append({"params": list(head.parameters()), "lr": spec.method.head_rate(spec.lr)})
+        return [group for group in groups if group["params"]]
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All weights and buffers that a step stands on, the head's among them."""
+        head = self.learner.head
+        return [*bases.tensors(self.module), *(head.parameters() if head is not None else ())]
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Mean loss of a batch with what the method adds to it; shape ()."""
+        with self.arithmetic():
+            loss, penalty = self.learner.loss(batch), self.spec.method.penalty(self.module)
+        return loss if penalty is None else loss + penalty
+
     def arithmetic(self) -> torch.autocast:
         """bfloat16 arithmetic on float32 weights where a method moves the base itself: small updates would be lost in 16 bits."""
         mixed = self.dtype != torch.float32 and self.spec.method.trains_base

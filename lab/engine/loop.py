@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from lab.contracts import LabError
-from lab.engine import bases, diagnosis, forgetting, optimizers, saving
+from lab.engine import diagnosis, forgetting, optimizers, saving
 from lab.engine.chance import drawn_from, generator
 from lab.engine.fast.compiled import as_written
 from lab.engine.job import Job, attached, prepare
@@ -146,7 +147,7 @@ def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Itera
         return
     batches = epochs(job.texts.train, spec.batch, generator(spec.seed, "order"))
     _show(job)
-    groups = _groups(job)
+    groups = job.groups()
     if not groups:
         return
     optimizer = spec.method.optimizer(job.module, groups, spec.weight_decay) or optimizers.make(spec.optimizer, groups, spec.weight_decay, job.device)
@@ -164,11 +165,6 @@ def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Itera
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * rise
 
-            def forward(batch: Any = batch) -> torch.Tensor:
-                with job.arithmetic():
-                    loss, penalty = learner.loss(batch), spec.method.penalty(job.module)
-                return loss if penalty is None else loss + penalty
-
             def update(step: int = step) -> None:
                 if spec.clip:
                     torch.nn.utils.clip_grad_norm_(weights, spec.clip)
@@ -180,10 +176,10 @@ def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Itera
             job.workshop.compiler.look()
             if step == min(MEASURED_STEP, spec.steps):
                 with as_written(learner.codes):
-                    loss, bytes_found = measured_step(_tensors(job), weights, optimizer, forward, update)
+                    loss, bytes_found = measured_step(job.tensors(), weights, optimizer, partial(job.loss, batch), update)
                 yield Observed(step, "memory", bytes_found | batch.sizes())
             else:
-                loss = forward()
+                loss = job.loss(batch)
                 loss.backward()
                 update()
 
@@ -202,15 +198,6 @@ def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Itera
                 yield replace(job.look(), step=step)
 
 
-def _groups(job: Job) -> list[dict[str, Any]]:
-    """The method's tensors at the spec's learning rate, the head's at its own."""
-    spec, head = job.spec, job.learner.head
-    groups = spec.method.groups(job.module, spec.lr)
-    if head is not None:
-        groups.append({"params": list(head.parameters()), "lr": spec.method.head_rate(spec.lr)})
-    return [group for group in groups if group["params"]]
-
-
 def _show(job: Job) -> None:
     """Let the method look at losses of training batches, in an order of their own, so that the run's order does not depend on how many it asks for."""
     batches = epochs(job.texts.train, job.spec.batch, generator(job.spec.seed, "shown"))
@@ -222,11 +209,6 @@ def _show(job: Job) -> None:
 
     job.spec.method.look(job.module, losses())
     job.module.zero_grad(set_to_none=True)
-
-
-def _tensors(job: Job) -> list[torch.Tensor]:
-    head = job.learner.head
-    return [*bases.tensors(job.module), *(head.parameters() if head is not None else ())]
 
 
 def _before_training(job: Job, base: Seen, tuned: Seen, scored: Scored) -> Generator[Event, None, Seen]:

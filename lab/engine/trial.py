@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lab.contracts import LabError, Latency, Method, Model
 from lab.engine import bases
 from lab.engine.job import Job, prepare
+from lab.engine.scoring import finished
 from lab.engine.texts import Encoded, Reader
 from lab.engine.workshop import Workshop
 from lab.spec import RunSpec
@@ -45,10 +46,8 @@ class Trial:
         if not self.spec.steps:
             return False
         job, method, reached = self.job, self.spec.method, set()
-        groups = method.groups(job.module, self.spec.lr)
-        if job.learner.head is not None:
-            groups.append({"params": list(job.learner.head.parameters()), "lr": method.head_rate(self.spec.lr)})
-        optimizer = method.optimizer(job.module, groups, 0.0) or self._adam(groups)
+        groups = job.groups()
+        optimizer = method.optimizer(job.module, groups, 0.0) or torch.optim.AdamW(groups or [{"params": []}])
         job.module.train()
         for step in range(1, STEPS + 1):
             method.before_step(job.module, step)
@@ -115,7 +114,7 @@ class Trial:
 
     @cached_property
     def job(self) -> Job:
-        return _finished(prepare(self.spec, self.workshop))
+        return finished(prepare(self.spec, self.workshop))
 
     @cached_property
     def rows(self) -> list[Encoded]:
@@ -134,13 +133,9 @@ class Trial:
         bases.unshare(module, self.job.pristine, everything=True)
         return module
 
-    def _adam(self, groups: list[dict[str, Any]]) -> Any:
-        return torch.optim.AdamW([group for group in groups if group["params"]] or [{"params": []}])
-
     def _loss(self, step: int) -> Any:
         rows = self.job.texts.train[4 * step - 4:4 * step]
-        loss, penalty = self.job.learner.loss(self.job.batch(rows)), self.spec.method.penalty(self.job.module)
-        loss = loss if penalty is None else loss + penalty
+        loss = self.job.loss(self.job.batch(rows))
         if not torch.isfinite(loss):
             raise LabError(f"the loss of step {step} is {float(loss)}")
         return loss
@@ -162,7 +157,7 @@ class Trial:
         from lab.engine import decoding
 
         prompts, how = [row.ids for row in self.job.texts.test[:2]], decoding.Decoding(4)
-        return _finished(decoding.written(module, self.job.reader.tokenizer, prompts, how, self.job.device, self.spec.shape.kind))
+        return finished(decoding.written(module, self.job.reader.tokenizer, prompts, how, self.job.device, self.spec.shape.kind))
 
     def _work(self, module: Any, rows: list[Encoded]) -> tuple[int, int]:
         """Tensor operations behind the answers to these rows, and how many numbers they give; views are free."""
@@ -182,11 +177,3 @@ class Counting(TorchDispatchMode):
             self.operations += 1
             self.numbers += given.numel() if isinstance(given, torch.Tensor) else 0
         return given
-
-
-def _finished(generator: Any) -> Any:
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value

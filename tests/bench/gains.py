@@ -54,17 +54,14 @@ class Arm:
             fast.speed_up = speed_up
         job = self.job
         job.module.train()
-        head = [] if job.learner.head is None else list(job.learner.head.parameters())
-        self.optimizer = optimizers.make(optimizer, [{"params": [*job.trained(), *head], "lr": 1e-4}], 0.0, "cpu")
+        self.optimizer = optimizers.make(optimizer, [{**group, "lr": 1e-4} for group in job.groups()], 0.0, "cpu")
         batches = list(islice(epochs(job.texts.train, job.spec.batch, generator(0, "order")), 40))
         self.batch = job.batch(sorted(batches, key=lambda rows: max(len(row.ids) for row in rows))[20])
         self.batches = [job.batch(rows) for rows in batches]
         self.rows = 10**9 if padding else None  # of the products of a step; otherwise as many as there are tokens, rounded up
 
     def step(self) -> None:
-        with self.job.arithmetic():
-            loss = self.job.learner.loss(self.batch)
-        self.update(loss)
+        self.update(self.job.loss(self.batch))
 
     def all_logits(self) -> None:
         """A step whose logits are computed at every position, as a language model does by itself."""
@@ -155,18 +152,16 @@ def made(workshop: Any, spec: dict[str, Any], padding: bool = False) -> Arm:
 
 def apart() -> Any:
     """A workshop whose bases keep each weight where the file had it."""
-    from lab.engine import fast
-    from tests.bench.one import workshop_with
+    from lab.engine import Workshop, fast
+    from lab.supply import default_cache
 
-    class Apart(type(workshop_with(None, still=False, compiled=None))):  # type: ignore[misc]
+    class Apart(Workshop):
         def base(self, *which: Any, **how: Any) -> Any:
             usual, fast.lay_out = fast.lay_out, lambda *_: None
             try:
                 return (yield from super().base(*which, **how))
             finally:
                 fast.lay_out = usual
-
-    from lab.supply import default_cache
 
     return Apart(default_cache())
 

@@ -26,8 +26,7 @@ PRODUCTS = {"aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"}
 def phases(arm: Arm) -> list[float]:
     """Seconds of one step's forward, backward and optimizer."""
     began = time.perf_counter()
-    with arm.job.arithmetic():
-        loss = arm.job.learner.loss(arm.batch)
+    loss = arm.job.loss(arm.batch)
     forward = time.perf_counter()
     loss.backward()
     backward = time.perf_counter()
