@@ -75,18 +75,16 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="session")
 def kept_workshop() -> Any:
-    """The same with data that is fetched once, for seeded models on tasks that are not made here."""
+    """The same with what is fetched once and kept: for seeded models on tasks that are not made here."""
     from lab.engine import Workshop
 
     return Workshop(default_cache())
 
 
 @pytest.fixture(scope="session")
-def real_workshop(cache: Path) -> Any:
-    """The same with the real pretrained models."""
-    from lab.engine import Workshop
-
-    return Workshop(cache)
+def real_workshop(kept_workshop: Any) -> Any:
+    """The same for the real pretrained models: tests that ask for it are marked `real`."""
+    return kept_workshop
 
 
 @pytest.fixture(scope="session")

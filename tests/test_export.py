@@ -180,6 +180,14 @@ def own_workshop(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return Workshop(tmp_path_factory.mktemp("cache"), offline=True)
 
 
+@pytest.fixture(scope="module")
+def fetched_workshop(cache: Path) -> Any:
+    """The same with the real pretrained models and fetched data; no other test sees these bases."""
+    from lab.engine import Workshop
+
+    return Workshop(cache)
+
+
 @pytest.fixture
 def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Both]:
     def compare(workshop: Any, **spec: Any) -> Both:
@@ -237,8 +245,8 @@ PAIRS = [(spec.method.key, spec.model) for spec in fitting(SEEDED) if spec.metho
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "model"), PAIRS)
-def test_every_script_counts_and_learns_as_the_lab_does(method: str, model: str, kept_workshop: Any, compared: Callable[..., Both]) -> None:
-    found = compared(kept_workshop, model=model, method=method)
+def test_every_script_counts_and_learns_as_the_lab_does(method: str, model: str, fetched_workshop: Any, compared: Callable[..., Both]) -> None:
+    found = compared(fetched_workshop, model=model, method=method)
     assert found.same(1e-4), found
 
 
@@ -271,9 +279,9 @@ TURNED: list[dict[str, Any]] = [
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["seed-bert", "seed-llama", "seed-t5"])
 @pytest.mark.parametrize("change", TURNED, ids=json.dumps)
-def test_turned_knobs_do_the_same_as_in_the_lab(change: dict[str, Any], model: str, kept_workshop: Any, compared: Callable[..., Both]) -> None:
+def test_turned_knobs_do_the_same_as_in_the_lab(change: dict[str, Any], model: str, fetched_workshop: Any, compared: Callable[..., Both]) -> None:
     try:
-        found = compared(kept_workshop, model=model, **change)
+        found = compared(fetched_workshop, model=model, **change)
     except LabError as error:  # this model does not take it
         assert "cannot be used here" in str(error) or "lines" in str(error), error
         return
@@ -284,16 +292,17 @@ def test_turned_knobs_do_the_same_as_in_the_lab(change: dict[str, Any], model: s
 @pytest.mark.parametrize(("model", "task", "method"), [
     ("seed-llama", "short_qa", "lora"), ("seed-t5", "table_to_text", "lora"), ("seed-llama", "new_facts", "prefix_tuning"), ("seed-vit", "digits", "full"),
     ("seed-llama", "headline", "ia3")])
-def test_written_answers_and_images_are_learned_as_in_the_lab(model: str, task: str, method: str, kept_workshop: Any, compared: Callable[..., Both]) -> None:
-    found = compared(kept_workshop, model=model, task=task, method=method, shuffle_labels=task == "short_qa")
+def test_written_answers_and_images_are_learned_as_in_the_lab(model: str, task: str, method: str, fetched_workshop: Any, compared: Callable[..., Both]) -> None:
+    found = compared(fetched_workshop, model=model, task=task, method=method, shuffle_labels=task == "short_qa")
     assert found.same(1e-4), found
 
 
 @pytest.mark.slow
+@pytest.mark.real
 @pytest.mark.parametrize(("model", "method"), [
     ("minilm-l6", "lora"), ("minilm-l6", "prompt_tuning"), ("minilm-l6", "full"), ("smollm2-135m", "lora"), ("smollm2-135m", "prefix_tuning")])
-def test_scripts_on_real_weights(model: str, method: str, real_workshop: Any, compared: Callable[..., Both]) -> None:
-    found = compared(real_workshop, model=model, method=method, batch=8 if model == "minilm-l6" else 2)
+def test_scripts_on_real_weights(model: str, method: str, fetched_workshop: Any, compared: Callable[..., Both]) -> None:
+    found = compared(fetched_workshop, model=model, method=method, batch=8 if model == "minilm-l6" else 2)
     assert found.same(1e-3), found
 
 
