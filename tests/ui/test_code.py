@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.ui._serving import findings
+
 pytestmark = pytest.mark.browser
 SPEC = {"model": "seed-bert", "method": {"name": "lora", "rank": 4}, "steps": 6}
 
@@ -94,6 +96,5 @@ def test_a_name_in_the_script_lights_its_part_of_the_drawing(visitor: Callable[.
 def test_no_serious_accessibility_finding(visitor: Callable[..., Any], axe: str, scheme: str, method: str) -> None:
     page = opened(visitor, {**SPEC, "method": {"name": method}}, scheme=scheme)
     page.wait_for_timeout(2500)  # a line that has just changed is marked for a moment
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document.querySelector('.code'), {resultTypes: ['violations']})")["violations"]
-    assert not [each for each in found if each["impact"] in ("serious", "critical")], found
+    found = findings(page, axe, "code", ".code")
+    assert not found, found

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.ui._serving import findings
+
 pytestmark = pytest.mark.browser
 
 TINY = {"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 96, "vocab_size": 300,
@@ -155,8 +157,5 @@ def test_the_memory_tab_has_no_serious_accessibility_finding(memory: Callable[..
     page = memory(width=width, scheme=scheme)
     page.wait_for_function("!document.querySelector('.help-list [role=status]')", timeout=60_000)
     page.locator(".memory-shelf summary").click()
-    page.wait_for_timeout(300)
-    page.evaluate(axe)
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    serious = [f"{each['id']} {[node['target'] for node in each['nodes']][:4]}" for each in result["violations"] if each["impact"] in ("serious", "critical")]
-    assert not serious, serious
+    found = findings(page, axe, "memory")
+    assert not found, found

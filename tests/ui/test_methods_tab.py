@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.ui._serving import findings
+
 pytestmark = pytest.mark.browser
 
 
@@ -124,11 +126,3 @@ def test_no_serious_accessibility_finding(family: Callable[..., Any], axe: str, 
     page.get_by_text("All models", exact=True).click()
     found += findings(page, axe, "matrix")
     assert not found, found
-
-
-def findings(page: Any, axe: str, where: str) -> list[str]:
-    page.wait_for_timeout(300)
-    page.evaluate(axe)
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    serious = [each for each in result["violations"] if each["impact"] in ("serious", "critical")]
-    return [f"{where}: {each['id']} {[node['target'] for node in each['nodes']][:4]}" for each in serious]

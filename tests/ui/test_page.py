@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from lab import catalogue
+from tests.ui._serving import findings
 
 pytestmark = pytest.mark.browser
 SHORT = {"model": "seed-bert", "method": {"name": "lora", "rank": 4}, "steps": 60}
@@ -425,14 +426,6 @@ def test_no_serious_accessibility_finding(visitor: Callable[..., Any], axe: str,
     page.wait_for_selector(".run-row")
     found += findings(page, axe, "runs")
     assert not found, found
-
-
-def findings(page: Any, axe: str, where: str) -> list[str]:
-    page.wait_for_timeout(300)
-    page.evaluate(axe)
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    serious = [each for each in result["violations"] if each["impact"] in ("serious", "critical")]
-    return [f"{where}: {each['id']} {[node['target'] for node in each['nodes']][:4]}" for each in serious]
 
 
 def test_reduced_motion_is_respected(visitor: Callable[..., Any]) -> None:
