@@ -613,6 +613,8 @@ def test_nothing_a_person_wrote_can_become_markup() -> None:
     (wording.percent(0), "0 %"), (wording.size(1.24e9), "1.24 GB"), (wording.size(109.2e6), "109 MB"), (wording.size(300), "300 bytes"),
     (wording.seconds(0.42), "0.42 s"), (wording.seconds(8.6), "8.6 s"), (wording.seconds(12.3), "12 s"), (wording.seconds(200), "3 min 20 s"),
     (wording.seconds(3900), "1 h 5 min"), (wording.roughly(1), "a few seconds"), (wording.roughly(43), "45 s"), (wording.roughly(130), "2 min"),
+    (wording.roughly(94_320), "26 h"), (wording.roughly(900_000), "10 days"), (wording.figures(0.0423), "0.042"), (wording.figures(8.24), "8.2"),
+    (wording.figures(388.0), "390"), (wording.figures(12_345), "12,000"),
     (wording.plain(0.00003), "0.00003"), (wording.plain(16.0), "16"), (wording.plain(1e-3), "0.001"), (wording.ordinal(3), "third"),
     (wording.ordinal(11), "11th"), (wording.ordinal(21), "21st"),
     (wording.listing(["query", "key", "value"]), "query, key and value"), (wording.score(0.8181, 0.0122), "0.818 ± 0.012"),

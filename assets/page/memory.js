@@ -3,7 +3,7 @@ import { createChooser } from "./memory_choose.js";
 import { createDetail } from "./memory_detail.js";
 import { createPicture } from "./memory_picture.js";
 import { el, fill, say } from "./dom.js";
-import { known, question, recall, remember } from "./session.js";
+import { known, question, recall, remember, taken } from "./session.js";
 
 const PAUSE = 200; // after the last change of a setting, before it is asked about
 const AGAIN = 150; // between two looks at a step that is being traced
@@ -28,6 +28,10 @@ export function mount(element, { props, server, watch }) {
       el("p", { class: "soft" }, "One training step, foretold before anything is loaded. Choose a model you would like to fine-tune: the picture shows what each method would need, and on which GPU that fits.")),
     el("div", { class: "memory-bench" }, chooser.node,
       el("div", { class: "memory-results" }, worked, el("div", { class: "memory-top" }, trouble, status, undo), picture.node, detail.node, shelf))));
+  window.addEventListener("lab-handed", () => { // settings that come from another tab
+    const wanted = page.settings && taken("memory");
+    if (wanted) take({ ...page.settings, ...wanted, shown: 0, example: null }, page.settings);
+  });
   new IntersectionObserver((seen) => { if (seen.some((each) => each.isIntersecting) && !page.menus) begin(); }).observe(holder);
 
   async function begin() {
@@ -44,7 +48,9 @@ export function mount(element, { props, server, watch }) {
     picture.begin(menus);
     detail.begin(menus);
     shelve(menus.examples);
-    take(valid(recall("memory")) || { ...menus.shared, ...menus.first, shown: 1, steps: 1000, grid: menus.grids[0][0] }, null);
+    const usual = { ...menus.shared, ...menus.first, shown: 1, steps: 1000, grid: menus.grids[0][0] };
+    const wanted = taken("memory");
+    take(wanted ? { ...usual, ...wanted, shown: 0 } : valid(recall("memory")) || usual, null);
   }
 
   // What this browser remembers may be of another version of the page.

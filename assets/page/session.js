@@ -48,3 +48,18 @@ export function recall(key) {
 export function goTo(place) {
   document.getElementById(`place-${place}-button`)?.click();
 }
+
+const handed = new Map();
+
+// Open a tab with settings for it. A tab that was never open is only now built, so it asks for what lies here.
+export function handOver(place, value) {
+  handed.set(place, value);
+  window.dispatchEvent(new CustomEvent("lab-handed"));
+  goTo(place);
+}
+
+export function taken(place) {
+  const value = handed.get(place) || null;
+  handed.delete(place);
+  return value;
+}

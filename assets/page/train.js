@@ -6,7 +6,7 @@ import { createForm } from "./form.js";
 import { createHome } from "./home.js";
 import "./linked.js";
 import { counts, memoryBar, memoryParts, shareBar, terms } from "./pieces.js";
-import { address, known, question, recall, remember, setAddress, who } from "./session.js";
+import { address, handOver, known, question, recall, remember, setAddress, who } from "./session.js";
 import { createWatch } from "./watch.js";
 
 export function mount(element, { props, server, watch }) {
@@ -203,6 +203,7 @@ function createPanel(again) {
         el("p", { class: "big", id: "trainable" }, price.trainable, el("small", {}, `${price.share} of all numbers are trained`)), shareBar(price.part), counts(price.rows),
         el("h3", {}, "Count it by hand"), terms(price.terms, price.total, price.linked),
         el("h3", {}, "Memory of one step, estimated"), memoryBar(price.memory, price.memory.bytes), el("details", {}, el("summary", {}, "by part"), memoryParts([price.memory])),
+        el("p", { class: "soft" }, el("button", { type: "button", class: "link", id: "trace-step", onclick: () => handOver("memory", price.step) }, "Follow it through one step"), ", and what would make it smaller"),
         el("h3", {}, "Time"), el("p", { class: "soft" }, price.time),
         price.made_before ? el("p", { class: "soft" }, "This very run has been made here before: ",
           el("button", { type: "button", class: "link", id: "again", onclick: again }, "show its result")) : null);

@@ -12,6 +12,7 @@ from lab.ui.bench import Bench
 from lab.ui.foretold import foretold
 from lab.ui.home import home
 from lab.ui.live import Watcher
+from lab.ui.memory.asked import step_of
 from lab.ui.picture import title
 from lab.ui.view import answered, view
 
@@ -87,4 +88,4 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 def price(bench: Bench, spec: RunSpec) -> dict[str, Any]:
     """The instant panel, and the spec with every default filled in."""
     return {**cards.before(spec, bench.dtype(spec)), "time": cards.estimated_time(bench.pace(spec), spec), "address": address.query(spec),
-            "spec": spec.to_dict(), "made_before": bench.made_before(spec)}
+            "spec": spec.to_dict(), "made_before": bench.made_before(spec), "step": step_of(spec)}

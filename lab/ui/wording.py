@@ -44,12 +44,15 @@ def seconds(amount: float) -> str:
 
 
 def roughly(amount: float) -> str:
-    """A time still to come, no finer than one can know it: a few seconds, 12 s, 2 min."""
+    """A time still to come, no finer than one can know it: a few seconds, 12 s, 2 min, 5 days."""
     if amount < 3:
         return "a few seconds"
     if amount < 20:
         return f"{round(amount)}{THIN}s"
-    return seconds(5 * round(amount / 5)) if amount < 90 else f"{max(2, round(amount / 60))}{THIN}min"
+    if amount < 90:
+        return seconds(5 * round(amount / 5))
+    unit, worth = ("min", 60) if amount < 6000 else ("h", 3600) if amount < 100 * 3600 else ("days", 86400)
+    return f"{max(2, round(amount / worth)):,}{THIN}{unit}"
 
 
 def about(amount: float) -> str:
@@ -95,6 +98,12 @@ def pace(rate: float) -> tuple[str, str]:
 def speed(rate: float) -> str:
     """The same in a line: 2.3 steps/s, or 4.2 s a step."""
     return f"{rate:.1f} steps/s" if rate >= 1 else f"{pace(rate)[1]} a step"
+
+
+def figures(value: float, digits: int = 2) -> str:
+    """So many digits that count, and never a power of ten: 0.042, 8.2, 390, 1,200."""
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:,.0f}" if rounded >= 10 ** (digits - 1) else plain(rounded)
 
 
 def plain(value: float) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -159,3 +160,13 @@ def test_the_memory_tab_has_no_serious_accessibility_finding(memory: Callable[..
     page.locator(".memory-shelf summary").click()
     found = findings(page, axe, "memory")
     assert not found, found
+
+
+def test_settings_of_a_run_are_followed_through_one_step(visitor: Callable[..., Any]) -> None:
+    page = visitor("?spec=" + quote(json.dumps({"model": "seed-bert", "method": {"name": "lora", "rank": 3}, "batch": 5, "tokens": 40})))
+    page.wait_for_selector("#trace-step")
+    page.click("#trace-step")
+    traced(page)
+    assert page.locator(".memory-rows .name").all_inner_texts() == ["LoRA"]
+    assert page.input_value("#memory-device") == "cpu" and page.input_value("#memory-model") == '{"lab":"seed-bert"}'
+    assert "r = 3" in page.locator(".memory-rows").inner_text() and "BERT" in page.locator(".memory-status").inner_text()

@@ -11,6 +11,7 @@ from lab.accounting.presets import preset
 from lab.accounting.shapes import shape_of
 from lab.contracts import LabError, Shape, shorten
 from lab.forecast.order import Order
+from lab.spec import RunSpec
 
 LARGEST_CONFIG_BYTES = 200_000
 MOST_METHODS = 4
@@ -78,6 +79,12 @@ def methods(asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(wanted, list) or not 1 <= len(wanted) <= MOST_METHODS:
         raise LabError(f"methods are {len(wanted) if isinstance(wanted, list) else 'missing'}: choose 1 to {MOST_METHODS}")
     return [method if isinstance(method, Mapping) else {"name": method} for method in wanted]
+
+
+def step_of(spec: RunSpec) -> dict[str, Any]:
+    """What the page sends for one step of a run as the lab makes it, on this machine."""
+    settings = spec.to_dict()
+    return {"model": {"lab": spec.model}, "methods": [settings["method"]], **{name: settings[name] for name in SHARED}, "device": "cpu"}
 
 
 def order(asked: Mapping[str, Any], model: Chosen, method: Mapping[str, Any]) -> Order:

@@ -13,7 +13,7 @@ from lab.forecast.order import Order
 from lab.ui import charts
 from lab.ui.memory.menus import LARGEST, bytes_said
 from lab.ui.memory.rows import on
-from lab.ui.wording import about, listing, percent, whole
+from lab.ui.wording import about, figures, listing, percent, whole
 
 PHASES = {"forward": "forward", "forward_end": "", "backward": "backward", "optimizer": "optimizer"}
 MOMENTS = {"forward_peak": "during the forward pass", "forward_end": "at the end of the forward pass", "backward_peak": "during the backward pass",
@@ -211,13 +211,9 @@ def consumed(order: Order, found: Mapping[str, Any], asked: Mapping[str, Any]) -
     seconds = estimated_seconds(spec.counts, spec.method.trains_base, tokens, steps, order.device, spec.checkpointing)
     spent = energy(seconds, order.device, grid)
     as_if = [f"As if it fitted on {on(order.device)}: it does not."] if found["fits"] == "too_large" else []
-    return {"time": about(seconds), "energy": _watt_hours(1000 * spent["kilowatt_hours"]), "carbon": _grams(1000 * spent["kilograms"]),
+    return {"time": about(seconds), "energy": _in_thousands(1000 * spent["kilowatt_hours"], "Wh"), "carbon": _in_thousands(1000 * spent["kilograms"], "g"),
             "tokens": whole(tokens * steps), "assumptions": [*as_if, *spent["assumptions"]], "steps": steps, "grid": grid}
 
 
-def _watt_hours(amount: float) -> str:
-    return f"{amount / 1000:,.3g} kWh" if amount >= 1000 else f"{amount:.2g} Wh"
-
-
-def _grams(amount: float) -> str:
-    return f"{amount / 1000:,.3g} kg" if amount >= 1000 else f"{amount:.2g} g"
+def _in_thousands(amount: float, unit: str) -> str:
+    return f"{figures(amount / 1000)} k{unit}" if amount >= 1000 else f"{figures(amount)} {unit}"
