@@ -19,6 +19,7 @@ from lab.spec import LARGEST_SPEC_BYTES, RunSpec
 RECIPE = 1  # raise it when recordings change: older ones are then made anew
 SHORT = 128  # tokens up to which the engine computes attention as plain products on a CPU (lab/engine/job.py; a test holds the two together)
 NO_MATTER = ("steps", "lr", "warmup", "weight_decay", "seed", "train_items", "eval_items", "eval_every", "shuffle_labels", "device", "batch", "tokens")
+SETTLED = 10  # a run of so many steps has a second one like any later one; of fewer, AdaLoRA takes ranks away before it knows any
 LIBRARIES = ("torch", "transformers", "peft")
 
 
@@ -54,6 +55,8 @@ class Order:
         if not on.gpu and spec.optimizer in EIGHT_BITS:
             raise LabError(f"optimizer is {spec.optimizer}: its 8-bit states need a GPU, and this step is on the CPU; choose adamw, or a GPU as the device")
         changes: dict[str, Any] = {"device": "auto"}
+        if 0 < spec.steps < SETTLED:
+            changes["steps"] = SETTLED
         if spec.dtype == "auto":
             changes["dtype"] = "bfloat16" if on.gpu and not spec.method.trains_base else "float32"
         if spec.attention == "auto":
