@@ -1,8 +1,8 @@
 """Learning rates, measured: each method is trained on validation items at several rates, and the page says how many were tried beside each default.
 
-Every run is kept as an event stream, also one that failed, and a stopped sweep goes on where it was.
+Every run is kept as an event stream, also one that failed, and a stopped sweep goes on where it was: the default first, then uphill.
 
-    python -m lab.sweeping [--models KEY …] [--methods KEY …] [--rates N] [--out FOLDER]
+    python -m lab.sweeping [--models KEY …] [--methods KEY …] [--most N] [--out FOLDER]
 """
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import log10
@@ -25,8 +25,9 @@ from lab.spec import RunSpec
 from lab.waiting import spin_briefly
 
 MODELS = ("minilm-l6", "smollm2-135m")
-FACTORS = (1, 3, 1 / 3, 10, 1 / 10, 30, 1 / 30)  # of the default, in the order in which they are tried
-ITEMS = 400  # validation items behind a score: its standard error is 2.5 points at most
+STEP = 10 / 3  # between neighbouring rates: 1, 3, 10, 30 …
+MOST = 5  # rates of a method
+ITEMS = {"encoder": 400, "decoder": 200}  # validation items behind a score: a standard error of 2.5 and 3.5 points at most; a decoder takes much longer to ask
 SUMMARY = "summary.json"
 
 
@@ -63,7 +64,7 @@ class Sweep:
         return best is not None and best.score - self.majority > max(2 * best.se, 0.03)
 
     def at(self, lr: float) -> Tried | None:
-        return next((each for each in self.tried if abs(log10(each.lr / lr)) < 0.02), None)
+        return next((each for each in self.tried if _equal(each.lr, lr)), None)
 
     @property
     def good(self) -> tuple[float, float] | None:
@@ -73,6 +74,10 @@ class Sweep:
             return None
         near = [each.lr for each in self.tried if each.score is not None and each.score >= best.score - max(0.02, best.se)]
         return min(near), max(near)
+
+
+def _equal(one: float, other: float) -> bool:
+    return abs(log10(one / other)) < 0.02
 
 
 @cache
@@ -103,19 +108,42 @@ def summarised(recorded: Iterator[Recorded]) -> dict[str, dict[str, Any]]:
 # ── making ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def planned(models: tuple[str, ...], methods: tuple[str, ...], rates: int) -> Iterator[RunSpec]:
-    """All methods at their defaults first, then at the next rate: a sweep that is stopped has something on each. Of the test items two
-    are asked, the fewest there are. Raises LabError for an unknown key."""
+def planned(models: tuple[str, ...], methods: tuple[str, ...], most: int, out: Path) -> Iterator[RunSpec]:
+    """A round: for each method the next rate to try, where there is one. Raises LabError for an unknown key."""
     for folder, keys in (("models", models), ("methods", methods)):
         for key in keys:
             catalogue.find(folder, key)
-    for factor in FACTORS[:rates]:
-        for model in models:
-            for method in methods or catalogue.entries("methods"):
-                spec = usual(model, method)
-                if spec is not None:
-                    lr = round_rate(spec.lr * factor)
-                    yield RunSpec.parse({**spec.to_dict(), "lr": lr, "eval_items": 2, "eval_every": spec.steps})
+    for model in models:
+        for method in methods or catalogue.entries("methods"):
+            spec = usual(model, method)
+            if spec is not None:
+                lr = next_rate(round_rate(spec.lr), recorded_rates(spec, out), most)
+                if lr is not None:
+                    yield at_rate(spec, lr)
+
+
+def next_rate(default: float, tried: Sequence[Tried], most: int) -> float | None:
+    """Uphill: the default, three times as much, then on beside the best until there is a worse one on either side. None where no more is to be tried."""
+    if not any(_equal(each.lr, default) for each in tried):
+        return default
+    ordered = sorted(tried, key=lambda each: each.lr)
+    best = max(range(len(ordered)), key=lambda place: -1 if ordered[place].score is None else ordered[place].score)
+    if len(tried) >= most or 0 < best < len(ordered) - 1:
+        return None
+    return round_rate(ordered[-1].lr * STEP if best == len(ordered) - 1 else ordered[0].lr / STEP)
+
+
+def at_rate(spec: RunSpec, lr: float) -> RunSpec:
+    """Of the test items two are asked, the fewest there are."""
+    return RunSpec.parse({**spec.to_dict(), "lr": lr, "eval_items": 2, "eval_every": spec.steps})
+
+
+def recorded_rates(spec: RunSpec, out: Path) -> list[Tried]:
+    """What was recorded of a method at its present defaults."""
+    streams = [read(path) for path in sorted(out.glob(f"{spec.model}_{spec.method.key}_*.jsonl.gz"))]
+    own = [each for each in streams if each.result.started.fingerprint == at_rate(spec, each.spec.lr).fingerprint]
+    found = summarised(iter(own)).get(spec.model, {}).get(spec.method.key, {"tried": []})
+    return [Tried(**each) for each in found["tried"]]
 
 
 def usual(model: str, method: str) -> RunSpec | None:
@@ -149,8 +177,9 @@ def sweep(specs: Iterator[RunSpec], workshop: Any, out: Path) -> None:
         path = path_of(spec, out)
         if known(path, spec):
             continue
-        labels = Counter(item.label for item in finished(workshop.data(spec.goal)).splits.validation[:ITEMS])
-        events = [event for event in train(spec, workshop, looked_at=ITEMS) if event.name not in ("observed", "preparing")]
+        items = ITEMS[spec.shape.kind]
+        labels = Counter(item.label for item in finished(workshop.data(spec.goal)).splits.validation[:items])
+        events = [event for event in train(spec, workshop, looked_at=items) if event.name not in ("observed", "preparing")]
         write(path, provenance("python -m lab.sweeping") | {"majority": round(max(labels.values()) / labels.total(), 4)}, events)
         print(f"{path.name}: {events[-1].name}", file=sys.stderr, flush=True)
         write_summary(out)
@@ -172,12 +201,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.sweeping", description="Train methods at several learning rates and keep what came out.")
     parser.add_argument("--models", nargs="*", default=MODELS)
     parser.add_argument("--methods", nargs="*", default=())
-    parser.add_argument("--rates", type=int, default=3, choices=range(1, len(FACTORS) + 1), help="learning rates a method, around its default")
+    parser.add_argument("--most", type=int, default=MOST, choices=range(1, 10), help="learning rates of a method")
     parser.add_argument("--out", type=Path, default=Path("assets/sweeps"))
     parser.add_argument("--cache", type=Path, default=None, help="folder of fetched weights and data")
     options = parser.parse_args()
     try:
-        sweep(planned(tuple(options.models), tuple(options.methods), options.rates), Workshop(options.cache or default_cache()), options.out)
+        workshop = Workshop(options.cache or default_cache())
+        for most in range(1, options.most + 1):  # all methods at one rate before any at two, so that a sweep that is stopped has something on each
+            sweep(planned(tuple(options.models), tuple(options.methods), most, options.out), workshop, options.out)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -21,16 +21,23 @@ def sweep_of(*tried: tuple[float, float | None]) -> Sweep:
     return Sweep("movies", 100, 0.52, tuple(Tried(lr, score, 0.02) for lr, score in tried))
 
 
-def test_all_methods_get_their_default_before_any_gets_a_second_rate() -> None:
-    specs = list(sweeping.planned(("minilm-l6",), (), 2))
-    assert len(specs) % 2 == 0
-    first, second = specs[:len(specs) // 2], specs[len(specs) // 2:]
-    assert [spec.method.key for spec in first] == [spec.method.key for spec in second]
-    for one, other in zip(first, second, strict=True):
-        assert one.lr == pytest.approx(one.method.rates["encoder"].default, rel=0.3) and other.lr == pytest.approx(3 * one.lr, rel=0.4)
-        assert one.eval_items == 2 and one.eval_every == one.steps, "test items are not for choosing"
-    left_out = set(catalogue.entries("methods")) - {spec.method.key for spec in first}
+def test_each_method_starts_at_its_default_and_asks_few_test_items(tmp_path: Path) -> None:
+    specs = list(sweeping.planned(("minilm-l6",), (), 1, tmp_path))
+    for spec in specs:
+        assert spec.lr == pytest.approx(spec.method.rates["encoder"].default, rel=0.3)
+        assert spec.eval_items == 2 and spec.eval_every == spec.steps, "test items are not for choosing"
+    left_out = set(catalogue.entries("methods")) - {spec.method.key for spec in specs}
     assert "in_context" in left_out and "lora" not in left_out
+
+
+@pytest.mark.parametrize(("tried", "then"), [
+    ([], 1e-3), ([(1e-3, 0.8)], 3e-3), ([(1e-3, 0.8), (3e-3, 0.7)], 3e-4), ([(1e-3, 0.8), (3e-3, 0.9)], 1e-2), ([(1e-3, 0.8), (3e-3, None)], 3e-4),
+    ([(3e-4, 0.7), (1e-3, 0.8), (3e-3, 0.8)], None), ([(1e-3, 0.7), (3e-3, 0.8), (1e-2, 0.9), (3e-2, 0.95), (1e-1, 0.96)], None),
+    ([(3e-3, 0.8)], 1e-3),
+])
+def test_rates_are_tried_uphill(tried: list[tuple[float, float | None]], then: float | None) -> None:
+    found = sweeping.next_rate(1e-3, sweep_of(*tried).tried, 5)
+    assert found == (then if then is None else pytest.approx(then))
 
 
 def test_a_rate_has_one_digit() -> None:
@@ -44,6 +51,15 @@ def test_what_was_tried_is_told_best_and_worst() -> None:
     none = sweep_of((1e-4, 0.53), (1e-3, 0.55), (1e-2, None))
     assert not none.learns and none.good is None
     assert sweep_of((1e-2, None)).best is None and not sweep_of((1e-2, None)).learns
+
+
+def test_a_sweep_takes_up_what_was_recorded(workshop: Any, tmp_path: Path) -> None:
+    spec = RunSpec.parse({**TINY, "model": "seed-bert", "method": "lora"})
+    for lr in (1e-3, 3e-3):
+        sweeping.sweep(iter([sweeping.at_rate(spec, lr)]), workshop, tmp_path)
+    assert [each.lr for each in sweeping.recorded_rates(spec, tmp_path)] == [1e-3, 3e-3]
+    other = RunSpec.parse({**spec.to_dict(), "batch": 5})
+    assert sweeping.recorded_rates(other, tmp_path) == [], "runs at other defaults say nothing of these"
 
 
 def test_a_stopped_sweep_goes_on_and_its_summary_is_that_of_the_streams(workshop: Any, tmp_path: Path) -> None:
@@ -74,4 +90,4 @@ def test_the_stored_summary_is_that_of_the_stored_streams() -> None:
 
 def test_an_unknown_model_is_told_in_words() -> None:
     with pytest.raises(LabError, match='unknown model "nobody"'):
-        list(sweeping.planned(("nobody",), ("lora",), 1))
+        list(sweeping.planned(("nobody",), ("lora",), 1, Path()))
