@@ -1,0 +1,35 @@
+"""A few texts seen again and again: learned by heart, which the loss shows as success."""
+from lab.diagnosed import Diagnosis, losses
+from lab.events import RunResult
+from lab.spec import RunSpec
+
+OFTEN = 10  # times that each text is seen
+LEARNED = 0.1  # of the first loss
+
+
+class ByHeart(Diagnosis):
+    key = "by-heart"
+    title = "The texts were learned by heart"
+    about = "Thirty-two texts, seen a hundred times each. The loss goes to nothing, and the test does not follow."
+    knob = "train_items"
+    shown = "scores"
+    broken = {"model": "minilm-l6", "task": "movies", "method": {"name": "lora", "rank": 32, "alpha": 64.0}, "lr": 0.003, "train_items": 32, "steps": 200}
+
+    @classmethod
+    def found(cls, spec: RunSpec, result: RunResult) -> str | None:
+        ends, tuned = losses(result), result.scores.get("tuned")
+        items = result.started.items.get("train", 0)
+        if result.state != "finished" or ends is None or tuned is None or not items or tuned.metric != "accuracy":
+            return None
+        often = spec.steps * spec.batch / items
+        if often < OFTEN or ends[1] > LEARNED * ends[0] or tuned.score > 0.95:
+            return None
+        return (f"Each of the {items:,} texts was seen {often:.0f} times and the loss on them fell from {ends[0]:.2f} to {ends[1]:.3f}, yet "
+                f"{1 - tuned.score:.0%} of the test texts are answered wrongly: what was learned is these texts.")
+
+    @classmethod
+    def advice(cls, spec: RunSpec) -> str:
+        return "Take more texts or fewer steps, and choose the moment to stop by the validation score, never by the loss."
+
+
+entry = ByHeart

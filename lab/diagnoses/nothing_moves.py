@@ -1,0 +1,28 @@
+"""Two factors that both start at zero: the gradient of each has the other as a factor, so neither ever moves."""
+from lab.diagnosed import Diagnosis
+from lab.events import RunResult
+from lab.spec import RunSpec
+
+
+class NothingMoves(Diagnosis):
+    key = "nothing-moves"
+    title = "A and B are both zero and stay so"
+    about = "LoRA with both A and B started at zero. The run ends without an error, the loss falls with the head, and LoRA has not moved at all."
+    knob = "init"
+    shown = "loss"
+    broken = {"model": "minilm-l6", "task": "movies", "method": {"name": "lora", "init": "zero_a"}}
+
+    @classmethod
+    def found(cls, spec: RunSpec, result: RunResult) -> str | None:
+        seen = [each.value for each in result.observed if each.lens == "gradient_norms" and each.value]
+        if result.state != "finished" or len(seen) < 2 or any(value for looked in seen for value in looked.values()):
+            return None
+        return (f"At all {len(seen)} looks the gradients of A and of B were exactly 0: that of A has B as a factor and that of B has A, and both are 0. "
+                "The method has added nothing.")
+
+    @classmethod
+    def advice(cls, spec: RunSpec) -> str:
+        return "Start A with small random numbers and only B at 0, as init kaiming does."
+
+
+entry = NothingMoves

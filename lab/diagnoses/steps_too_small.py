@@ -1,0 +1,33 @@
+"""The learning rate is so low that what the method adds has hardly moved when the run ends."""
+from lab.contracts import number
+from lab.diagnosed import Diagnosis, above, rate
+from lab.events import RunResult
+from lab.spec import RunSpec
+
+FAR = 3  # times below the band
+
+
+class StepsTooSmall(Diagnosis):
+    key = "steps-too-small"
+    title = "The steps are too small"
+    about = "LoRA with a thirtieth of its learning rate. The loss falls, since the head learns at a rate of its own, and nothing of it comes from LoRA."
+    knob = "lr"
+    shown = "scores"
+    broken = {"model": "minilm-l6", "task": "movies", "method": "lora", "lr": 0.00003}
+
+    @classmethod
+    def found(cls, spec: RunSpec, result: RunResult) -> str | None:
+        over = above(result, "base")
+        if result.state != "finished" or not spec.steps or not rate(spec).low or spec.lr > rate(spec).low / FAR or over is None or over > 2:
+            return None
+        tuned, base = result.scores["tuned"], result.scores["base"]
+        head = " What the loss lost came from the head, which has a learning rate of its own." if result.started.counts["head"] else ""
+        return (f"The learning rate is {number(spec.lr)}, {rate(spec).low / spec.lr:.0f} times below the lowest with which {spec.method.title} is "
+                f"known to learn, and the score ({tuned.score:.3f}) cannot be told from that of the untouched model ({base.score:.3f}).{head}")
+
+    @classmethod
+    def advice(cls, spec: RunSpec) -> str:
+        return f"Take {number(rate(spec).default)}, or many more steps."
+
+
+entry = StepsTooSmall
