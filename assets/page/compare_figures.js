@@ -1,0 +1,42 @@
+// The figures of a result: the one that answers the question first, the others one click away.
+import { redraw } from "./compare_pieces.js";
+import { el, say } from "./dom.js";
+import { draw as drawFigure, figureHolder } from "./figure.js";
+
+export function createFigures() {
+  const state = { figures: [], chosen: "", drawn: "" };
+  const choice = el("div", { class: "segments", role: "radiogroup", "aria-label": "Which figure" });
+  const plot = figureHolder("The result in a picture", 380);
+  const key = el("ul", { class: "compare-key always", "aria-hidden": "true", hidden: true });
+  const says = el("p", { class: "soft", role: "status" });
+  const notes = el("dl", { class: "compare-notes" });
+  const node = el("section", { class: "compare-front-part compare-figures", "aria-label": "The result in pictures" }, choice, plot.node, key, notes, says);
+
+  function show(figures) {
+    state.figures = figures;
+    node.hidden = !figures.length;
+    if (!figures.length) return;
+    if (!figures.some((each) => each.key === state.chosen)) state.chosen = figures[0].key;
+    choice.hidden = figures.length < 2;
+    redraw(choice, [figures.map((each) => [each.key, each.title]), state.chosen], () => figures.map((each) => el("label", {},
+      el("input", { type: "radio", name: "compare-figure", value: each.key, checked: each.key === state.chosen, onchange: () => { state.chosen = each.key; paint(); } }), el("span", {}, each.title))));
+    paint();
+  }
+
+  // Where names have no place in the picture they stand below it.
+  function paint() {
+    const { figure } = state.figures.find((each) => each.key === state.chosen);
+    const now = JSON.stringify([state.chosen, figure]);
+    if (now === state.drawn) return;
+    state.drawn = now;
+    key.hidden = !figure.key;
+    if (figure.key) redraw(key, figure.data.map((trace) => [trace.name, (trace.line || trace.marker).color]), () => figure.data.map((trace) => el("li", {}, el("i", { style: { background: (trace.line || trace.marker).color } }), trace.name)));
+    say(says, figure.says);
+    says.hidden = !figure.says;
+    notes.hidden = !figure.notes;
+    redraw(notes, figure.notes, () => (figure.notes || []).map(([name, scale]) => el("div", {}, el("dt", {}, name), el("dd", {}, scale))));
+    drawFigure(plot, figure, state.chosen);
+  }
+
+  return { node, show, hide: () => { Object.assign(state, { figures: [], chosen: "", drawn: "" }); } };
+}

@@ -1,0 +1,10 @@
+"""Comparisons: arms × seeds, paired, with intervals and verdicts. No torch here; `running.compare` loads it when it runs something.
+
+comparison.py is what is chosen, running.py what happens, report.py what came out of it; paired.py has the statistics and says.py puts them in words.
+"""
+from lab.compare.arms import base_of, copied, differences, swept, usual_suspects, warnings
+from lab.compare.comparison import Arm, Comparison
+from lab.compare.report import report
+from lab.compare.running import compare, looks_in, right_labels
+
+__all__ = ["Arm", "Comparison", "base_of", "compare", "copied", "differences", "looks_in", "report", "right_labels", "swept", "usual_suspects", "warnings"]

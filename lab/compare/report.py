@@ -1,0 +1,286 @@
+"""What came out of a comparison: from the results of its runs, in one dict; the only place where verdicts are made."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import combinations
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any
+
+from lab.compare import paired, says
+from lab.compare.arms import blurred, differences, warnings
+from lab.compare.comparison import Comparison
+from lab.compare.paired import Gap
+from lab.events import RunResult
+from lab.spec import RunSpec
+
+SCHEMA = 1
+ENDED = ("finished", "failed")
+TIMES = ("step_seconds", "train_seconds", "total_seconds", "answer_seconds", "alone_seconds", "merged_seconds")  # of one machine, else not comparable
+MIDDLE = (*TIMES, "peak_bytes", "weights_bytes", "adapter_bytes", "answer_tokens", "forgetting")  # of an arm the median of its runs
+FEWEST_VOTES = 3
+QUESTIONS = {
+    "over_seeds": "Would it come out so again with other seeds? A paired t over seeds, Holm over all pairs.",
+    "on_items": "Would these very runs differ on new items of the same kind? McNemar's exact test or a paired bootstrap, one pair of runs at a time.",
+}
+
+
+def report(comparison: Comparison, results: Mapping[str, RunResult], labels: Sequence[int] | None = None,
+           looks: Sequence[Sequence[int]] = ()) -> dict[str, Any]:
+    """`results` by the fingerprint of their spec, as far as there are any; `labels` are the right ones of the test items, where there are labels; `looks`
+    the seeds behind each earlier look at the verdicts, in order. Verdicts are given once every run has ended."""
+    runs = {(name, seed): results.get(comparison.run(name, seed).fingerprint, RunResult()) for seed in comparison.seeds for name in comparison.specs}
+    over = all(run.state in ENDED for run in runs.values())
+    look, counted = _look(comparison, looks)
+    arms = [_arm(comparison, name, {seed: runs[name, seed] for seed in comparison.seeds}) for name in comparison.specs]
+    metric = next((arm["metric"] for arm in arms if arm["metric"]), comparison.base_spec.goal.metric)
+    shared = [_shared({name: (comparison.run(name, seed), runs[name, seed]) for name in comparison.specs}, seed, comparison.mixed) for seed in comparison.seeds]
+    for arm in arms:
+        arm["vote"] = _vote(comparison, [runs[arm["name"], seed] for seed in comparison.seeds], labels)
+    said = says.looked(look, comparison.looks, paired.alpha_of(look, comparison.looks), paired.spent(look, comparison.looks))
+    return {
+        "schema": SCHEMA, "title": comparison.title, "fingerprint": comparison.fingerprint, "comparison": comparison.to_dict(),
+        "state": "finished" if over else "running", "metric": metric, "higher_is_better": says.better(metric) > 0, "seeds": list(comparison.seeds),
+        "tests": list(comparison.base_spec.tested_on), "mixed": comparison.mixed, "arms": arms,
+        "pairs": _pairs(comparison, arms, runs, metric, labels, look if over else 0),
+        "shared": shared, "references": {} if comparison.mixed else _references(runs.values()), "questions": QUESTIONS,
+        "looks": {"planned": comparison.looks, "look": look, "seeds": counted, "strictness": paired.alpha_of(look, comparison.looks),
+                  "spent": paired.spent(look, comparison.looks), "says": said},
+        "warnings": [*warnings(comparison), *_found(arms, shared), *([said] if over and look > comparison.looks else [])],
+    }
+
+
+def _look(comparison: Comparison, looks: Sequence[Sequence[int]]) -> tuple[int, list[int]]:
+    """Which look this is, counted from 1, and how many seeds each had so far; the same seeds looked at again are no new look."""
+    seen = [sorted(seeds) for seeds in looks]
+    if sorted(comparison.seeds) not in seen:
+        seen.append(sorted(comparison.seeds))
+    look = seen.index(sorted(comparison.seeds)) + 1
+    return look, [len(seeds) for seeds in seen[:look]]
+
+
+# ── arms ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _arm(comparison: Comparison, name: str, runs: Mapping[int, RunResult]) -> dict[str, Any]:
+    spec = comparison.specs[name]
+    things, notes = differences(comparison.base_spec, spec)
+    rows = [_run(comparison.run(name, seed), seed, run, comparison.mixed) for seed, run in runs.items()]
+    scores = [row["score"] for row in rows]
+    known = [score for score in scores if score is not None]
+    counts = spec.counts.to_dict()
+    return {
+        "name": name, "title": spec.method.title, "spec": spec.to_dict(), "changes": things, "notes": notes,
+        "metric": next((row["metric"] for row in rows if row["metric"]), ""), "scores": scores,
+        "mean": fmean(known) if known else None, "deviation": stdev(known) if len(known) > 1 else None,
+        **{key: counts[key] for key in ("trainable", "method", "head", "total", "share")},
+        **{key: _middle(row[key] for row in rows) for key in MIDDLE},
+        "runs": rows,
+    }
+
+
+def _run(spec: RunSpec, seed: int, run: RunResult, mixed: bool) -> dict[str, Any]:
+    tuned = run.scores.get("tuned") if run.state == "finished" else None
+    tests = _tests(spec, run) if tuned else {}
+    score, error, items = _scored(spec, tests, mixed)
+    memory, general, alone = (run.seen(lens) or {} for lens in ("memory", "general_text", "one_text"))
+    return {
+        "seed": seed, "fingerprint": spec.fingerprint, "state": run.state,
+        "reason": run.reason or ("its score is not a number" if run.state == "finished" and score is None else ""), "advice": run.advice,
+        "metric": tuned.metric if tuned else "", "score": score, "standard_error": error,
+        "items": items, "more": dict(tuned.more) if tuned else {}, "tests": tests,
+        "peak_bytes": memory.get("peak_bytes"), "weights_bytes": (memory.get("parts") or {}).get("weights"),
+        "step_seconds": 1 / run.steps_per_second if run.steps_per_second else None,
+        "train_seconds": run.seconds.get("training"), "total_seconds": run.seconds.get("total"), "adapter_bytes": run.adapter_bytes or None,
+        "answer_seconds": tuned.seconds / tuned.items if tuned and tuned.seconds and tuned.items else None,
+        "alone_seconds": alone.get("tuned"), "merged_seconds": alone.get("merged"), "base_seconds": alone.get("base"),
+        "answer_tokens": (run.seen("read") or {}).get("tokens_per_answer"), "general": general or None, "forgetting": general.get("ratio"),
+        "train_items": run.started.items.get("train") if run.started else None,
+        "dtype": run.started.dtype if run.started else None, "device": run.started.device if run.started else None,
+        "shared": _hash(_parts(spec, run, mixed)) if run.started else None,
+    }
+
+
+def _tests(spec: RunSpec, run: RunResult) -> dict[str, dict[str, Any]]:
+    """{task: score on its test} of the run's own task and of those it was tested on as well."""
+    own = run.scores["tuned"]
+    seen = {str(spec.task): (own.score, own.standard_error, own.items),
+            **{key: (each["score"], each["standard_error"], each["items"]) for key, each in (run.seen("transfer") or {}).items()}}
+    return {key: {"score": score if score is not None and score - score == 0 else None, "standard_error": error, "items": items}
+            for key, (score, error, items) in seen.items()}
+
+
+def _scored(spec: RunSpec, tests: Mapping[str, Mapping[str, Any]], mixed: bool) -> tuple[float | None, float | None, int]:
+    """Score, standard error over items, and items: of the run's own test, or the mean over the tests of all tasks where arms learn different ones."""
+    asked = spec.tested_on if mixed else (str(spec.task),)
+    seen = [tests[key] for key in asked if key in tests and tests[key]["score"] is not None]
+    if not seen or len(seen) < len(asked):
+        return None, tests[str(spec.task)]["standard_error"] if tests else None, tests[str(spec.task)]["items"] if tests else 0
+    return fmean(each["score"] for each in seen), sqrt(sum(each["standard_error"] ** 2 for each in seen)) / len(seen), sum(each["items"] for each in seen)
+
+
+def _vote(comparison: Comparison, runs: Sequence[RunResult], labels: Sequence[int] | None) -> dict[str, Any] | None:
+    """What the seeds of an arm answer together: the label that most of them give, shared among those that tie (after Lester et al. 2021, section 6).
+    `gain` is its lead over the mean of its members, with its standard error over items: about these runs on new items."""
+    said = [letters for run in runs if run.state == "finished" and (letters := (run.seen("answers") or {}).get("tuned", ""))]
+    if not labels or comparison.mixed or comparison.base_spec.goal.writes or len(said) < FEWEST_VOTES or any(len(each) != len(labels) for each in said):
+        return None
+    votes, members = [], []
+    for label, *answers in zip(labels, *said, strict=True):
+        given = [int(letter, 36) for letter in answers]
+        most = max(map(given.count, given))
+        first = {answer for answer in given if given.count(answer) == most}
+        votes.append((label in first) / len(first))
+        members.append(given.count(label) / len(given))
+    apart = [vote - member for vote, member in zip(votes, members, strict=True)]
+    each = [fmean(int(letter, 36) == label for letter, label in zip(letters, labels, strict=True)) for letters in said]
+    return {"score": fmean(votes), "members": each, "mean": fmean(each), "best": max(each), "gain": fmean(apart),
+            "standard_error": stdev(apart) / sqrt(len(apart)), "items": len(labels)}
+
+
+def _middle(values: Iterable[float | None]) -> float | None:
+    """The median of what is known, a real value of one of the runs."""
+    known = sorted(value for value in values if value is not None)
+    return known[(len(known) - 1) // 2] if known else None
+
+
+# ── what all arms share ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _parts(spec: RunSpec, run: RunResult, mixed: bool = False) -> dict[str, str]:
+    """What two runs must have in common to be paired, each part as what decides it in the engine: order and head are drawn from generators of their own,
+    which start from the seed alone, so no method can move them."""
+    started = run.started
+    known = {
+        "base weights": [started.weights_sha256],
+        "data": [started.data_sha256],
+        "test items": [started.data_sha256, spec.task, started.items.get("test")],
+        "data order": [started.data_sha256, started.weights_sha256, spec.seed, spec.batch, spec.tokens, spec.train_items, spec.shuffle_labels],
+        "start of the head": [spec.seed, spec.shape.writes or (spec.shape.width, spec.labels)],
+    }
+    if mixed:  # they learn from different texts, and are asked the same ones
+        del known["data"], known["data order"]
+        others = {key: (seen["data_sha256"], seen["items"]) for key, seen in (run.seen("transfer") or {}).items()}
+        known["test items"] = sorted((others | {str(spec.task): (started.data_sha256, started.items.get("test"))}).items())
+    return {part: _hash(value) for part, value in known.items()}
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
+
+
+def _shared(runs: Mapping[str, tuple[RunSpec, RunResult]], seed: int, mixed: bool) -> dict[str, Any]:
+    """One hash where all arms that have begun share everything, and otherwise what they do not share."""
+    parts = {name: _parts(spec, run, mixed) for name, (spec, run) in runs.items() if run.started}
+    hashes = {name: _hash(each) for name, each in parts.items()}
+    first = next(iter(parts.values()), {})
+    differ = [part for part in first if len({each[part] for each in parts.values()}) > 1]
+    return {"seed": seed, "same": bool(parts) and not differ, "hash": next(iter(hashes.values())) if parts and not differ else None,
+            "parts": first if not differ else {}, "differ": differ, "arms": hashes}
+
+
+def _found(arms: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Warnings about what has been run."""
+    differ = list(dict.fromkeys(part for row in shared for part in row["differ"]))
+    found = [f"The arms do not share {', '.join(differ)}: part of a gap may come from there"] if differ else []
+    kinds = {arm["name"]: {run["dtype"] for run in arm["runs"] if run["dtype"]} for arm in arms}
+    if len(set().union(*kinds.values())) > 1:
+        listed = ", ".join(f"{name} {' and '.join(sorted(kind))}" for name, kind in kinds.items() if kind)
+        found.append(f"The arms compute in different number formats ({listed}): times and bytes do not compare, and dtype in the base settles it")
+    return found + [_failure(arm["name"], run) for arm in arms for run in arm["runs"] if run["state"] == "failed"]
+
+
+def _failure(name: str, run: Mapping[str, Any]) -> str:
+    return f"{name} failed with seed {run['seed']}: {run['reason']}"
+
+
+def _references(runs: Iterable[RunResult]) -> dict[str, Any]:
+    """The lines to hold arms against: the majority class, the untouched model, the best hand-written prompt; of the first run that has them."""
+    found: dict[str, Any] = {}
+    for run in runs:
+        for who in ("majority", "base", "prompt"):
+            if who in run.scores:
+                seen = run.scores[who]
+                found.setdefault(who, {"metric": seen.metric, "score": seen.score, "standard_error": seen.standard_error, "items": seen.items})
+    return found
+
+
+# ── pairs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _pairs(comparison: Comparison, arms: Sequence[Mapping[str, Any]], runs: Mapping[tuple[str, int], RunResult], metric: str,
+           labels: Sequence[int] | None, look: int) -> list[dict[str, Any]]:
+    """`look` is 0 while runs are missing: then there are means, and no verdicts."""
+    couples = list(combinations(arms, 2))
+    both = [[(seed, x, y) for seed, x, y in zip(comparison.seeds, a["scores"], b["scores"], strict=True) if x is not None and y is not None]
+            if a["metric"] == b["metric"] else [] for a, b in couples]
+    held = [[] if _fixed(a) and _fixed(b) else [x - y for _, x, y in scores] for (a, b), scores in zip(couples, both, strict=True)]
+    items = max((run["items"] for arm in arms for run in arm["runs"]), default=0)
+    alpha = paired.alpha_of(max(look, 1), comparison.looks)
+    gaps = paired.judged(held, alpha, says.grain(metric, items))
+    family = sum(gap.judged for gap in gaps)
+    later = paired.alpha_of(max(look, 1) + 1, comparison.looks) / alpha  # how much stricter the next look is
+    return [_pair(comparison, a, b, scores, gap, runs, labels, look, family, later) for (a, b), scores, gap in zip(couples, both, gaps, strict=True)]
+
+
+def _fixed(arm: Mapping[str, Any]) -> bool:
+    """Whether it trains nothing and scores the same whatever the seed."""
+    return arm["spec"]["steps"] == 0 and len(set(arm["scores"])) == 1
+
+
+def _pair(comparison: Comparison, a: Mapping[str, Any], b: Mapping[str, Any], scores: list[tuple[int, float, float]], gap: Gap,
+          runs: Mapping[tuple[str, int], RunResult], labels: Sequence[int] | None, look: int, family: int, later: float) -> dict[str, Any]:
+    names, metric = (a["name"], b["name"]), a["metric"]
+    difference = fmean(x - y for _, x, y in scores) if scores else None
+    verdict, more, words = _verdict(comparison, a, b, scores, gap, look, family, later)
+    things = differences(comparison.specs[names[0]], comparison.specs[names[1]])[0]
+    over = look > 0
+    return {
+        "a": names[0], "b": names[1], "seeds": [seed for seed, _, _ in scores], "differences": [x - y for _, x, y in scores], "difference": difference,
+        "low": gap.low if over else None, "high": gap.high if over else None, "p": gap.p if over else None, "verdict": verdict, "more_seeds": more,
+        "alone": {"low": gap.alone_low, "high": gap.alone_high, "p": gap.alone_p} if over else None, "strictness": gap.strictness if over else None,
+        "says": words, "differ": things, "warning": blurred(*names, things),
+        "items": _on_items(comparison, names, [seed for seed, _, _ in scores] if metric == b["metric"] and not comparison.mixed else [], runs, labels),
+    }
+
+
+def _verdict(comparison: Comparison, a: Mapping[str, Any], b: Mapping[str, Any], scores: list[tuple[int, float, float]], gap: Gap, look: int, family: int,
+             later: float) -> tuple[str, int | None, str]:
+    names, metric, seeds = (a["name"], b["name"]), a["metric"], len(scores)
+    if not look:
+        return "cannot_tell", None, says.early(seeds, len(comparison.seeds))
+    if seeds >= paired.FEWEST and _fixed(a) and _fixed(b):
+        return "cannot_tell", None, says.fixed(*names)
+    if not gap.judged:
+        failed = [f"{_failure(arm['name'], run)}" for arm in (a, b) for run in arm["runs"] if run["state"] == "failed"]
+        return "cannot_tell", None if failed else paired.FEWEST - seeds, says.few(seeds, len(comparison.seeds), failed)
+    if all(x == y for _, x, y in scores):
+        return "cannot_tell", None, says.same(*names, [x for _, x, _ in scores], metric)
+    if gap.told:
+        first = gap.difference * says.better(metric) > 0
+        return "a_better" if first else "b_better", 0, says.verdict(*names, gap, metric, 0, says.corrected(family, look))
+    more = paired.more_seeds(gap, gap.strictness * later)
+    return "cannot_tell", more, says.verdict(*names, gap, metric, more, says.corrected(family, look))
+
+
+def _on_items(comparison: Comparison, names: tuple[str, str], seeds: Sequence[int], runs: Mapping[tuple[str, int], RunResult],
+              labels: Sequence[int] | None) -> list[dict[str, Any]]:
+    """One row a seed: the two runs item by item, where both say how they answered each."""
+    found = []
+    for seed in seeds:
+        a, b = (_right(comparison.run(name, seed), runs[name, seed], labels) for name in names)
+        if a and b and len(a) == len(b):
+            writes = comparison.base_spec.goal.writes
+            tested = paired.bootstrap(a, b) if writes else paired.mcnemar(a, b)
+            found.append({"seed": seed, **asdict(tested), "says": says.on_items(*names, seed, tested, "word for word" if writes else "right")})
+    return found
+
+
+def _right(spec: RunSpec, run: RunResult, labels: Sequence[int] | None) -> list[int]:
+    """1 for each test item that the trained model has right, 0 for the others; nothing where that is not known. A written answer is right word for word."""
+    letters = (run.seen("answers") or {}).get("tuned", "")
+    if spec.goal.writes:
+        return [int(letter) for letter in letters]
+    return [int(int(letter, 36) == label) for letter, label in zip(letters, labels, strict=True)] if labels and len(labels) == len(letters) else []

@@ -1,0 +1,150 @@
+"""Figures of a report as SVG text: curves against the step, and scores with their intervals. Colours are the style sheet's, so they follow light and dark."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH, HEIGHT = 720, 300
+LEFT, RIGHT, TOP, BOTTOM = 58, 150, 14, 40
+ROW = 30  # pixels for one line of `intervals`
+COLOURS = 12  # classes c0 … c11 of the style sheet
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points (x, y) with a colour's number; one with a name is drawn thick, and named at its end."""
+
+    points: Sequence[tuple[float, float]]
+    colour: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One row: values of single runs, their mean, and an interval or None."""
+
+    name: str
+    colour: int
+    values: Sequence[float]
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def curves(drawn: Sequence[Curve], x: str, y: str) -> str:
+    """Nothing where there is nothing to draw."""
+    places = [point for curve in drawn for point in curve.points]
+    if len({place for place, _ in places}) < 2:
+        return ""
+    across = _Axis([place for place, _ in places], LEFT, WIDTH - RIGHT)
+    up = _Axis([value for _, value in places], HEIGHT - BOTTOM, TOP)
+    parts = [_grid(up, y), _ticks(across, HEIGHT - BOTTOM, x)]
+    for curve in sorted(drawn, key=lambda curve: bool(curve.name)):
+        line = " ".join(f"{across(place):.1f},{up(value):.1f}" for place, value in curve.points)
+        parts.append(f'<polyline class="c{curve.colour % COLOURS} {"thick" if curve.name else "thin"}" points="{line}"/>')
+    named = sorted((curve for curve in drawn if curve.name and curve.points), key=lambda curve: up(curve.points[-1][1]))
+    below = -math.inf
+    for curve in named:
+        below = max(up(curve.points[-1][1]) + 4, below + 15)
+        parts.append(f'<text class="c{curve.colour % COLOURS}" x="{WIDTH - RIGHT + 6}" y="{below:.1f}">{escape(_short(curve.name))}</text>')
+    return _svg(HEIGHT, parts, f"{y} against {x}: {', '.join(curve.name for curve in named)}")
+
+
+def intervals(rows: Sequence[Spread], x: str) -> str:
+    known = [value for row in rows for value in (*row.values, row.low, row.high) if value is not None]
+    if not known:
+        return ""
+    height = ROW * len(rows) + BOTTOM + TOP
+    across = _Axis(known, LEFT + RIGHT, WIDTH - 20)
+    parts = [_ticks(across, height - BOTTOM, x)]
+    for number, row in enumerate(rows):
+        middle, colour = TOP + ROW * (number + 0.5), f"c{row.colour % COLOURS}"
+        parts.append(f'<text class="name" x="{LEFT + RIGHT - 12}" y="{middle + 4}">{escape(_short(row.name, 28))}</text>')
+        if row.low is not None and row.high is not None:
+            parts.append(f'<line class="{colour} thick" x1="{across(row.low):.1f}" x2="{across(row.high):.1f}" y1="{middle}" y2="{middle}"/>')
+        parts += [f'<circle class="{colour} one" cx="{across(value):.1f}" cy="{middle}" r="3"/>' for value in row.values]
+        parts.append(f'<circle class="{colour} mean" cx="{across(row.mean):.1f}" cy="{middle}" r="5"/>')
+    return _svg(height, parts, f"{x} of {', '.join(row.name for row in rows)}")
+
+
+@dataclass(frozen=True)
+class Line:
+    """(x, how it is said, mean, half of its interval) of each point; `logarithmic` steps are equal where their ratios are."""
+
+    name: str
+    colour: int
+    points: Sequence[tuple[float, str, float, float]]
+
+
+def against(lines: Sequence[Line], x: str, y: str, logarithmic: bool) -> str:
+    """Means with their intervals against a number that was swept, which is marked at its own values."""
+    places = {point[0]: point[1] for line in lines for point in line.points}
+    if len(places) < 2:
+        return ""
+    low, high = (math.log10(value) if logarithmic else value for value in (min(places), max(places)))
+    up = _Axis([value for line in lines for _, _, mean, half in line.points for value in (mean - half, mean + half)], HEIGHT - BOTTOM, TOP)
+
+    def across(value: float) -> float:
+        return LEFT + 24 + ((math.log10(value) if logarithmic else value) - low) / (high - low) * (WIDTH - RIGHT - LEFT - 48)
+
+    marks = "".join(f'<text class="tick" x="{across(value):.1f}" y="{HEIGHT - BOTTOM + 16}">{escape(said)}</text>' for value, said in places.items())
+    middle = f'<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{HEIGHT - BOTTOM + 32}">{escape(x)}</text>'
+    parts = [_grid(up, y), marks, middle]
+    for line in lines:
+        colour = f"c{line.colour % COLOURS}"
+        ends = [(across(value), up(mean), up(mean - half), up(mean + half)) for value, _, mean, half in line.points]
+        corners = " ".join(f"{at:.1f},{height:.1f}" for at, height, _, _ in ends)
+        parts.append(f'<polyline class="{colour} thick" points="{corners}"/>')
+        parts += [f'<line class="{colour}" x1="{at:.1f}" x2="{at:.1f}" y1="{under:.1f}" y2="{over:.1f}"/>' for at, _, under, over in ends]
+        parts += [f'<circle class="{colour} mean" cx="{at:.1f}" cy="{height:.1f}" r="4"/>' for at, height, _, _ in ends]
+        parts.append(f'<text class="{colour}" x="{WIDTH - RIGHT + 6}" y="{ends[-1][1] + 4:.1f}">{escape(_short(line.name))}</text>' if line.name else "")
+    return _svg(HEIGHT, parts, f"{y} against {x}")
+
+
+class _Axis:
+    """From a value to its place in pixels, with round numbers to mark."""
+
+    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
+        low, high = min(values), max(values)
+        self.step = _round((high - low or abs(high) or 1) / 4)
+        self.low, self.high = math.floor(low / self.step) * self.step, math.ceil(high / self.step) * self.step
+        if self.low == self.high:
+            self.high += self.step
+        self.start, self.end = start, end
+
+    def __call__(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def marks(self) -> list[float]:
+        return [self.low + number * self.step for number in range(round((self.high - self.low) / self.step) + 1)]
+
+    def said(self, value: float) -> str:
+        return f"{value:,.{max(0, -math.floor(math.log10(self.step) + 1e-9))}f}"
+
+
+def _round(step: float) -> float:
+    """1, 2 or 5 times a power of ten, not below `step`."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(nice * power for nice in (1, 2, 5, 10) if nice * power >= step * (1 - 1e-9))
+
+
+def _grid(axis: _Axis, name: str) -> str:
+    lines = [f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{axis(mark):.1f}" y2="{axis(mark):.1f}"/>'
+             f'<text class="tick left" x="{LEFT - 6}" y="{axis(mark) + 4:.1f}">{axis.said(mark)}</text>' for mark in axis.marks()]
+    return "".join(lines) + f'<text class="tick" transform="translate(14 {(HEIGHT - BOTTOM) / 2}) rotate(-90)">{escape(name)}</text>'
+
+
+def _ticks(axis: _Axis, bottom: float, name: str) -> str:
+    marks = [f'<line class="grid" x1="{axis(mark):.1f}" x2="{axis(mark):.1f}" y1="{TOP}" y2="{bottom}"/>'
+             f'<text class="tick" x="{axis(mark):.1f}" y="{bottom + 16}">{axis.said(mark)}</text>' for mark in axis.marks()]
+    return "".join(marks) + f'<text class="tick" x="{(axis.start + axis.end) / 2:.1f}" y="{bottom + 32}">{escape(name)}</text>'
+
+
+def _svg(height: float, parts: Sequence[str], about: str) -> str:
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(about)}">{"".join(parts)}</svg>'
+
+
+def _short(name: str, most: int = 20) -> str:
+    return name if len(name) <= most else f"{name[:most - 1]}…"

@@ -1,0 +1,151 @@
+"""The text of a report: what was asked, what came out, what it cost, and all that is needed to do it again."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from lab.events import RunResult
+from lab.reporting.figures import Curve, Spread, curves, intervals
+from lab.reporting.varied import by_number, tested, voted
+from lab.ui.wording import percent, score, scored, seconds, size, whole
+
+SMOOTH = 9  # steps of a training loss that are averaged for a curve
+STYLE = """
+:root { color-scheme: light dark; --ink: light-dark(#1b2430, #e6ebf1); --soft: light-dark(#5a6675, #9fb0c3); --line: light-dark(#d9dfe6, #33404f);
+  --paper: light-dark(#fff, #141b24);
+  --c0: light-dark(#0067a8, #56b4e9); --c1: light-dark(#c2410c, #f0894a); --c2: light-dark(#007a5a, #2fc59b); --c3: light-dark(#a3368a, #df8cc6);
+  --c4: light-dark(#8a6a00, #e6b800); --c5: light-dark(#4b4fc4, #9a9df5); --c6: light-dark(#8b1e3f, #e9718f); --c7: light-dark(#3f6212, #a3cf5d);
+  --c8: light-dark(#5b4636, #c9a98f); --c9: light-dark(#0e7490, #67d3e8); --c10: light-dark(#6b21a8, #c792ea); --c11: light-dark(#475569, #b6c2d1); }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere;
+  background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } .soft, .tick { color: var(--soft); fill: var(--soft); }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; } th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line);
+  text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th:first-child, td:first-child, td.words { text-align: left; white-space: normal; }
+pre { overflow-x: auto; padding: .8rem; border: 1px solid var(--line); border-radius: .4rem; font-size: .8rem; } ul.verdicts li { margin: .4rem 0; }
+svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg .grid { stroke: var(--line); } svg .tick { text-anchor: middle; }
+svg .tick.left, svg .name { text-anchor: end; } svg text { fill: var(--ink); stroke: none; } svg text.tick { fill: var(--soft); }
+svg polyline, svg line { fill: none; } svg .thick { stroke-width: 2.5; } svg .thin { stroke-width: 1; opacity: .45; } svg .one { opacity: .5; }
+""" + "".join(f"svg .c{number} {{ stroke: var(--c{number}); }} svg circle.c{number}, svg text.c{number} {{ fill: var(--c{number}); stroke: none; }}\n"
+              for number in range(12))
+
+
+def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], made: str = "") -> str:
+    """`report` is what lab.compare.report says, `results` its runs by the fingerprint of their spec. `made` says when and where, where it is known."""
+    metric, arms = report["metric"], report["arms"]
+    title = report["title"] or f"A comparison of {', '.join(arm['name'] for arm in arms)}"
+    seeds = ", ".join(map(str, report["seeds"]))
+    word, drawn = by_number(report)
+    body = [
+        _section("Verdicts", "<ul class='verdicts'>" + "".join(f"<li>{escape(pair['says'])}</li>" for pair in report["pairs"]) + "</ul>"
+                 + _soft(report["questions"]["over_seeds"]) + _soft(report["looks"]["says"])),
+        _section("Scores", intervals([row for number, arm in enumerate(arms) if (row := _spread(arm, number))], f"{metric} on test items")
+                 + _soft("A small dot is one seed, a large one their mean, a bar one standard deviation over seeds.")),
+        _section(f"By {word}", drawn + _soft("Bars are one standard error over seeds to each side.")) if drawn else "",
+        *(_section(name, _table(*table)) for name, table in (("Tested on other tasks", tested(report)), ("A vote of the seeds", voted(report))) if table),
+        _section("Training", curves(_learned(report, results), "step", "training loss, smoothed")
+                 + _soft("Thin lines are single seeds, thick ones their mean.")),
+        _section("Numbers", _table(("arm", f"{metric}, mean", "± over seeds", "trainable", "share", "memory", "step", "training", "adapter"),
+                                   [_numbers(arm, metric) for arm in arms])),
+        _section("Warnings", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in report["warnings"]) + "</ul>") if report["warnings"] else "",
+        _section("Run by run", _table(("arm", "seed", metric, "state"), [
+            (arm["name"], str(run["seed"]), _known(run["score"], lambda value, run=run: score(value, run["standard_error"] or 0, run["metric"])),
+             f"{run['state']}{': ' + run['reason'] if run['reason'] else ''}") for arm in arms for run in arm["runs"]])
+                 + _soft("Here ± is the standard error of this score over test items.")),
+        _again(report["comparison"], "python -m lab compare comparison.json --out DIR", results.values()),
+    ]
+    return _page(title, f"{len(arms)} arms, seeds {seeds}. {report['state'].capitalize()}. {made}", body)
+
+
+def of_run(result: RunResult, title: str, made: str = "") -> str:
+    """Raises nothing: what is not known of a run that was stopped or failed is left out."""
+    spec = result.started.spec if result.started else {}
+    counts = result.started.counts if result.started else {}
+    memory = result.seen("memory") or {}
+    scores = [(who, score(seen.score, seen.standard_error, seen.metric), seen.metric, whole(seen.items)) for who, seen in result.scores.items()]
+    costs = [("trainable", whole(counts["trainable"])), ("of all parameters", percent(counts["share"]))] if counts else []
+    costs += [("memory of a step", size(memory["peak_bytes"]))] if memory else []
+    costs += [(f"seconds, {name.replace('_', ' ')}", seconds(amount)) for name, amount in result.seconds.items()]
+    losses = [(step, loss) for step, loss in result.losses if loss is not None]
+    body = [
+        _section("Scores", _table(("who", "score", "metric", "items"), scores)
+                 + _soft("± is the standard error over test items: other items would give another score. What another seed changes is not in it."))
+        if scores else "",
+        _section("Training", curves([Curve(losses, 11), Curve(_smooth(losses), 0, "loss, smoothed")], "step", "training loss")),
+        _section("What it cost", _table(("", ""), costs)) if costs else "",
+        _section("Examples", _table(("text", "right answer", "before", "after"), [
+            tuple(str(sample.get(part, "")) for part in ("text", "label", "before", "after")) for sample in (result.seen("samples") or [])[:8]])),
+        _again(spec, "python -m lab train spec.json", [result]),
+    ]
+    return _page(title, f"{result.state.capitalize()}{': ' + result.reason if result.reason else ''}. {made}", body)
+
+
+def _page(title: str, about: str, body: Iterable[str]) -> str:
+    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+            f"<style>{STYLE}</style></head><body><h1>{escape(title)}</h1>{_soft(about)}{''.join(body)}</body></html>\n")
+
+
+def _section(title: str, inside: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{inside}</section>" if inside else ""
+
+
+def _soft(text: str) -> str:
+    return f'<p class="soft">{escape(text.strip())}</p>' if text.strip() else ""
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    lines = "".join("<tr>" + "".join(f'<td{" class=words" if len(text) > 24 else ""}>{escape(text)}</td>' for text in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _again(asked: Mapping[str, Any], command: str, results: Iterable[RunResult]) -> str:
+    """What was asked, with what it was done, and the hashes of what it was done on."""
+    started = [result.started for result in results if result.started]
+    versions = sorted({f"{name} {version}" for one in started for name, version in one.versions.items()})
+    told = "".join(_soft(f"{name}: {', '.join(values)}") for name, values in (
+        ("Versions", versions), ("SHA-256 of the weights", sorted({one.weights_sha256 for one in started if one.weights_sha256})),
+        ("SHA-256 of the data", sorted({one.data_sha256 for one in started if one.data_sha256})),
+        ("Computed", sorted({f"{one.dtype} on {one.device}" for one in started}))) if values)
+    file = escape(json.dumps(asked, ensure_ascii=False, indent=1))
+    return _section("To do it again", f"<p><code>{escape(command)}</code>, with this file:</p><pre>{file}</pre>{told}")
+
+
+def _numbers(arm: Mapping[str, Any], metric: str) -> tuple[str, ...]:
+    return (arm["name"], _known(arm["mean"], lambda value: scored(value, metric)), _known(arm["deviation"], lambda value: scored(value, metric)),
+            whole(arm["trainable"]), percent(arm["share"]), _known(arm["peak_bytes"], size), _known(arm["step_seconds"], seconds),
+            _known(arm["train_seconds"], seconds), _known(arm["adapter_bytes"], size))
+
+
+def _known(value: Any, said: Any) -> str:
+    return "–" if value is None else said(value)
+
+
+def _spread(arm: Mapping[str, Any], colour: int) -> Spread | None:
+    values = [value for value in arm["scores"] if value is not None]
+    if not values:
+        return None
+    mean, deviation = arm["mean"], arm["deviation"]
+    return Spread(arm["name"], colour, values, mean, *((mean - deviation, mean + deviation) if deviation is not None else (None, None)))
+
+
+def _learned(report: Mapping[str, Any], results: Mapping[str, RunResult]) -> list[Curve]:
+    found = []
+    for colour, arm in enumerate(report["arms"]):
+        lines = [_smooth([(step, loss) for step, loss in results[run["fingerprint"]].losses if loss is not None])
+                 for run in arm["runs"] if run["fingerprint"] in results]
+        found += [Curve(line, colour) for line in lines if line]
+        steps = set.intersection(*({step for step, _ in line} for line in lines)) if lines else set()
+        found.append(Curve([(step, sum(dict(line)[step] for line in lines) / len(lines)) for step in sorted(steps)], colour, arm["name"]))
+    return [curve for curve in found if curve.points]
+
+
+def _smooth(losses: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A running mean over the steps around each."""
+    half = SMOOTH // 2
+    return [(step, sum(loss for _, loss in near) / len(near)) for place, (step, _) in enumerate(losses)
+            if (near := losses[max(0, place - half):place + half + 1])]

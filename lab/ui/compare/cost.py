@@ -1,0 +1,72 @@
+"""What a comparison will take, said before it is started: runs, those that are there already, and time where runs like them are known."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.contracts import LabError
+from lab.recording import find
+from lab.spec import RunSpec
+from lab.ui.bench import Bench
+from lab.ui.compare.parts import Part
+from lab.ui.pace import Pace
+from lab.ui.wording import about, listing
+
+ASKED = 3  # times that a run's own test texts are answered: trained, untrained, and by the base
+
+
+def cost(bench: Bench, found: Sequence[Part], arms: int, seeds: int) -> str:
+    """18 runs (6 arms × 3 seeds), 12 of them recorded and 2 made before; about 5 min on 1 worker, as in 3 past runs here."""
+    each = distinct(found)
+    waiting = [part for part in each if part.state not in ("finished", "known")]
+    recorded = sum(part.recorded for part in each)
+    there = [(recorded, "recorded"), (len(each) - len(waiting) - recorded, "made before")]
+    words = [f"{'all' if count == len(each) else count} of them {how}" for count, how in there if count]
+    runs = ", ".join([f"{len(each)} runs ({arms} arms × {seeds} {'seed' if seeds == 1 else 'seeds'})", *words])
+    return f"{runs}: nothing has to be trained." if not waiting else f"{runs}; {time(bench, waiting)}{_beyond(waiting)}."
+
+
+def distinct(found: Sequence[Part]) -> list[Part]:
+    """Equal arms are run once."""
+    return list({part.spec.fingerprint: part for part in found}.values())
+
+
+def time(bench: Bench, waiting: Sequence[Part]) -> str:
+    paces: dict[str, Pace | None] = {part.arm: pace(bench, part.spec) for part in waiting}
+    known = [(part, paces[part.arm]) for part in waiting if paces[part.arm] is not None]
+    unknown = [name for name, found in paces.items() if found is None]
+    if not known:
+        return "how long that takes is not known yet, since no run like these has ended here"
+    workers = max(1, len(bench.workers()))
+    seconds = sum(left(each, part) for part, each in known) / workers
+    sources = list(dict.fromkeys(found.source for found in paces.values() if found is not None))
+    said = f"{about(seconds)} on {workers} worker{'s' * (workers > 1)}, {sources[0] if len(sources) == 1 else 'as in past runs here or recorded ones'}"
+    others = listing(unknown) if len(unknown) <= 3 else f"{len(unknown)} of the arms"
+    return said + (f"; how long {others} will take beside that is not known" if unknown else "")
+
+
+def left(each: Pace, part: Part) -> float:
+    """Seconds that a run has before it, by such a pace. Test texts of other tasks are asked once, where its own are asked about three times."""
+    spec = part.spec
+    return each.total(spec.steps) * (1 - part.result.step / max(1, spec.steps)) + each.rest / ASKED * len(spec.beyond)
+
+
+def _beyond(waiting: Sequence[Part]) -> str:
+    """What is asked on top of each run's own test."""
+    tasks = list(dict.fromkeys(key for part in waiting for key in part.spec.tested_on))
+    return f"; each run also answers test texts of the other tasks among {listing(tasks)}" if tasks else ""
+
+
+def pace(bench: Bench, spec: RunSpec) -> Pace | None:
+    """From runs here, else from a recorded one of the same model, task and method."""
+    here = bench.paces.of(spec)
+    if here is not None:
+        return here
+    try:
+        recorded = find(bench.recorded, str(spec.model), str(spec.task), spec.method.key)
+    except LabError:
+        return None
+    if recorded is None or not recorded.result.steps_per_second:
+        return None
+    result = recorded.result
+    rest = max(0.0, result.seconds.get("total", 0.0) - result.seconds.get("training", 0.0)) / max(1, recorded.spec.eval_items)
+    return Pace(result.steps_per_second, rest * spec.eval_items, f"as in runs recorded on {recorded.made.get('cores')} CPU cores")

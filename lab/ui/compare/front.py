@@ -1,0 +1,126 @@
+"""Any two measures against each other: a mark an arm with its error bars, and the front of those that no other beats in both."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil, floor, log10
+from typing import Any
+
+from lab.ui.charts import GREY
+from lab.ui.compare.measures import Measure, spread
+from lab.ui.compare.race import short
+from lab.ui.wording import listing
+
+Point = tuple[str, tuple[float, float, float], tuple[float, float, float]]
+Box = tuple[float, float, float, float]  # left, right, bottom, top
+LETTER, LINE = 0.012, 0.06  # of the chart: width of a letter, height of a name
+
+
+def front(points: Sequence[Point], x: Measure, y: Measure) -> list[Point]:
+    """Those that no other is at least as good as in both and better in one, by x."""
+    def ahead(one: Point, other: Point) -> bool:
+        gaps = [measure.better * (one[place][0] - other[place][0]) for place, measure in ((1, x), (2, y))]
+        return min(gaps) >= 0 and max(gaps) > 0
+
+    return sorted((point for point in points if not any(ahead(other, point) for other in points)), key=lambda point: (point[1][0], point[2][0]))
+
+
+def scatter(arms: Sequence[Mapping[str, Any]], looks: Mapping[str, Mapping[str, str]], x: Measure, y: Measure) -> dict[str, Any] | None:
+    """None while no arm has both."""
+    points = [(arm["name"], over, up) for arm in arms if (over := spread(x, arm)) is not None and (up := spread(y, arm)) is not None]
+    if not points or x.key == y.key:
+        return None
+    best = front(points, x, y)
+    stairs = _stairs(best, x, y)
+    return {
+        "data": [{"x": [at for at, _ in stairs], "y": [height for _, height in stairs], "mode": "lines", "name": "front", "hoverinfo": "skip",
+                  "line": {"color": GREY, "width": 1.5, "dash": "dash"}, "xaxis": "x", "yaxis": "y2"},
+                 *(_mark(point, looks[point[0]], x, y, where) for point, where in zip(points, _beside(points, x, y), strict=True))],
+        "layout": {"xaxis": {**_axis(x, [point[1] for point in points]), "anchor": "y2"},
+                   "yaxis2": {"domain": [0, 1], **_axis(y, [point[2] for point in points])}},
+        "labels": [], "caption": _caption(x, y),
+        "alt": f"Chart of {y.title} by {x.title}. " + "; ".join(f"{name}: {x.said(over[0])}, {y.said(up[0])}" for name, over, up in points)
+               + f". On the front: {listing([name for name, _, _ in best])}.",
+        "table": {"columns": ["arm", x.title, y.title, "on the front"],
+                  "rows": [[name, _said(x, over), _said(y, up), "yes" if any(name == each[0] for each in best) else "no"] for name, over, up in points]},
+        "says": f"On the front: {listing([name for name, _, _ in best])}. No other arm is at least as good in both and better in one.",
+    }
+
+
+def _mark(point: Point, look: Mapping[str, str], x: Measure, y: Measure, where: str) -> dict[str, Any]:
+    name, (at, left, right), (height, below, above) = point
+    bar = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, "color": look["colour"]}
+    return {"x": [at], "y": [height], "mode": "markers+text", "text": [f" {short(name)} ".replace("<", "").replace("&", "")], "textposition": where,
+            "textfont": {"size": 11.5}, "cliponaxis": False, "xaxis": "x", "yaxis": "y2",
+            "marker": {"symbol": look["symbol"] if look["dash"] == "solid" else f"{look['symbol']}-open", "size": 12, "color": look["colour"]},
+            "error_x": {**bar, "array": [right], "arrayminus": [left]}, "error_y": {**bar, "array": [above], "arrayminus": [below]},
+            "hovertemplate": f"%{{text}}: {x.title} {x.said(at)}, {y.title} {y.said(height)}<extra></extra>"}
+
+
+def _beside(points: Sequence[Point], x: Measure, y: Measure) -> list[str]:
+    """Where each name stands, so that it covers as little as possible of the marks and of the names before it. In parts of the chart's width and height."""
+    spots = list(zip(_shares(x, [point[1] for point in points]), _shares(y, [point[2] for point in points]), strict=True))
+    taken = [(at - 0.01, at + 0.01, height - 0.02, height + 0.02) for at, height in spots]
+    found = []
+    for (name, _, _), (at, height) in zip(points, spots, strict=True):
+        wide = LETTER * len(short(name))
+        boxes = {f"{up} {side}": (left, left + wide, bottom, bottom + LINE) for side, left in (("right", at + 0.012), ("left", at - wide - 0.012))
+                 for up, bottom in (("top", height + 0.015), ("bottom", height - LINE - 0.015))}
+        where = min(boxes, key=lambda place: sum(_overlap(boxes[place], other) for other in taken) + _outside(boxes[place]))
+        taken.append(boxes[where])
+        found.append(where)
+    return found
+
+
+def _shares(measure: Measure, seen: Sequence[tuple[float, float, float]]) -> list[float]:
+    axis = _axis(measure, seen)
+    low, high = axis["range"]
+    return [((log10(value) if axis.get("type") == "log" else value) - low) / (high - low) for value, _, _ in seen]
+
+
+def _overlap(one: Box, other: Box) -> float:
+    return max(0.0, min(one[1], other[1]) - max(one[0], other[0])) * max(0.0, min(one[3], other[3]) - max(one[2], other[2])) / LINE
+
+
+def _outside(box: Box) -> float:
+    return max(0.0, -box[0]) + max(0.0, box[1] - 1) + max(0.0, -box[2]) + max(0.0, box[3] - 1)
+
+
+def _stairs(best: Sequence[Point], x: Measure, y: Measure) -> list[tuple[float, float]]:
+    """The border of what is reached: from one to the next it turns where the worse of both values meet."""
+    found: list[tuple[float, float]] = []
+    for point in best:
+        at, height = point[1][0], point[2][0]
+        if found:
+            found.append((at, found[-1][1]) if x.better < 0 else (found[-1][0], height))
+        found.append((at, height))
+    return found
+
+
+def _axis(measure: Measure, seen: Sequence[tuple[float, float, float]]) -> dict[str, Any]:
+    """Ticks stand in the words of the table; what spans more than a factor of twenty is drawn on a logarithmic axis."""
+    low, high = min(value - below for value, below, _ in seen), max(value + above for value, _, above in seen)
+    title = {"text": f"{measure.title} ({'more' if measure.better > 0 else 'less'} is better)", "standoff": 6}
+    if measure.logarithmic and low > 0 and high > 20 * low:
+        ticks = [10.0**power for power in range(floor(log10(low)), ceil(log10(high)) + 1)]
+        reach = {"type": "log", "range": [log10(low) - 0.3, log10(high) + 0.3]}
+    else:
+        room = 0.15 * (high - low) or abs(high) * 0.1 or 1.0
+        ticks = [low, (low + high) / 2, high] if high > low else [low]
+        reach = {"range": [low - room, high + room]}
+    words = {} if measure.key in ("score", "rates") else {"tickmode": "array", "tickvals": ticks, "ticktext": [measure.said(tick) for tick in ticks]}
+    return {"title": title, "nticks": 5, **reach, **words}
+
+
+def _said(measure: Measure, seen: tuple[float, float, float]) -> str:
+    value, below, above = seen
+    if not below and not above:
+        return measure.said(value)
+    if measure.key == "score":
+        return f"{measure.said(value)} ± {measure.said(above)}"
+    return f"{measure.said(value)} ({measure.said(value - below)} to {measure.said(value + above)})"
+
+
+def _caption(x: Measure, y: Measure) -> str:
+    bars = "95 % intervals over seeds" if "score" in (x.key, y.key) else ""
+    others = "from the lowest to the highest seed" if {x.key, y.key} != {"score"} else ""
+    return f"Bars: {bars}{' of the score, ' if bars and others else ''}{others}{' of the rest' if bars and others else ''}. Dashed: the front."

@@ -1,0 +1,162 @@
+"""Arms as rows: their scores with seeds and intervals; or two values of each, joined, such as perplexity before and after."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from lab.metrics import METRICS
+from lab.ui import charts
+from lab.ui.compare.measures import half_width
+from lab.ui.compare.race import short
+from lab.ui.wording import figures, listing, scored
+
+Looks = Mapping[str, Mapping[str, str]]
+SEVERAL = 20  # a larger factor between values is drawn on a logarithmic axis
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An arm's two values, seed by seed; `said` is the change in words."""
+
+    name: str
+    before: Sequence[float]
+    after: Sequence[float]
+    said: str = ""
+
+
+def dots(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
+    """The plain figure of a comparison."""
+    metric = report["metric"]
+    rows = [(arm["name"], scores) for arm in report["arms"] if (scores := [score for score in arm["scores"] if score is not None])]
+    if not rows:
+        return None
+    halves = [half_width(scores) for _, scores in rows]
+    references = [(charts.REFERENCES[who], seen["score"]) for who, seen in report["references"].items() if who in charts.REFERENCES]
+    places = range(len(rows))
+    seeds = [{"x": list(scores), "y": [place] * len(scores), "mode": "markers", "hoverinfo": "skip", "opacity": 0.5, "name": f"{name} seeds", **AXES,
+              "marker": {"symbol": f"{looks[name]['symbol']}-open", "size": 7, "color": looks[name]["colour"]}} for place, (name, scores) in enumerate(rows)]
+    means = [{"x": [fmean(scores)], "y": [place], "mode": "markers", "name": name, **AXES,
+              "marker": {"symbol": looks[name]["symbol"], "size": 12, "color": looks[name]["colour"]},
+              "error_x": {"type": "data", "array": [half or 0.0], "thickness": 2, "width": 6, "color": looks[name]["colour"]},
+              "hovertemplate": f"{_clean(name)}: %{{x:.3f}}<extra></extra>"} for place, (name, scores), half in zip(places, rows, halves, strict=True)]
+    return {
+        "data": [*seeds, *means], "layout": {
+            "xaxis": {"anchor": "y2", "nticks": 6, "title": {"text": f"{metric} on test items", "standoff": 6}}, "yaxis2": _names([name for name, _ in rows]),
+            "shapes": [_line(value) for _, value in references]},
+        "labels": [], "caption": "Large marks: mean over the seeds with its 95 % interval; small ones: one seed each."
+                                 + (f" Dashed: {listing([f'{name} {scored(value, metric)}' for name, value in references])}." if references else ""),
+        "alt": f"Chart of {metric}, a row an arm. " + "; ".join(f"{name}: {scored(fmean(scores), metric)}" for name, scores in rows),
+        "table": {"columns": ["arm", f"{metric}, mean", "95 % interval", "each seed"], "rows": [
+            [name, scored(fmean(scores), metric), f"± {scored(half, metric)}" if half else "–", ", ".join(scored(score, metric) for score in scores)]
+            for (name, scores), half in zip(rows, halves, strict=True)]},
+        "says": "",
+    }
+
+
+def pairs(rows: Sequence[Pair], looks: Looks, words: tuple[str, str], axis: str, said: Callable[[float], str], caption: str, says: str) -> dict[str, Any]:
+    """Grey is the first value, the arm's colour the second; small marks are seeds."""
+    values = [value for row in rows for value in (*row.before, *row.after)]
+    log = min(values) > 0 and max(values) > SEVERAL * min(values)
+    joins = [{"x": [fmean(row.before), fmean(row.after)], "y": [place, place], "mode": "lines", "hoverinfo": "skip", "name": row.name, **AXES,
+              "line": {"color": looks[row.name]["colour"], "width": 3}} for place, row in enumerate(rows)]
+    seeds = [{"x": list(row.after), "y": [place] * len(row.after), "mode": "markers", "hoverinfo": "skip", "opacity": 0.5, "name": f"{row.name} seeds", **AXES,
+              "marker": {"symbol": f"{looks[row.name]['symbol']}-open", "size": 7, "color": looks[row.name]["colour"]}} for place, row in enumerate(rows)]
+    ends = [{"x": [fmean(side)], "y": [place], "mode": "markers", "name": f"{row.name}: {word}", **AXES,
+             "marker": {"symbol": looks[row.name]["symbol"] if last else "circle", "size": 12 if last else 9,
+                        "color": looks[row.name]["colour"] if last else charts.GREY},
+             "hovertemplate": f"{_clean(row.name)}, {word}: {_clean(said(fmean(side)))}<extra></extra>"}
+            for place, row in enumerate(rows) for side, word, last in ((row.before, words[0], False), (row.after, words[1], True))]
+    return {
+        "data": [*joins, *seeds, *ends], "layout": {
+            "xaxis": {"anchor": "y2", "nticks": 6, "title": {"text": f"{axis}{' (logarithmic)' if log else ''}", "standoff": 6},
+                      **({"type": "log"} if log else {})},
+            "yaxis2": _names([row.name for row in rows])},
+        "labels": [], "caption": caption,
+        "alt": f"Chart of {axis}, {words[0]} and {words[1]}, a row an arm. "
+               + "; ".join(f"{row.name}: {said(fmean(row.before))}, {said(fmean(row.after))}" for row in rows),
+        "table": {"columns": ["arm", words[0], words[1], "change"],
+                  "rows": [[row.name, said(fmean(row.before)), said(fmean(row.after)), row.said] for row in rows]},
+        "says": says,
+    }
+
+
+AXES = {"xaxis": "x", "yaxis": "y2"}
+
+
+def _names(names: Sequence[str]) -> dict[str, Any]:
+    """The first arm on top."""
+    return {"domain": [0, 1], "range": [len(names) - 0.5, -0.5], "tickmode": "array", "tickvals": list(range(len(names))), "fixedrange": True,
+            "ticktext": [f"{_clean(short(name))}  " for name in names], "showgrid": False}
+
+
+def _clean(name: str) -> str:
+    return "".join(sign for sign in name if sign not in "<>&%{}")
+
+
+def _line(value: float) -> dict[str, Any]:
+    return {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "xref": "x", "x0": value, "x1": value, "layer": "below", "line": {"dash": "dash", "width": 1}}
+
+
+# ── what two values are ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def forgetting(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
+    """Perplexity of general English before and after, where it was measured."""
+    rows = []
+    for arm in report["arms"]:
+        seen = [run["general"] for run in arm["runs"] if run["general"]]
+        if seen:
+            ratio = fmean(each["ratio"] for each in seen)
+            rows.append(Pair(arm["name"], [each["before"] for each in seen], [each["after"] for each in seen], f"× {ratio:.2f}"))
+    if not rows:
+        return None
+    most = max(rows, key=lambda row: fmean(row.after) / fmean(row.before))
+    least = min(rows, key=lambda row: fmean(row.after) / fmean(row.before))
+    told = f"From {least.said} ({least.name}) to {most.said} ({most.name})." if least is not most else f"{most.name}: {most.said}."
+    return pairs(rows, looks, ("before training", "after"), "perplexity of general English, lower is better", figures,
+                 "Grey: before training; coloured: after it, with one small mark a seed. 24 paragraphs that no task trains on.",
+                 f"{told} Above × 1 something was forgotten. A method learns and forgets at once: hold this against the score, and against other rates.")
+
+
+def groups(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
+    """The score on kinds of items that training had, and on those it never had."""
+    metric = report["metric"]
+    seen, unseen = f"{metric} (seen)", f"{metric} (unseen)"
+    rows = []
+    for arm in report["arms"]:
+        both = [run["more"] for run in arm["runs"] if seen in run["more"] and unseen in run["more"]]
+        if both:
+            one, other = ([each[key][0] for each in both] for key in (seen, unseen))
+            rows.append(Pair(arm["name"], one, other, _change(fmean(other) - fmean(one), metric)))
+    if not rows:
+        return None
+    most = min(rows, key=lambda row: fmean(row.after) - fmean(row.before))
+    return pairs(rows, looks, ("kinds seen in training", "kinds never seen"), f"{metric} on test items", lambda value: scored(value, metric),
+                 "Grey: kinds that were trained on; coloured: kinds that never occurred, with one small mark a seed.",
+                 f"{most.name} changes most from the kinds it was trained on to the others ({most.said}).")
+
+
+def votes(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
+    """The mean of the seeds, and what they answer by vote."""
+    metric = report["metric"]
+    rows = [Pair(arm["name"], [vote["mean"]], [vote["score"]],
+                 f"{_change(vote['gain'], metric)} ± {scored(vote['standard_error'] * _points(metric), metric, fewer=2 if _points(metric) > 1 else 0)}")
+            for arm in report["arms"] if (vote := arm.get("vote"))]
+    if not rows:
+        return None
+    best = max(rows, key=lambda row: row.after[0] - row.before[0])
+    count = len(next(arm["vote"]["members"] for arm in report["arms"] if arm.get("vote")))
+    return pairs(rows, looks, ("mean of the seeds", "their vote"), f"{metric} on test items", lambda value: scored(value, metric),
+                 f"Grey: the mean of {count} seeds, each alone; coloured: what most of them answer. ± is one standard error over test items.",
+                 f"A vote gains most for {best.name} ({best.said}). {count} soft prompts can share one base in memory; whole models cannot.")
+
+
+def _points(metric: str) -> int:
+    return 100 if metric in METRICS and METRICS[metric].most == 1 else 1
+
+
+def _change(gap: float, metric: str) -> str:
+    amount = f"{abs(gap) * _points(metric):.1f}"
+    return f"{'−' if gap < 0 else '+'}{amount} {'points' if _points(metric) > 1 else metric}"

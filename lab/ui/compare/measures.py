@@ -1,0 +1,82 @@
+"""The measures of an arm in one list: what each is called, how it is written, and which end of it is better. Intervals are over seeds."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any
+
+from lab.ui.wording import percent, scored, seconds, size, whole
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Measure:
+    """`of` reads it from an arm's row in the report; `run` from each of its runs, where it is measured there."""
+
+    key: str
+    title: str
+    help: str
+    of: Callable[[Mapping[str, Any]], float | None]
+    said: Callable[[float], str]
+    run: str = ""
+    better: int = -1  # 1 where more is better
+    logarithmic: bool = False
+    timed: bool = False  # of a machine: two machines' are not held against each other
+    column: bool = True  # stands in the table, where some arm has it; else it can only be drawn
+    always: bool = True  # stands there whether an arm has it or not
+
+
+def _of(key: str) -> Callable[[Mapping[str, Any]], float | None]:
+    return lambda arm: arm.get(key)
+
+
+def measures(metric: str, higher: bool) -> tuple[Measure, ...]:
+    """Of a comparison that is scored by `metric`."""
+    return (
+        Measure("score", metric, "mean over the seeds on test items, ± half of its 95 % interval over seeds", _of("mean"), lambda value: scored(value, metric),
+                run="score", better=1 if higher else -1),
+        Measure("trainable", "trained", "numbers that are trained, head included", _of("trainable"), whole, logarithmic=True),
+        Measure("share", "share", "of all numbers of the model", _of("share"), percent, logarithmic=True),
+        Measure("peak_bytes", "memory", "of one training step at its peak, measured; the median of the seeds", _of("peak_bytes"), size, run="peak_bytes"),
+        Measure("step_seconds", "a step", "time of one training step, the median of the seeds", _of("step_seconds"), seconds, run="step_seconds", timed=True),
+        Measure("train_seconds", "training", "time of all steps, the median of the seeds", _of("train_seconds"), seconds, run="train_seconds", timed=True),
+        Measure("answer_seconds", "an answer", "time of one test text, many in a batch, with what was trained beside the base's weights",
+                _of("answer_seconds"), seconds, run="answer_seconds", timed=True, always=False),
+        Measure("alone_seconds", "one text", "time of one test text alone, with what was trained beside the base's weights; the median of five calls, "
+                "without the lab's faster blocks", _of("alone_seconds"), seconds, run="alone_seconds", timed=True, always=False),
+        Measure("merged_seconds", "merged", "the same with what was trained written into the base's weights, where the method allows that",
+                _of("merged_seconds"), seconds, run="merged_seconds", timed=True, always=False),
+        Measure("adapter_bytes", "adapter", "size of the file that is saved", _of("adapter_bytes"), size, run="adapter_bytes", logarithmic=True),
+        Measure("forgetting", "forgetting", "perplexity of general English after training, as a multiple of that before; 1 is nothing forgotten",
+                _of("forgetting"), lambda value: f"× {value:.2f}", run="forgetting", logarithmic=True, always=False),
+        Measure("answer_tokens", "tokens read", "before each answer, virtual tokens and solved examples included", _of("answer_tokens"),
+                lambda value: f"{value:.0f}", run="answer_tokens", always=False, column=False),
+        Measure("weights_bytes", "weights", "bytes of all weights in memory, measured in a step", _of("weights_bytes"), size, run="weights_bytes",
+                always=False, column=False),
+        Measure("rates", "rates tried", "how many learning rates the default was chosen from on this model; – where it was not, or is not used", _of("rates"),
+                lambda value: f"{value:.0f}", better=1),
+    )
+
+
+def half_width(scores: list[float]) -> float | None:
+    """Half of the 95 % interval of the mean over seeds, by Student's t; None for one seed. It is about one arm: whether two differ is told by pairs."""
+    if len(scores) < 2:
+        return None
+    from scipy import special
+
+    return float(special.stdtrit(len(scores) - 1, 0.5 + LEVEL / 2)) * stdev(scores) / sqrt(len(scores))
+
+
+def spread(measure: Measure, arm: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    """(value, below, above): the interval over seeds of a score, from the lowest to the highest seed of all else."""
+    value = measure.of(arm)
+    if value is None:
+        return None
+    each = [run[measure.run] for run in arm["runs"] if run.get(measure.run) is not None] if measure.run else []
+    if measure.key == "score":
+        half = half_width(each) or 0.0
+        return fmean(each), half, half
+    return (value, max(0.0, value - min(each)), max(0.0, max(each) - value)) if each else (value, 0.0, 0.0)

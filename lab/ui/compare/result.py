@@ -1,0 +1,162 @@
+"""How a comparison stands: a row an arm while it runs, the race, and what the report makes of the results. Reports are kept as long as nothing has come."""
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from threading import Lock
+from typing import Any
+
+from lab.compare import Comparison, report
+from lab.ui.bench import Bench
+from lab.ui.compare.arms import looks
+from lab.ui.compare.evidence import evidence
+from lab.ui.compare.figures import figures
+from lab.ui.compare.front import scatter
+from lab.ui.compare.items import TestItems
+from lab.ui.compare.measures import Measure, measures
+from lab.ui.compare.parts import Part
+from lab.ui.compare.race import MEASURES, Runner, race
+from lab.ui.compare.sources import gone, had, marked, sources
+from lab.ui.compare.table import failures, table
+from lab.ui.compare.verdicts import more, shared, verdicts, winners
+from lab.ui.wording import scored
+
+KEPT_REPORTS = 16
+GOING = ("queued", "running")
+FAILED = re.compile(r" failed with seed \d+: ")  # the report says it for each run, the page once for all that had the same reason
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A comparison with its runs; `judged` is it without the arms that were stopped, None where fewer than two are left."""
+
+    comparison: Comparison
+    parts: Sequence[Part]
+    judged: Comparison | None
+    looked: Sequence[Sequence[int]] = ()
+
+    @property
+    def looks(self) -> dict[str, dict[str, str]]:
+        return dict(zip(self.comparison.specs, looks(list(self.comparison.specs.values())), strict=True))
+
+    @property
+    def counted(self) -> list[Part]:
+        """The runs that verdicts wait for."""
+        return [part for part in self.parts if self.judged and part.arm in self.judged.specs]
+
+
+class Reports:
+    """A report takes a tenth of a second and more: it is made once for the same results."""
+
+    def __init__(self, bench: Bench, items: TestItems) -> None:
+        self.bench, self.items = bench, items
+        self._kept: OrderedDict[Any, dict[str, Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, stand: Stand) -> dict[str, Any] | None:
+        """None while nothing has ended."""
+        ended = {part.spec.fingerprint: part for part in stand.counted if part.ended}
+        if stand.judged is None or not ended:
+            return None
+        runs = tuple(sorted((fingerprint, part.state, part.run.id if part.run else "") for fingerprint, part in ended.items()))
+        key = (stand.judged.to_json(), runs, tuple(map(tuple, stand.looked)))
+        with self._lock:
+            if key not in self._kept:
+                while len(self._kept) >= KEPT_REPORTS:
+                    self._kept.popitem(last=False)
+                self._kept[key] = self._made(stand, ended)
+            return self._kept[key]
+
+    def _made(self, stand: Stand, ended: Mapping[str, Part]) -> dict[str, Any]:
+        made = report(stand.judged, {fingerprint: part.result for fingerprint, part in ended.items()}, self.items.labels(stand.judged), stand.looked)
+        made["apart"] = marked(made, ended)
+        for arm, spec in zip(made["arms"], stand.judged.specs.values(), strict=True):
+            sweep = self.bench.sweeps.get((str(spec.model), spec.method.key))
+            arm["rates"] = len(sweep.tried) if sweep and sweep.at(spec.lr) else None
+        chosen = measures(made["metric"], made["higher_is_better"])
+        made["figures"] = figures(stand.judged, made, stand.looks, chosen, evidence(self.bench, stand.judged))
+        return made
+
+
+def running(stand: Stand) -> list[dict[str, Any]]:
+    """A row an arm: how many seeds are done, and what the one that goes on is doing."""
+    return [_row(name, [part for part in stand.parts if part.arm == name], stand) for name in stand.comparison.specs]
+
+
+def _row(name: str, own: Sequence[Part], stand: Stand) -> dict[str, Any]:
+    states = [part.state for part in own]
+    done = [part for part in own if part.state == "finished"]
+    final = [part.result.scores["tuned"] for part in done if "tuned" in part.result.scores]
+    going = [_going(part) for part in own if part.state == "running"]
+    waiting = states.count("queued")
+    said = going[:1] or ([f"{waiting} waiting"] if waiting else [])
+    return {
+        "name": name, **stand.looks[name], "stopped": stand.judged is None or name not in stand.judged.specs, "done": len(done), "of": len(own),
+        "progress": sum(1.0 if part.ended else _share(part) for part in own) / max(1, len(own)), "says": said[0] if said else "",
+        "state": next((state for state in ("running", "queued") if state in states),
+                      "finished" if len(done) == len(own) else "failed" if "failed" in states else "cancelled" if "cancelled" in states else "missing"),
+        "score": scored(fmean(each.score for each in final), final[0].metric) if final and all(each.score is not None for each in final) else "",
+        "reasons": [f"seed {part.seed}: {part.result.reason or (part.run.reason if part.run else '')}" for part in own if part.state == "failed"],
+        "run": next((part.run.id for part in (*(part for part in own if part.state == "running"), *own) if part.run), ""),
+    }
+
+
+def _share(part: Part) -> float:
+    return 0.95 * part.result.step / part.spec.steps if part.state == "running" and part.spec.steps else 0.0
+
+
+def _going(part: Part) -> str:
+    if part.result.started is None:
+        return f"seed {part.seed}: loading"
+    if part.result.step >= part.spec.steps:
+        return f"seed {part.seed}: answering the test"
+    return f"seed {part.seed}: step {part.result.step} of {part.spec.steps}"
+
+
+def told(bench: Bench, reports: Reports, stand: Stand, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that the page shows of a comparison that has been started."""
+    states = [part.state for part in stand.parts]
+    made = reports.of(stand)
+    over = bool(made and made["state"] == "finished")
+    open_still = ("missing", "known", *(("cancelled",) if asked.get("go") and "cancelled" in (asked.get("again") or ()) else ()))
+    chart = asked.get("chart") if asked.get("chart") in MEASURES else "score"
+    begun = [part for part in stand.parts if part.result.started]
+    runners = [Runner(name, look, [(part.seed, part.result, part.state == "finished") for part in stand.parts if part.arm == name])
+               for name, look in stand.looks.items() if any(part.arm == name for part in begun)]
+    return {
+        "rows": running(stand), "of": len(states), "done": states.count("finished"), "failed": states.count("failed"),
+        "stopped": states.count("cancelled"), "way": sum(state in GOING for state in states),
+        "left": sum(part.state in open_still for part in stand.counted), "known": sum(part.state == "known" for part in stand.counted),
+        "race": race(runners, chart, over, stand.comparison.base_spec.task) if runners else None,
+        "result": shown(stand, made, asked) if made else None, "had": had(stand.parts), "gone": gone(stand.parts, asked.get("had")),
+    }
+
+
+def shown(stand: Stand, made: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = measures(made["metric"], made["higher_is_better"])
+    counted = stand.counted
+    said = verdicts(made, sum(part.ended for part in counted), len(counted))
+    missing = [name for name in stand.comparison.specs if name not in stand.judged.specs]
+    return {
+        "verdicts": said, "more": more(made), "looks": made["looks"]["says"], "seeds": made["seeds"],
+        "warnings": [*(text for text in made["warnings"] if not FAILED.search(text)),
+                     *(f"{arm['name']} failed with {text}" for arm in made["arms"] for text in failures(arm)),
+                     *(f"{name} was stopped: it is not judged" for name in missing)],
+        "table": table(made["arms"], chosen, stand.looks, winners(made), made["apart"]), "figures": made["figures"],
+        "sources": sources(counted, made["apart"]), "shared": shared(made), "questions": made["questions"],
+        "measures": [{"key": each.key, "title": each.title} for each in chosen if any(each.of(arm) is not None for arm in made["arms"])],
+        "scatter": _scatter(stand, made, chosen, asked),
+        "on_items": [{"seed": row["seed"], "says": row["says"]} for pair in made["pairs"] for row in pair["items"]],
+    }
+
+
+def _scatter(stand: Stand, made: Mapping[str, Any], chosen: Sequence[Measure], asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    by_key = {each.key: each for each in chosen}
+    x, y = by_key.get(str(asked.get("x")), by_key["trainable"]), by_key.get(str(asked.get("y")), by_key["score"])
+    found = scatter(made["arms"], stand.looks, x, y)
+    if found and made["apart"] and (x.timed or y.timed):
+        found["says"] = f"Times of recorded arms are of another machine, so this compares machines as well. {found['says']}"
+    return found

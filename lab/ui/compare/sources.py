@@ -1,0 +1,96 @@
+"""Where the numbers of a comparison come from: which runs were recorded, when and on what, which were made here, and which are gone."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lab.compare.report import TIMES
+from lab.ui.compare.parts import Part
+from lab.ui.wording import listing
+
+HERE = "this lab"
+SHORT = 12  # characters of a hash
+
+
+def machine(part: Part) -> str:
+    """Whose times a run's are: this lab's, or a recorded machine's."""
+    made = part.made
+    return HERE if made is None else f"{made.get('machine', 'a machine')} with {made.get('system', 'an unknown system')} and {made.get('cores', '?')} cores"
+
+
+def marked(report: Mapping[str, Any], ended: Mapping[str, Part]) -> bool:
+    """Says of each run and arm where it was made, in place, and whether times stand apart. Of an arm with runs of both, only those made here are timed."""
+    for arm in report["arms"]:
+        for run in arm["runs"]:
+            part = ended.get(run["fingerprint"])
+            run["origin"] = "" if part is None else "recorded" if part.recorded else "here"
+        where = {run["fingerprint"]: machine(ended[run["fingerprint"]]) for run in arm["runs"] if run["fingerprint"] in ended}
+        places = list(dict.fromkeys(where.values()))
+        kept = HERE if HERE in places else places[0] if places else HERE
+        if len(places) > 1:
+            arm.update({key: _middle(run[key] for run in arm["runs"] if where.get(run["fingerprint"]) == kept) for key in TIMES})
+        arm["elsewhere"] = "" if kept == HERE else kept
+    return len({arm["elsewhere"] for arm in report["arms"] if arm["step_seconds"] or arm["answer_seconds"]}) > 1
+
+
+def _middle(values: Iterable[float | None]) -> float | None:
+    known = sorted(value for value in values if value is not None)
+    return known[(len(known) - 1) // 2] if known else None
+
+
+def sources(found: Sequence[Part], apart: bool) -> dict[str, Any]:
+    """{"says", "recorded", "apart", "columns", "rows"}: a row for all runs of one origin."""
+    ended = list({part.spec.fingerprint: part for part in found if part.ended}.values())
+    recorded = [part for part in ended if part.recorded]
+    rows: dict[tuple[str, ...], int] = {}
+    for part in ended:
+        origin = _origin(part)
+        rows[origin] = rows.get(origin, 0) + 1
+    return {
+        "says": _says(len(recorded), len(ended), recorded), "recorded": len(recorded) if len(recorded) < len(ended) else -1 if recorded else 0,
+        "apart": f"Times marked “elsewhere” were measured on another machine ({listing(_others(recorded))}): they are not to be compared with "
+                 f"times measured here." if apart else "",
+        "columns": ["runs", "made", "machine", "arithmetic", "versions", "weights", "data"], "rows": [[str(count), *origin] for origin, count in rows.items()],
+    }
+
+
+def _others(recorded: Sequence[Part]) -> list[str]:
+    return list(dict.fromkeys(map(machine, recorded)))
+
+
+def _says(recorded: int, of: int, parts: Sequence[Part]) -> str:
+    """Nothing where all was made here."""
+    if not recorded:
+        return ""
+    dates = sorted({str(part.made.get("date", "")) for part in parts if part.made} - {""})
+    when = f" on {dates[0]}" if len(dates) == 1 else f" between {dates[0]} and {dates[-1]}" if dates else ""
+    which = f"All {of} runs were" if recorded == of else f"{recorded} of {of} runs {'was' if recorded == 1 else 'were'}"
+    rest = " Nothing was trained here for this result." if recorded == of else " The others were made in this lab."
+    return f"{which} recorded{when} on {listing(_others(parts))}.{rest}"
+
+
+def _origin(part: Part) -> tuple[str, ...]:
+    made, started = part.made, part.result.started
+    how = f"recorded {made.get('date', '')}, {made.get('command', '')}".rstrip(", ") if made is not None else "in this lab"
+    if started is None:
+        return (how, machine(part), "", "", "", "")
+    return (how, machine(part), f"{started.dtype} on {started.device}, {started.threads} thread{'s' * (started.threads > 1)}",
+            ", ".join(f"{name} {version}" for name, version in started.versions.items()), started.weights_sha256[:SHORT], started.data_sha256[:SHORT])
+
+
+# ── runs that were there ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def had(found: Sequence[Part]) -> list[list[Any]]:
+    """The arms and seeds that have ended, for the page to bring back next time."""
+    return [[part.arm, part.seed] for part in found if part.ended]
+
+
+def gone(found: Sequence[Part], before: Any) -> list[str]:
+    """What was there when the page looked last, and has been deleted since: said, and never left out in silence."""
+    seen = {(row[0], row[1]) for row in before if isinstance(row, list) and len(row) == 2 and isinstance(row[0], str)} if isinstance(before, list) else set()
+    lost: dict[str, list[str]] = {}
+    for part in found:
+        if (part.arm, part.seed) in seen and part.state in ("missing", "known"):
+            lost.setdefault(part.arm, []).append(str(part.seed))
+    return [f"{arm}, seed{'s' * (len(seeds) > 1)} {listing(seeds)}: the run was deleted, so it is not counted" for arm, seeds in lost.items()]

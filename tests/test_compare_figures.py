@@ -1,0 +1,138 @@
+"""Figures of a comparison: each is made of measured values alone, and what was not measured is left out and said."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from lab.compare import Comparison, report
+from lab.events import Evaluated, Finished, Observed, RunResult, Started, fold
+from lab.spec import RunSpec
+from lab.sweeping import Sweep, Tried
+from lab.ui.bench import Bench
+from lab.ui.compare.arms import looks
+from lab.ui.compare.evidence import evidence
+from lab.ui.compare.figures import figures
+from lab.ui.compare.measures import measures
+from lab.ui.compare.tradeoffs import Evidence, axes, bars, radar
+
+BASE = {"model": "seed-bert", "task": "movies", "method": "lora", "eval_items": 100}
+THREE = [{"name": "LoRA"}, {"name": "head", "change": {"method": "head"}}, {"name": "full", "change": {"method": "full"}}]
+
+
+def ended(spec: RunSpec, score: float, *, pace: float = 10.0, peak: int = 1000, general: float | None = None, more: Mapping[str, Any] | None = None,
+          beyond: Mapping[str, float] | None = None, metric: str = "accuracy") -> RunResult:
+    """A result as the engine tells it."""
+    started = Started(spec.to_dict(), spec.fingerprint, "w", f"data of {spec.task}", {"torch": "2"}, {}, "cpu", "float32", 1, {"train": 500, "test": 100})
+    events = [started, Evaluated(0, "majority", "test", metric, 0.5, 0.05, 100), Observed(3, "memory", {"peak_bytes": peak, "parts": {"weights": peak // 2}}),
+              Evaluated(3, "tuned", "test", metric, score, 0.03, 100, seconds=100 / pace, more=dict(more or {}))]
+    if general is not None:
+        events.append(Observed(3, "general_text", {"before": 50.0, "after": 50.0 * general, "ratio": general, "standard_error": 0.1, "paragraphs": 24}))
+    if beyond:
+        events.append(Observed(3, "transfer", {
+            key: {"score": value, "standard_error": 0.04, "items": 100, "data_sha256": key} for key, value in beyond.items()}))
+    return fold([*events, Finished(3, {"training": 3 / pace}, pace, 10)])
+
+
+def drawn(asked: Comparison, result: Callable[[str, int, RunSpec], RunResult], known: Evidence = Evidence()) -> dict[str, Any]:  # noqa: B008  frozen
+    """{key: figure}, in the order in which they are shown."""
+    made = report(asked, {spec.fingerprint: result(name, seed, spec) for (name, seed), spec in asked.runs.items()})
+    look = dict(zip(asked.specs, looks(list(asked.specs.values())), strict=True))
+    return {each["key"]: each["figure"] for each in figures(asked, made, look, measures(made["metric"], made["higher_is_better"]), known)}
+
+
+def methods() -> Comparison:
+    return Comparison.parse({"base": BASE, "arms": THREE, "seeds": [0, 1, 2]})
+
+
+def test_methods_are_dots_with_their_trade_offs() -> None:
+    score = {"LoRA": 0.8, "head": 0.7, "full": 0.82}
+    found = drawn(methods(), lambda name, seed, spec: ended(spec, score[name] + 0.01 * seed, pace={"LoRA": 10, "head": 20, "full": 5}[name]))
+    assert list(found) == ["scores", "tradeoffs", "bars"]
+    assert [row[0] for row in found["scores"]["table"]["rows"]] == ["LoRA", "head", "full"] and "most frequent answer 0.500" in found["scores"]["caption"]
+    assert found["tradeoffs"]["table"] == found["bars"]["table"], "the same numbers"
+    assert "Left out: flexibility (it takes a sweep of learning rates" in found["tradeoffs"]["says"]
+    assert [name for name, _ in found["tradeoffs"]["notes"]] == ["parameters", "memory", "training speed", "inference", "quality"]
+
+
+def test_axes_are_shares_of_the_best_and_never_guessed() -> None:
+    asked = methods()
+    score = {"LoRA": 0.75, "head": 0.6, "full": 0.75}
+    made = report(asked, {spec.fingerprint: ended(spec, score[name], pace={"LoRA": 10, "head": 20, "full": 5}[name]) for (name, _), spec in asked.runs.items()})
+    found, _ = axes(made, Evidence())
+    by_name = {axis.name: axis for axis in found}
+    assert by_name["training speed"].places == pytest.approx({"LoRA": 0.5, "head": 1.0, "full": 0.25})
+    assert by_name["quality"].places == pytest.approx({"LoRA": 1.0, "head": 0.4, "full": 1.0})
+    assert by_name["parameters"].places["head"] == 1.0 and by_name["parameters"].places["full"] < by_name["parameters"].places["LoRA"] < 1.0
+    known = Evidence({"LoRA": 1.0, "head": 2.0, "full": 0.5}, {"LoRA": (4, 4), "head": (1, 4), "full": (3, 4)})
+    flexible = next(axis for axis in axes(made, known)[0] if axis.name == "flexibility")
+    assert flexible.values == {"LoRA": 1.0, "head": 0.5, "full": 0.375} and flexible.places["LoRA"] == 1.0
+    assert any(name.startswith("flexibility") for name in axes(made, Evidence(known.widths, {"LoRA": (1, 1), "head": (1, 1), "full": (1, 1)}))[1])
+    made["arms"][0]["elsewhere"] = "another machine"
+    assert "training speed (arms were timed on different machines)" in axes(made, Evidence())[1]
+    for arm in made["arms"]:
+        arm["peak_bytes"] = None
+    assert "memory (not measured for every arm)" in axes(made, Evidence())[1]
+    for arm in made["arms"]:
+        arm["share"] = 0
+    look = dict(zip(asked.specs, looks(list(asked.specs.values())), strict=True))
+    assert radar(made, look, Evidence()) is None and bars(made, look, Evidence()) is None, "one axis is no radar"
+
+
+def test_flexibility_needs_sweeps_and_scores_on_several_tasks(tmp_path: Any) -> None:
+    asked = Comparison.parse({"base": BASE, "arms": THREE[:2], "seeds": [0]})
+    lr = {name: spec.lr for name, spec in asked.specs.items()}
+    swept = {("seed-bert", key): Sweep("movies", 3, 0.5, (Tried(lr[name], 0.8, 0.01), Tried(lr[name] * 10, 0.79, 0.01), Tried(lr[name] * 100, 0.5, 0.01)))
+             for name, key in (("LoRA", "lora"), ("head", "head"))}
+    found = evidence(Bench(None, sweeps=swept), asked)
+    assert found.widths == pytest.approx({"LoRA": 1.0, "head": 1.0}) and found.tasks == {"LoRA": (0, 0), "head": (0, 0)}
+    odd = Comparison.parse({"base": BASE, "arms": [{"name": "LoRA", "change": {"method": {"rank": 2}}}, THREE[1]], "seeds": [0]})
+    assert "LoRA" not in evidence(Bench(None, sweeps=swept), odd).widths, "other knobs are another method's flexibility"
+
+
+def test_a_transfer_table_has_a_row_an_arm_and_a_column_a_test() -> None:
+    tests = ["movies", "products"]
+    asked = Comparison.parse({"base": {**BASE, "tested_on": tests}, "seeds": [0, 1, 2],
+                              "arms": [{"name": "on movies"}, {"name": "on products", "change": {"task": "products"}}]})
+    found = drawn(asked, lambda name, seed, spec: ended(spec, 0.8, beyond=dict.fromkeys(spec.beyond, 0.6)))
+    assert next(iter(found)) == "transfer"
+    table = found["transfer"]["table"]
+    assert table["columns"] == ["arm", "trained on", "Movie reviews", "Product reviews"]
+    assert [row[2:] for row in table["rows"]] == [["0.800 ± 0.000", "0.600 ± 0.000"], ["0.600 ± 0.000", "0.800 ± 0.000"]]
+    assert "on movies 20.0 and on products 20.0" in found["transfer"]["says"] and "the mean over all these tests" in found["transfer"]["says"]
+    assert [trace["text"] for trace in found["transfer"]["data"] if trace.get("mode") == "text"] == [["0.80 ●", "0.60"], ["0.60", "0.80 ●"]]
+
+
+def test_number_formats_are_drawn_against_bytes() -> None:
+    asked = Comparison.parse({"base": BASE, "seeds": [0, 1, 2], "arms": [{"name": "as it is"}, {"name": "NF4", "change": {"quantization": "nf4"}}]})
+    found = drawn(asked, lambda name, seed, spec: ended(spec, 0.8 + 0.01 * seed, peak=400 if spec.quantization else 1000))
+    assert next(iter(found)) == "formats" and found["formats"]["table"]["columns"][1:3] == ["weights", "accuracy"]
+    assert [row[1] for row in found["formats"]["table"]["rows"]] == ["500\u202fbytes", "200\u202fbytes"]
+
+
+def test_forgetting_and_unseen_kinds_are_drawn_where_they_were_measured() -> None:
+    asked = Comparison.parse({"base": {"model": "seed-llama", "task": "table_to_text", "method": "lora"}, "arms": [THREE[0], THREE[2]], "seeds": [0, 1, 2]})
+    more = {"BLEU (seen)": [40.0, 1.0], "BLEU (unseen)": [25.0, 1.0]}
+    found = drawn(asked, lambda name, seed, spec: ended(spec, 30.0, metric="BLEU", general=1.1 if name == "LoRA" else 2.0, more=more))
+    assert {"groups", "forgetting", "learned"} <= set(found)
+    assert [row[3] for row in found["forgetting"]["table"]["rows"]] == ["× 1.10", "× 2.00"]
+    assert "From × 1.10 (LoRA) to × 2.00 (full)" in found["forgetting"]["says"]
+    assert [row[3] for row in found["groups"]["table"]["rows"]] == ["−15.0 BLEU", "−15.0 BLEU"]
+    assert "forgetting" not in drawn(methods(), lambda name, seed, spec: ended(spec, 0.7))
+
+
+def test_all_texts_stand_at_how_many_there_are() -> None:
+    asked = Comparison.parse({"base": BASE, "seeds": [0, 1, 2],
+                              "arms": [*({"name": str(count), "change": {"train_items": count}} for count in (16, 64)), {"name": "all"}]})
+    found = drawn(asked, lambda name, seed, spec: ended(spec, {"16": 0.6, "64": 0.7, "all": 0.8}[name] + 0.01 * seed))
+    assert [row[0] for row in found["swept"]["table"]["rows"]] == ["16", "64", "500"] and found["swept"]["says"].startswith("Best at texts to learn from 500")
+
+
+def test_a_learning_rate_has_its_good_interval(tmp_path: Any) -> None:
+    scores = {0.001: 0.6, 0.01: 0.79, 0.1: 0.8, 1.0: 0.5}
+    asked = Comparison.parse({"base": BASE, "seeds": [0, 1, 2], "arms": [{"name": f"{lr:g}", "change": {"lr": lr}} for lr in scores]})
+    found = drawn(asked, lambda name, seed, spec: ended(spec, scores[spec.lr] + 0.002 * (seed - 1)))["swept"]
+    assert found["says"] == "Best at learning rate 0.1 (0.800). Good from 0.01 to 0.1, a factor of 10." and "Tinted" in found["caption"]
+    tinted = next(trace for trace in found["data"] if trace["name"] == " good rates")
+    assert min(tinted["x"]) < 0.01 and max(tinted["x"]) > 0.1 and max(tinted["x"]) < 1.0

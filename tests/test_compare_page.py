@@ -1,0 +1,338 @@
+"""The Compare tab without a browser: a draft is priced and checked, arms are added, runs follow seed by seed, and verdicts say no more than the report."""
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from lab.compare import Comparison
+from lab.contracts import LabError
+from lab.engine import train
+from lab.events import Failed
+from lab.recording import Recorded
+from lab.spec import RunSpec
+from lab.store import Store
+from lab.supply import Supply
+from lab.sweeping import Sweep, Tried
+from lab.ui.bench import Bench, Limits
+from lab.ui.compare import adding, arms, front, measures
+from lab.ui.compare.items import PAGE
+from lab.ui.compare.tab import questions
+
+BASE = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 3, "batch": 4, "tokens": 24, "eval_items": 24, "eval_every": 0, "dtype": "float32"}
+PAIR = [{"name": "LoRA", "change": {}}, {"name": "head", "change": {"method": "head"}}]
+
+
+def draft(pair: Any = PAIR, seeds: Any = (0, 1, 2), **base: Any) -> dict[str, Any]:
+    return {"base": {**BASE, **base}, "arms": list(pair), "seeds": list(seeds)}
+
+
+class Page:
+    """The questions of one browser."""
+
+    def __init__(self, bench: Bench, owner: str = "me") -> None:
+        self.bench, self.owner = bench, owner
+        self.known = {question.__name__: question for question in questions(bench)}
+
+    def ask(self, name: str, chosen: Any = None, **asked: Any) -> dict[str, Any]:
+        return self.known[name]({"draft": chosen or draft(), "owner": self.owner, **asked})
+
+    def work(self, workshop: Any, runs: int = 1) -> list[RunSpec]:
+        """What a worker does: take the oldest run and train it."""
+        done = []
+        for _ in range(runs):
+            claimed = self.bench.store.claim("worker")
+            self.bench.store.append(claimed.id, train(claimed.spec, workshop))
+            done.append(claimed.spec)
+        return done
+
+    def finish(self, workshop: Any, chosen: Any = None, **asked: Any) -> dict[str, Any]:
+        """Go on until everything has ended."""
+        while (said := self.ask("look", chosen, go=True, **asked))["way"]:
+            self.work(workshop, said["way"])
+        return said
+
+
+@pytest.fixture
+def page(tmp_path: Path, workshop: Any) -> Iterator[Callable[..., Page]]:
+    """A lab that allows four waiting runs to a browser."""
+    supply = Supply(workshop.supply.cache, offline=True)
+    with Store(tmp_path) as store:
+        yield lambda **more: Page(Bench(store, **{"limits": Limits(waiting=4), "data": supply.data, "hashes": lambda spec: (
+            supply.known_sha256(spec.base) or "", supply.known_data_sha256(spec.goal) or ""), **more}))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, workshop: Any) -> Iterator[tuple[Page, dict[str, Any]]]:
+    """A pair of arms over three seeds, run to the end."""
+    supply = Supply(workshop.supply.cache, offline=True)
+    with Store(tmp_path_factory.mktemp("store")) as store:
+        seen = Page(Bench(store, data=supply.data, hashes=lambda spec: (supply.known_sha256(spec.base) or "", supply.known_data_sha256(spec.goal) or "")))
+        yield seen, seen.finish(workshop)
+
+
+# ── building ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_empty_page_has_all_it_needs_to_begin(page: Callable[..., Page]) -> None:
+    seen = page()
+    begun = seen.ask("begin")
+    assert begun["blank"]["seeds"] == [0, 1, 2] and begun["blank"]["arms"] == [] and begun["catalogues"]["models"]
+    planned = seen.ask("plan", begun["blank"])
+    assert planned["arms"] == [] and planned["error"] is None
+    form = seen.ask("base", begun["blank"])
+    assert [each["name"] for each in form["front"]] == ["steps", "batch"]
+    assert next(each for each in form["folded"] if each["name"] == "lr")["optional"]
+
+
+def test_the_usual_suspects_are_those_the_model_takes_and_come_once(page: Callable[..., Page]) -> None:
+    seen = page()
+    found = seen.ask("add", draft([]), how="suspects")["arms"]
+    assert [arm["change"]["method"] for arm in found] == ["lora", "prompt_tuning", "pfeiffer", "bitfit", "head", "full"]
+    again = seen.ask("add", draft(PAIR), how="suspects")["arms"]
+    assert not {"lora", "head"} & {arm["change"]["method"] for arm in again}
+    llama = seen.ask("add", draft([], model="seed-llama"), how="suspects")["arms"]
+    assert "bitfit" not in [arm["change"]["method"] for arm in llama] and "ia3" in [arm["change"]["method"] for arm in llama]
+
+
+def test_each_arm_says_what_it_trains_and_what_follows_from_it(page: Callable[..., Page]) -> None:
+    planned = page().ask("plan")
+    lora, head = planned["arms"]
+    assert lora["trainable"] and lora["memory"] and "rank 8" in lora["settings"] and "learning rate" in lora["settings"]
+    assert head["changes"] == ["method"] and any("learning rate" in note for note in head["notes"])
+    assert lora["colour"] != head["colour"] and planned["error"] is None and planned["group"]
+    assert Comparison.from_json(unquote(planned["address"])) == Comparison.parse(draft())
+
+
+def test_what_an_arm_may_have_otherwise_is_a_form_with_the_base_as_its_defaults(page: Callable[..., Page]) -> None:
+    seen = page()
+    chosen = draft(method={"name": "lora", "rank": 3})
+    form = seen.ask("arm", chosen, change={"method": {"name": "lora", "alpha": 2.0}, "steps": 9})
+    assert next(each for each in form["front"] if each["name"] == "rank")["default"] == 3 and form["values"] == {"alpha": 2.0, "steps": 9}
+    other = seen.ask("arm", chosen, change={"method": "prompt_tuning"})
+    assert other["method"] == "prompt_tuning" and "virtual_tokens" in [each["name"] for each in other["front"]]
+    assert not {"eval_items", "seed"} & {each["name"] for each in (*form["front"], *form["folded"])}
+
+
+def test_a_knob_is_swept_and_two_things_at_once_are_warned_of(page: Callable[..., Page]) -> None:
+    seen = page()
+    knobs = seen.ask("knobs", draft([]), method="lora")["knobs"]
+    assert knobs[0]["name"] == "rank" and knobs[0]["some"]
+    found = seen.ask("add", draft([]), how="sweep", method="lora", knob="rank", values=[1, 4])["arms"]
+    assert [arm["name"] for arm in found] == ["LoRA, rank 1", "LoRA, rank 4"]
+    assert seen.ask("plan", draft(found))["warnings"] == []
+    other = seen.ask("add", draft([]), how="sweep", method="prompt_tuning", knob="virtual_tokens", values=[2, 5])["arms"]
+    assert [Comparison.parse(draft(other)).specs[arm["name"]].method.virtual_tokens for arm in other] == [2, 5]
+    found[0]["change"]["lr"] = 0.1
+    assert any("2 things at once (rank, learning rate)" in warning for warning in seen.ask("plan", draft(found))["warnings"])
+
+
+@pytest.mark.parametrize(("how", "words"), [
+    ({"how": "sweep", "method": "lora", "knob": "rank", "values": [0]}, "rank is 0"),
+    ({"how": "sweep", "method": "lora", "knob": "rank", "values": []}, "values is empty"),
+    ({"how": "sweep", "method": "lora", "knob": "colour", "values": [1]}, "unknown knob"),
+    ({"how": "method", "method": "gpt"}, "unknown method"),
+    ({"how": "copy", "place": 9}, "not there any more"),
+    ({"how": "sweep", "method": "lora", "knob": "rank", "values": list(range(1, 13))}, "at most 12"),
+])
+def test_what_cannot_be_added_is_told_in_words(page: Callable[..., Page], how: dict[str, Any], words: str) -> None:
+    assert words in page().ask("add", **how)["error"]
+
+
+def test_a_copy_and_a_second_of_a_method_have_names_of_their_own(page: Callable[..., Page]) -> None:
+    seen = page()
+    assert seen.ask("add", how="copy", place=0)["arms"] == [{"name": "LoRA 2", "change": {}}]
+    assert seen.ask("add", how="method", method="lora")["arms"][0]["name"] == "LoRA 2"
+
+
+def test_a_bad_value_is_told_at_its_arm_and_the_others_stay(page: Callable[..., Page]) -> None:
+    seen = page()
+    planned = seen.ask("plan", draft([*PAIR, {"name": "odd", "change": {"method": {"name": "lora", "rank": 0}}}]))
+    assert planned["arms"][2]["error"].startswith("rank is 0: must be 1 to") and planned["arms"][0]["trainable"]
+    assert seen.ask("plan", draft(steps=0))["error"].startswith("steps is 0")
+    twice = seen.ask("plan", draft([*PAIR, PAIR[0]]))["error"]
+    assert 'name "LoRA" more than once' in twice["text"]
+    assert "seeds has 1 more than once" in seen.ask("plan", draft(seeds=[1, 1]))["error"]["text"]
+    limited = page(limits=Limits(steps=2)).ask("plan")["error"]
+    assert limited["arm"] == "LoRA" and limited["text"] == "steps is 3: this lab allows 2"
+    assert seen.ask("plan", {"base": 3})["error"] and seen.ask("look", draft([]))["error"]
+
+
+def test_every_arm_looks_different(page: Callable[..., Page]) -> None:
+    specs = [RunSpec.parse({**BASE, "method": {"name": "lora", "rank": rank}}) for rank in range(1, 13)]
+    seen = [(look["colour"], look["dash"]) for look in arms.looks(specs)]
+    assert len(set(seen)) == 12 and seen[0] == (arms.charts.colour("lora"), "solid")
+
+
+# ── running ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_runs_follow_seed_by_seed_as_room_appears(page: Callable[..., Page], workshop: Any) -> None:
+    seen = page()
+    said = seen.ask("look", go=True)
+    assert (said["way"], said["left"], said["done"]) == (3, 3, 0) and "the other 3 follow" in said["full"]
+    assert seen.bench.store.waiting("me") == 3 and seen.ask("look", go=True)["way"] == 3, "asked again, nothing is made twice"
+    done = seen.work(workshop, 3)
+    assert [(spec.method.key, spec.seed) for spec in done] == [("lora", 0), ("head", 0), ("lora", 1)]
+    said = seen.ask("look", go=True)
+    assert (said["done"], said["way"], said["left"]) == (3, 3, 0) and said["result"]["verdicts"]["over"] is False
+    assert said["result"]["verdicts"]["lead"].startswith("No verdict yet: 3 of 6 runs are in.")
+    assert said["race"]["data"] and said["rows"][0]["done"] == 2 and said["rows"][0]["state"] == "queued"
+    assert seen.ask("look", mark=said["mark"]) .get("rows") is None or said["full"], "nothing new is not sent again"
+
+
+def test_one_arm_or_all_are_stopped(page: Callable[..., Page], workshop: Any) -> None:
+    seen = page()
+    third = [*PAIR, {"name": "bias", "change": {"method": "bitfit"}}]
+    seen.ask("look", draft(third), go=True)
+    seen.ask("halt", draft(third), arm="bias")
+    said = seen.ask("look", draft(third), go=True, without=["bias"])
+    assert next(row for row in said["rows"] if row["name"] == "bias")["state"] == "cancelled"
+    said = seen.finish(workshop, draft(third), without=["bias"])
+    assert said["result"]["verdicts"]["over"] and [row["name"] for row in said["result"]["table"]["rows"]] == ["LoRA", "head"]
+    assert "bias was stopped: it is not judged" in said["result"]["warnings"]
+    seen.ask("look", draft(third, seeds=[7, 8, 9]), go=True)
+    seen.ask("halt", draft(third, seeds=[7, 8, 9]))
+    assert seen.bench.store.waiting("me") == 0 and seen.ask("look", draft(third, seeds=[7, 8, 9]))["stopped"] == 3
+    assert seen.finish(workshop, draft(third, seeds=[7, 8, 9]), again=["cancelled"])["done"] == 9, "those that were stopped are run with the rest"
+    assert Page(seen.bench, "you").ask("look", draft(third))["rows"][0]["state"] == "missing", "somebody else's runs are not theirs"
+
+
+def test_equal_runs_are_taken_from_the_history_and_from_recorded_ones(made: tuple[Page, dict[str, Any]], workshop: Any) -> None:
+    seen, _ = made
+    other = Page(seen.bench, "you")
+    planned = other.ask("plan")
+    assert planned["cost"] == "6 runs (2 arms × 3 seeds), all of them made before: nothing has to be trained." and planned["known"] == 6
+    said = other.ask("look", go=True)
+    assert said["done"] == 6 and said["result"]["verdicts"]["over"]
+    spec = Comparison.parse(draft(seeds=[5])).run("LoRA", 5)
+    recorded = Recorded("one", {"cores": 2, "date": "2026-01-01"}, tuple(train(spec, workshop)))
+    third = Page(Bench(seen.bench.store, recorded=[recorded]), "they")
+    assert third.ask("plan", draft(seeds=[5]))["cost"].startswith("2 runs (2 arms × 1 seed), 1 of them recorded; ")
+
+
+def test_the_cost_says_what_is_known_and_what_is_not(page: Callable[..., Page], made: tuple[Page, dict[str, Any]]) -> None:
+    assert page().ask("plan")["cost"] == "6 runs (2 arms × 3 seeds); how long that takes is not known yet, since no run like these has ended here."
+    third = [*PAIR, {"name": "bias", "change": {"method": "bitfit"}}]
+    cost = made[0].ask("plan", draft(third))["cost"]
+    assert "6 of them made before" in cost and "is not known yet" in cost
+    more = made[0].ask("plan", draft(third, seeds=[0, 1, 2, 3]))["cost"]
+    assert "how long bias will take beside that is not known" in more and "on 1 worker, as in" in more
+
+
+# ── results ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_result_has_verdict_table_front_and_what_is_shared(made: tuple[Page, dict[str, Any]]) -> None:
+    _, said = made
+    result = said["result"]
+    pair = [*result["verdicts"]["told"], *result["verdicts"]["open"]]
+    assert result["verdicts"]["over"] and len(pair) == 1 and ("beats" in pair[0]["says"] or pair[0]["says"].startswith("Cannot tell"))
+    rows = {row["name"]: row["cells"] for row in result["table"]["rows"]}
+    assert "±" in rows["LoRA"]["score"]["text"] and rows["LoRA"]["trainable"]["value"] > rows["head"]["trainable"]["value"]
+    assert rows["LoRA"]["score"]["exact"].count("seed") == 3 and rows["LoRA"]["rates"]["text"] == "–"
+    assert result["scatter"]["table"]["columns"][1:3] == ["trained", "accuracy"] and "On the front:" in result["scatter"]["says"]
+    assert result["shared"]["same"] and len(result["shared"]["rows"]) == 3 and "base weights" in result["shared"]["says"]
+    assert len({row[1] for row in result["shared"]["rows"]}) == 3 and len(result["on_items"]) == 3
+    assert any(trace.get("fill") == "toself" for trace in said["race"]["data"]) is False, "no look at validation items was asked for, so there is no band"
+
+
+def test_only_an_arm_that_beats_all_others_is_bold(made: tuple[Page, dict[str, Any]]) -> None:
+    _, said = made
+    bold = [row["name"] for row in said["result"]["table"]["rows"] if row["bold"]]
+    assert bool(bold) == bool(said["result"]["verdicts"]["told"])
+
+
+def test_the_loss_has_bands_and_its_numbers(made: tuple[Page, dict[str, Any]]) -> None:
+    figure = made[0].ask("look", chart="loss")["race"]
+    assert sum(trace.get("fill") == "toself" for trace in figure["data"]) == 2 and figure["table"]["columns"][2] == "loss, mean"
+    assert {row[0] for row in figure["table"]["rows"]} == {"LoRA", "head"} and "3 steps" not in figure["alt"]
+
+
+def test_seeds_after_a_look_are_another_look(made: tuple[Page, dict[str, Any]], workshop: Any) -> None:
+    seen, said = made
+    offer = said["result"]["more"]
+    if offer is not None:
+        assert "look 2 where 1 was planned" in offer["says"] and "1.25%" in offer["says"]
+    longer = draft(seeds=[0, 1, 2, 3])
+    done = seen.finish(workshop, longer, looked=[[0, 1, 2]])
+    assert done["result"]["looks"].startswith("Look 2, where 1 was planned") and done["group"] == said["group"]
+    assert seen.ask("look", longer)["result"]["looks"] == "", "with all four planned at the start it is the first"
+
+
+def test_a_failed_run_stays_with_its_reason(page: Callable[..., Page], workshop: Any) -> None:
+    seen = page()
+    seen.ask("look", draft(seeds=[0]), go=True)
+    lost = seen.bench.store.claim("worker")
+    seen.bench.store.append(lost.id, [Failed("it diverged", "take a lower rate", "lr")])
+    seen.work(workshop)
+    said = seen.ask("look", draft(seeds=[0]), go=True)
+    row = next(row for row in said["result"]["table"]["rows"] if row["name"] == "LoRA")
+    assert row["failed"] == ["seed 0: it diverged"] and row["advice"] == "take a lower rate" and said["failed"] == 1 and said["way"] == 0
+    assert said["rows"][0]["state"] == "failed" and said["rows"][0]["reasons"] == ["seed 0: it diverged"]
+    assert seen.ask("look", draft(seeds=[0]), go=True, again=["failed"])["way"] == 1
+
+
+def test_items_on_which_arms_disagree(made: tuple[Page, dict[str, Any]]) -> None:
+    found = made[0].ask("differ", seed=1, start=0)
+    assert found["of"] == 24 and len(found["rows"]) == min(PAGE, found["count"]) and found["arms"] == ["LoRA", "head"]
+    for row in found["rows"]:
+        assert len({each["answer"] for each in row["answers"].values()}) > 1 and row["label"] in ("negative", "positive") and row["text"].startswith("the ")
+        assert all(each["right"] == (each["answer"] == row["label"]) for each in row["answers"].values())
+    assert "seed 9 is none" in made[0].ask("differ", seed=9)["error"]
+
+
+def test_downloads_say_the_same(made: tuple[Page, dict[str, Any]]) -> None:
+    seen, _ = made
+    report = json.loads(seen.ask("export", format="json")["text"])
+    rows = list(csv.DictReader(io.StringIO(seen.ask("export", format="csv")["text"])))
+    assert len(rows) == 6 and {row["arm"] for row in rows} == {"LoRA", "head"} and report["pairs"][0]["a"] == "LoRA"
+    assert [float(row["score"]) for row in rows if row["arm"] == "head"] == report["arms"][1]["scores"]
+    assert "nothing to download" in seen.ask("export", draft(seeds=[77]), format="csv")["error"]
+
+
+def test_a_link_opens_it_with_its_looks(page: Callable[..., Page]) -> None:
+    seen = page()
+    found = seen.ask("open_link", compare=json.dumps(draft(seeds=[0, 1, 2, 3])), looked="3")
+    assert found["draft"]["seeds"] == [0, 1, 2, 3] and found["looked"] == [[0, 1, 2]] and found["group"] == seen.ask("plan")["group"]
+    assert "is not JSON" in seen.ask("open_link", compare="{")["error"]
+
+
+def test_a_finished_run_is_put_beside_another_method(page: Callable[..., Page]) -> None:
+    seen = page()
+    spec = RunSpec.parse({**BASE, "method": {"name": "lora", "rank": 3}, "seed": 4})
+    chosen = seen.ask("beside", spec=spec.to_dict())["draft"]
+    comparison = Comparison.parse(chosen)
+    assert list(comparison.specs) == ["LoRA", "Prompt tuning"] and comparison.seeds == (4, 5, 6) and comparison.run("LoRA", 4) == spec
+    other = seen.ask("beside", spec={**BASE, "method": "prompt_tuning"})["draft"]
+    assert [arm["name"] for arm in other["arms"]] == ["Prompt tuning", "LoRA"]
+
+
+def test_the_front_has_what_nothing_beats_in_both() -> None:
+    x, y = measures.measures("accuracy", True)[1], measures.measures("accuracy", True)[0]
+    points = [("cheap", (1.0, 0, 0), (0.6, 0, 0)), ("good", (9.0, 0, 0), (0.9, 0, 0)), ("poor", (9.0, 0, 0), (0.7, 0, 0)), ("fair", (4.0, 0, 0), (0.8, 0, 0))]
+    assert [name for name, _, _ in front.front(points, x, y)] == ["cheap", "fair", "good"]
+
+
+def test_the_rates_behind_a_default_are_counted(made: tuple[Page, dict[str, Any]]) -> None:
+    lr = RunSpec.parse(BASE).lr
+    swept = {("seed-bert", "lora"): Sweep("toy", 3, 0.5, (Tried(lr, 0.7, 0.1), Tried(10 * lr, 0.6, 0.1)))}
+    said = Page(Bench(made[0].bench.store, sweeps=swept)).ask("look")
+    cells = {row["name"]: row["cells"]["rates"]["text"] for row in said["result"]["table"]["rows"]}
+    assert cells == {"LoRA": "2", "head": "–"}
+
+
+def test_half_an_interval_is_students() -> None:
+    assert measures.half_width([0.5]) is None
+    assert measures.half_width([0.7, 0.8, 0.9]) == pytest.approx(4.302652729911275 * 0.1 / 3**0.5)
+
+
+def test_adding_never_makes_more_than_can_be_compared() -> None:
+    with pytest.raises(LabError, match="at most 12"):
+        adding.suspects(draft([{"name": f"arm {place}", "change": {"lr": 0.001 * (place + 1)}} for place in range(12)]))
