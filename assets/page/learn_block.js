@@ -1,0 +1,75 @@
+// What stands in a step: words, a prediction, a result, a question, a figure, a claim, something to explore.
+import { el, fill, say } from "./dom.js";
+import { createGuess } from "./learn_guess.js";
+import { createFigure, createResult } from "./learn_result.js";
+import { words } from "./learn_words.js";
+import { handOver, question, trainDraft, who } from "./session.js";
+
+const LOST = "The lab cannot be reached; try again in a moment.";
+const VERDICTS = { holds: "holds here", contradicted: "contradicted here", "cannot tell": "cannot be told here", "not run": "not run yet" };
+
+export function createBlock(server, block, context) {
+  return MAKERS[block.kind](server, block, context);
+}
+
+// Opened once they are shown; `waits` says what is still to be done, or nothing.
+const MAKERS = {
+  words: (server, { prose }, { open }) => ({ node: el("div", { class: "learn-words" }, words(prose, open)) }),
+  predict: (server, block, context) => createGuess(block, context),
+  run: (server, block, context) => createResult(server, block, context),
+  compare: (server, block, context) => createResult(server, block, context),
+  measure: (server, block, context) => createResult(server, block, context),
+  figure: (server, block, context) => createFigure(server, block, context),
+  observe: (server, block, context) => createChoice(block, context, "What did you see?"),
+  quiz: (server, block, context) => createChoice(block, context, "Check yourself"),
+  claim, explore,
+};
+
+// One right answer; each says something to whoever chose it, and a wrong one may be put right.
+function createChoice(block, context, name) {
+  const kept = context.kept().answers?.[block.name];
+  const says = el("p", { class: "says", role: "status" });
+  const box = el("fieldset", { class: "learn-question" }, el("legend", {}, el("span", { class: "tag" }, name), block.ask),
+    block.options.map((option, place) => el("label", {}, el("input", { type: "radio", name: `${block.kind}-${block.name}`, onchange: () => choose(place) }), el("span", {}, option.text))), says);
+
+  function choose(place) {
+    answer(place);
+    context.keep({ answers: { ...context.kept().answers, [block.name]: place } });
+    if (!block.options[place].right && block.show) document.querySelector(`.learn-page [data-name="${CSS.escape(block.show)}"]`)?.classList.add("look-here");
+  }
+
+  function answer(place) {
+    const option = block.options[place];
+    box.querySelectorAll("label").forEach((label, each) => label.classList.toggle("chosen", each === place));
+    box.querySelectorAll("input")[place].checked = true;
+    says.className = option.right ? "says right" : "says wrong";
+    say(says, `${option.right ? "✓" : "✗"} ${option.says}`);
+  }
+
+  if (kept !== undefined && block.options[kept]) answer(kept);
+  return { node: box, waits: () => (context.kept().answers?.[block.name] === undefined ? "Answer the question to go on." : "") };
+}
+
+// A sentence of the field, and what these very runs say of it.
+function claim(server, block, context) {
+  const verdict = el("p", { class: "outcome", role: "status" }, "holding it against the runs …");
+  const why = el("p", { class: "soft" });
+  const node = el("section", { class: "learn-claim", "aria-label": "Claim" }, el("p", { class: "sentence" }, el("span", { class: "tag" }, "Claim"), block.sentence), el("p", { class: "soft" }, block.source, ". ", block.rule), verdict, why);
+  (async () => {
+    const found = await question(server, "claim", { lesson: context.lesson.key, name: block.name, live: context.kept().runs, owner: await who() }).catch(() => ({ error: LOST }));
+    if (found.error) { say(verdict, found.error); return; }
+    node.dataset.verdict = found.verdict;
+    fill(verdict, el("b", {}, VERDICTS[found.verdict]), " ", found.says);
+    say(why, found.why);
+  })();
+  return { node };
+}
+
+function explore(server, block) {
+  const go = () => {
+    if (block.comparison) return handOver("compare", { comparison: block.comparison });
+    return trainDraft(block.draft);
+  };
+  return { node: el("div", { class: "learn-explore" }, el("p", {}, el("span", { class: "tag" }, "Change one thing"), block.text),
+    el("button", { type: "button", class: "plain", onclick: go }, block.comparison ? "Open it in Compare" : "Open it in Train")) };
+}

@@ -1,0 +1,88 @@
+// A prediction: a number, a choice, an order or a curve. It is kept in this browser and compared with the result that follows.
+import { createCurve } from "./learn_curve.js";
+import { el, fill, say } from "./dom.js";
+import { teacher } from "./session.js";
+
+export function createGuess(block, context) {
+  if (!teacher.predicts) return { node: el("div", { hidden: true }) };
+  const made = KINDS[block.asks](block, context.kept().guesses?.[block.name]);
+  const done = el("p", { class: "says", role: "status" });
+  const button = el("button", { type: "button", class: "plain", onclick: () => keep() }, "That is my guess");
+  const node = el("fieldset", { class: "learn-question predict" }, el("legend", {}, el("span", { class: "tag" }, "Predict"), block.ask), made.node, el("div", { class: "buttons" }, button), done);
+
+  function keep() {
+    const guess = made.value();
+    if (guess === null) { say(done, "Make a guess first; a wrong one teaches more than none."); return; }
+    context.keep({ guesses: { ...context.kept().guesses, [block.name]: guess } });
+    told(guess);
+  }
+
+  function told(guess) {
+    say(done, `Kept: ${made.said(guess)}. You will see it beside the result.`);
+    button.textContent = "Change my guess";
+  }
+
+  const kept = context.kept().guesses?.[block.name];
+  if (kept !== undefined) told(kept);
+  return { node, waits: () => (context.kept().guesses?.[block.name] === undefined ? "Make your guess to go on." : "") };
+}
+
+const KINDS = { number, choice, order, curve: (block, kept) => createCurve(block, kept) };
+
+export function unitOf(value, unit) {
+  const few = (amount) => Number(amount.toPrecision(3)).toLocaleString("en");
+  if (unit === "share") return `${few(100 * value)} %`;
+  if (unit === "bytes") {
+    const [size, name] = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [1, "bytes"]].find(([each]) => Math.abs(value) >= each) || [1, "bytes"];
+    return `${few(value / size)} ${name}`;
+  }
+  if (unit === "seconds") return `${few(value)} s`;
+  if (unit === "times" || unit === "ratio") return `${few(value)} times`;
+  return few(value);
+}
+
+function number(block, kept) {
+  const { low, high, log, unit } = block;
+  const steps = 200;
+  const at = (place) => (log ? low * (high / low) ** (place / steps) : low + ((high - low) * place) / steps);
+  const place = (value) => Math.round(steps * (log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low)));
+  const nice = (value) => (unit === "count" ? Math.round(Number(value.toPrecision(3))) : Number(value.toPrecision(3)));
+  const state = { touched: kept !== undefined, value: kept ?? nice(at(steps / 2)) };
+  const shown = el("output", {}, state.touched ? unitOf(state.value, unit) : "move the slider");
+  const slider = el("input", { type: "range", min: 0, max: steps, value: place(state.value), "aria-label": block.ask,
+    oninput: () => { Object.assign(state, { touched: true, value: nice(at(Number(slider.value))) }); paint(); } });
+  const paint = () => {
+    say(shown, unitOf(state.value, unit));
+    slider.setAttribute("aria-valuetext", unitOf(state.value, unit));
+  };
+  if (state.touched) paint();
+  return { node: el("div", { class: "guess-number" }, slider, shown, el("div", { class: "ends" }, el("span", {}, unitOf(low, unit)), el("span", {}, unitOf(high, unit)))),
+    value: () => (state.touched ? state.value : null), said: (guess) => unitOf(guess, unit) };
+}
+
+function choice(block, kept) {
+  const state = { chosen: kept ?? null };
+  const node = el("div", { class: "guess-choice" }, block.options.map((text, place) => el("label", {},
+    el("input", { type: "radio", name: `guess-${block.name}`, checked: kept === place + 1, onchange: () => { state.chosen = place + 1; } }), el("span", {}, text))));
+  return { node, value: () => state.chosen, said: (guess) => block.options[guess - 1] };
+}
+
+// Moved by buttons, which work with mouse, finger and keyboard alike.
+function order(block, kept) {
+  const state = { items: kept ? kept.map((key) => block.items.find((item) => item.key === key)).filter(Boolean) : [...block.items], touched: kept !== undefined };
+  const list = el("ol", { class: "guess-order" });
+  const move = (from, by) => {
+    const to = from + by;
+    if (to < 0 || to >= state.items.length) return;
+    [state.items[from], state.items[to]] = [state.items[to], state.items[from]];
+    state.touched = true;
+    paint();
+    list.children[to].querySelector(by < 0 ? ".up" : ".down")?.focus();
+  };
+  const paint = () => fill(list, state.items.map((item, place) => el("li", {}, el("span", {}, item.name),
+    el("button", { type: "button", class: "small up", "aria-label": `${item.name} up`, disabled: place === 0, onclick: () => move(place, -1) }, "↑"),
+    el("button", { type: "button", class: "small down", "aria-label": `${item.name} down`, disabled: place === state.items.length - 1, onclick: () => move(place, 1) }, "↓"))));
+  paint();
+  return { node: el("div", {}, el("p", { class: "hint" }, `Largest on top: ${block.about}.`), list), value: () => state.items.map((item) => item.key),
+    said: (guess) => guess.map((key) => block.items.find((item) => item.key === key)?.name).join(", ") };
+}

@@ -1,0 +1,53 @@
+// The museum of failures: look at a run that went wrong, name what it was, and then hear the lab's own diagnosis.
+import { el, fill, say } from "./dom.js";
+import { drawRun } from "./learn_result.js";
+import { question, recall, remember, trainDraft } from "./session.js";
+
+const LOST = "The lab cannot be reached; try again in a moment.";
+
+export function createMuseum(server) {
+  const list = el("div", { class: "museum-list" });
+  const node = el("section", { class: "learn-museum", "aria-label": "Museum of failures", hidden: true }, el("h2", {}, "Museum of failures"),
+    el("p", { class: "lead" }, "Runs that were broken on purpose. Look at what such a run shows, and say what went wrong; then the lab names it from the run's own events, as it does with yours."), list);
+
+  async function show() {
+    const found = await question(server, "museum", {}).catch(() => ({ error: LOST }));
+    node.hidden = !found.exhibits?.length;
+    if (!node.hidden) fill(list, found.exhibits.map(exhibit));
+  }
+
+  function exhibit(each, place) {
+    const body = el("div", { class: "museum-body" });
+    const known = recall("museum") || {};
+    const summary = el("summary", {}, el("span", { class: "tag" }, `Exhibit ${place + 1}`), each.says);
+    const fold = el("details", { class: "museum-exhibit", ontoggle: () => { if (fold.open && !body.childElementCount) open(each, body, known[each.key]); } }, summary, body);
+    return fold;
+  }
+
+  async function open(each, body, kept) {
+    fill(body, el("p", { class: "soft" }, "fetching it …"));
+    const found = await question(server, "exhibit", { exhibit: each.key }).catch(() => ({ error: LOST }));
+    if (found.error) { fill(body, el("p", { class: "soft" }, found.error)); return; }
+    const picture = el("div", { class: "learn-result-body" });
+    const told = el("div", { class: "museum-told", role: "status" });
+    const box = el("fieldset", { class: "learn-question" }, el("legend", {}, el("span", { class: "tag" }, "What went wrong?"), "Look at the loss, the scores and the memory."),
+      each.names.map((name) => el("label", {}, el("input", { type: "radio", name: `exhibit-${each.key}`, checked: kept === name.key, onchange: () => choose(name.key) }), el("span", {}, name.title))));
+    fill(body, el("p", { class: "soft" }, found.chip), picture, box, told);
+    drawRun(picture, found);
+    if (kept) answer(kept);
+
+    function choose(key) {
+      remember("museum", { ...(recall("museum") || {}), [each.key]: key });
+      answer(key);
+    }
+
+    function answer(key) {
+      const right = key === each.key;
+      fill(told, el("p", { class: right ? "says right" : "says wrong" }, right ? "✓ That is it." : "✗ Not this one."), el("p", {}, el("b", {}, `${found.title}. `), found.about),
+        found.diagnoses.map((seen) => el("div", { class: "notice diagnosis" }, el("p", {}, el("b", {}, `${seen.title}. `), seen.says), el("p", {}, seen.advice))),
+        el("button", { type: "button", class: "plain", onclick: () => trainDraft(found.draft) }, "Open it in Train, and mend it"));
+    }
+  }
+
+  return { node, show };
+}

@@ -1,0 +1,193 @@
+// A result, recorded or live: shown once it is asked for, with the gap to the guess that was made of it; and figures.
+import { createAnatomy } from "./anatomy.js";
+import { createTable } from "./compare_table.js";
+import { el, fill, say } from "./dom.js";
+import { draw, figureHolder } from "./figure.js";
+import { gap } from "./learn_gap.js";
+import { counts, memoryBar, scoreRows, shareBar, terms } from "./pieces.js";
+import { handOver, question, teacher, who } from "./session.js";
+
+const LOST = "The lab cannot be reached; try again in a moment.";
+const ENDED = ["finished", "failed", "cancelled"];
+const STEADY = 500, HIDDEN = 4000; // milliseconds between questions
+const NAMES = { run: "Run", compare: "Compare", measure: "Measure" };
+
+export function createResult(server, block, context) {
+  const state = { shown: false, live: "", timer: 0 };
+  const chip = el("span", { class: "chip" });
+  const about = el("p", { class: "soft" }, lead(block));
+  const show = el("button", { type: "button", class: "main", onclick: () => reveal() }, block.kind === "run" ? "Show what came out" : "Show the result");
+  const train = block.kind === "run" && block.offered && !(teacher.recorded && block.recorded) ? el("button", { type: "button", class: block.recorded ? "plain" : "main", onclick: () => begin() }, "Run it yourself") : null;
+  const stop = el("button", { type: "button", class: "plain", hidden: true, onclick: () => halt() }, "Stop");
+  const further = block.kind === "compare" ? el("button", { type: "button", class: "plain", onclick: () => handOver("compare", { comparison: block.comparison }) }, "Open it in Compare") : null;
+  const status = el("p", { class: "status", role: "status" });
+  const chart = figureHolder("The run as it goes", 300);
+  const body = el("div", { class: "learn-result-body" });
+  const gaps = el("div", { class: "learn-gaps" });
+  const node = el("section", { class: "learn-result", "aria-label": NAMES[block.kind], "data-name": block.name },
+    el("header", {}, el("span", { class: "tag" }, NAMES[block.kind]), el("b", {}, block.title || block.says || ""), chip), about,
+    el("div", { class: "buttons" }, block.recorded || block.kind !== "run" ? show : null, train, stop, further), status, gaps, body);
+  if (block.kind !== "run" && !block.recorded) { show.disabled = true; say(status, "This has not been recorded yet."); }
+
+  const kept = () => context.kept();
+  if (kept().seen?.includes(block.name)) reveal();
+
+  function seen() {
+    if (!kept().seen?.includes(block.name)) context.keep({ seen: [...(kept().seen || []), block.name] });
+  }
+
+  async function reveal() {
+    const found = await question(server, "result", { lesson: context.lesson.key, kind: block.kind, name: block.name, guesses: kept().guesses, live: kept().runs, owner: await who() }).catch(() => ({ error: LOST }));
+    if (!context.alive()) return;
+    if (found.error) { say(status, found.error); return; }
+    if (found.waiting) { say(status, "There is no result yet: run it yourself."); return; }
+    state.shown = true;
+    say(status, "");
+    say(chip, found.chip);
+    chip.className = "chip finished";
+    show.hidden = true;
+    if (train) train.textContent = kept().runs?.[block.name] ? "Run it again" : "Run it yourself";
+    fill(gaps, Object.entries(found.answers).map(([name, answer]) => gap(prediction(name), kept().guesses[name], answer)));
+    DRAWN[block.kind](body, found);
+    seen();
+    context.settle();
+  }
+
+  // The block of a prediction of this lesson, by its name.
+  function prediction(name) {
+    return context.lesson.sequence.flatMap((step) => step.blocks).find((each) => each.kind === "predict" && each.name === name);
+  }
+
+  async function begin() {
+    train.disabled = true;
+    say(status, "asking for a place …");
+    const found = await question(server, "begin", { lesson: context.lesson.key, name: block.name, owner: await who() }).catch(() => ({ error: LOST }));
+    if (found.error) { train.disabled = false; say(status, found.error); return; }
+    state.live = found.run;
+    fill(body, chart.node);
+    fill(gaps);
+    stop.hidden = false;
+    follow("");
+  }
+
+  async function follow(mark) {
+    const run = state.live;
+    const answer = await question(server, "poll", { run, mark, owner: await who() }).catch(() => null);
+    if (!context.alive() || state.live !== run) return;
+    if (answer?.error) { train.disabled = false; stop.hidden = true; say(status, answer.error); return; }
+    if (!answer) say(status, "No connection to the lab; the run goes on without this page.");
+    if (answer?.status && !answer.state) say(status, answer.status);
+    if (answer?.state) {
+      say(status, answer.status || answer.state);
+      say(chip, answer.state);
+      chip.className = `chip ${answer.state}`;
+      draw(chart, answer.figure, run);
+      if (ENDED.includes(answer.state)) { ended(run, answer); return; }
+    }
+    setTimeout(() => follow(answer?.mark ?? mark), document.hidden ? HIDDEN : 1000 * answer?.again || STEADY);
+  }
+
+  function ended(run, view) {
+    train.disabled = false;
+    stop.hidden = true;
+    if (view.state !== "finished") { say(status, [view.reason, view.advice].filter(Boolean).join(" ") || "It was stopped."); return; }
+    context.keep({ runs: { ...kept().runs, [block.name]: run } });
+    reveal();
+  }
+
+  async function halt() {
+    say(status, "stopping …");
+    await question(server, "stop", { run: state.live, owner: await who() }).catch(() => null);
+  }
+
+  return { node, waits: () => (kept().seen?.includes(block.name) || (block.kind !== "run" && !block.recorded) ? "" : "Look at the result to go on.") };
+}
+
+function lead(block) {
+  if (block.kind === "run") return block.seconds ? `Takes about ${block.seconds} s here.` : "Takes about a minute on two cores.";
+  if (block.kind === "compare") return `${block.arms.length} arms × ${block.runs / block.arms.length} seeds: ${block.arms.join(", ")}.`;
+  return block.about;
+}
+
+const DRAWN = { run: drawRun, compare: drawCompared, measure: drawMeasured };
+
+export function drawRun(body, { figure, learned, trained, cost }) {
+  const chart = figureHolder("Loss and score over the steps", 340);
+  const longest = Math.max(1, ...cost.bars.map((bar) => bar.bytes));
+  fill(body, chart.node, el("section", { class: "learned" }, el("h4", {}, "What it learned"), scoreRows(learned.rows), el("p", { class: "soft" }, learned.noise)),
+    el("div", { class: "learn-cards-row" },
+    el("section", {}, el("h4", {}, "What it trained"), el("p", { class: "big" }, trained.trainable, el("small", {}, `${trained.share} of all numbers`)), shareBar(trained.part)),
+    el("section", {}, el("h4", {}, "What a step took"), cost.bars.map((bar) => memoryBar(bar, longest)), cost.bars.length ? key(cost.bars[0]) : null)));
+  draw(chart, figure, "lesson");
+}
+
+function drawCompared(body, { figure, verdicts, table }) {
+  const chart = figure ? figureHolder(figure.title, 300) : null;
+  const grid = createTable();
+  const sentence = (each) => el("li", {}, each.says, each.warning ? el("small", {}, ` ${each.warning}.`) : null);
+  fill(body, chart?.node, el("div", { class: "compare-verdicts" }, verdicts.lead ? el("p", {}, el("b", {}, verdicts.lead)) : null,
+    verdicts.told.length ? el("ul", { class: "told" }, verdicts.told.map(sentence)) : null,
+    verdicts.open.length ? el("details", {}, el("summary", {}, `${verdicts.open.length} ${verdicts.open.length === 1 ? "pair" : "pairs"} that cannot be told apart`), el("ul", { class: "open" }, verdicts.open.map(sentence))) : null), grid.node);
+  grid.show(table);
+  if (chart) draw(chart, figure.figure, "lesson");
+}
+
+function drawMeasured(body, { rows, table }) {
+  fill(body, el("dl", { class: "learn-measured" }, rows.flatMap((row) => [el("dt", {}, row.about), el("dd", {}, row.value, row.error ? el("small", {}, ` ${row.error}`) : null)])),
+    el("details", {}, el("summary", {}, "All numbers"), plainTable(table)));
+}
+
+function plainTable({ columns, rows }) {
+  return el("div", { class: "learn-table", tabindex: "0", role: "region", "aria-label": "Numbers" }, el("table", {}, el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, cell)))))));
+}
+
+// A part of another tab, inside a lesson.
+export function createFigure(server, block, context) {
+  const body = el("div", { class: "learn-figure-body" });
+  const node = el("figure", { class: "learn-figure", "data-name": block.name }, body, el("figcaption", { class: "soft" }, block.caption));
+  if (block.figure === "picture") {
+    fill(body, el("img", { src: `lesson-figures/${encodeURIComponent(block.file)}`, alt: block.caption, loading: "lazy" }));
+    return { node };
+  }
+  (async () => {
+    const found = await question(server, "figure", { lesson: context.lesson.key, name: block.name, live: context.kept().runs, owner: await who() }).catch(() => ({ error: LOST }));
+    if (!context.alive()) return;
+    if (found.error || found.waiting) { fill(body, el("p", { class: "soft" }, found.error || "Shown as soon as there is a run of it.")); return; }
+    drawFigure(body, found);
+  })();
+  return { node };
+}
+
+function drawFigure(body, found) {
+  if (found.anatomy) {
+    const anatomy = createAnatomy();
+    fill(body, anatomy.node);
+    anatomy.show(found.anatomy, found.symbols);
+  } else if (found.count) {
+    const { trainable, share, part, rows, terms: lines, total, linked } = found.count;
+    fill(body, el("p", { class: "big" }, trainable, el("small", {}, `${share} of all numbers`)), shareBar(part), counts(rows), terms(lines, total, linked));
+  } else if (found.memory) {
+    const longest = Math.max(1, ...found.memory.map((bar) => bar.bytes));
+    fill(body, found.memory.map((bar) => memoryBar(bar, longest)), key(found.memory[0]));
+  } else if (found.chart) {
+    const chart = figureHolder("Chart", 300);
+    fill(body, chart.node);
+    draw(chart, found.chart, "lesson");
+  } else if (found.arms) {
+    const grid = createTable();
+    fill(body, grid.node);
+    grid.show(found.arms);
+  } else if (found.samples) {
+    fill(body, plainTable({ columns: ["text", "is", "before", "after"], rows: found.learned.samples.map((row) => [row.text, row.label, row.before.answer, row.after.answer]) }));
+  } else if (found.learned) {
+    fill(body, scoreRows(found.learned.rows));
+  } else {
+    fill(body, (found.says || []).map((text) => el("p", {}, text)), found.table ? plainTable(found.table) : null);
+  }
+}
+
+// What the colours of a memory bar mean.
+function key(bar) {
+  return el("ul", { class: "learn-key" }, bar.parts.map((part) => el("li", {}, el("i", { style: { background: part.colour }, "aria-hidden": "true" }), part.name)));
+}

@@ -1,0 +1,160 @@
+"""What can be asked of a run, of an arm of a comparison, and of a measurement: each quantity by its name, with its unit and its standard error."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.contracts import LabError
+from lab.events import RunResult
+
+LAST_STEPS = 10  # behind the loss on training texts: one batch alone is noise
+EXACT = ("count", "bytes", "share")  # equal runs have equal ones, whatever their seed
+
+
+@dataclass(frozen=True)
+class Measure:
+    """`read` gives the value of a finished run and its standard error over items, or None where the run has no such thing."""
+
+    key: str
+    about: str
+    unit: str  # count, bytes, share, seconds, points, loss, ratio
+    read: Callable[[RunResult], tuple[float, float] | None]
+
+    @property
+    def exact(self) -> bool:
+        return self.unit in EXACT
+
+
+def _count(name: str) -> Callable[[RunResult], tuple[float, float] | None]:
+    return lambda run: (run.started.counts[name], 0.0) if run.started else None
+
+
+def _score(who: str) -> Callable[[RunResult], tuple[float, float] | None]:
+    return lambda run: (run.scores[who].score, run.scores[who].standard_error) if who in run.scores else None
+
+
+def _memory(part: str, of_peak: bool = False) -> Callable[[RunResult], tuple[float, float] | None]:
+    def read(run: RunResult) -> tuple[float, float] | None:
+        seen = run.seen("memory")
+        if not seen:
+            return None
+        value = seen["peak_bytes"] if part == "peak" else seen["parts"][part]
+        return (value / seen["peak_bytes"] if of_peak else value), 0.0
+
+    return read
+
+
+def _state_bytes(run: RunResult) -> tuple[float, float] | None:
+    """At the peak, where of full fine-tuning all three are there; 32-bit weights and Adam: 4 + 4 + 8."""
+    seen = run.seen("memory")
+    kept = ("weights", "gradients", "optimizer")
+    return (sum(seen["parts"].get(part, 0) for part in kept) / run.started.counts["total"], 0.0) if seen and run.started else None
+
+
+def _gain(run: RunResult) -> tuple[float, float] | None:
+    before = run.scores.get("base") or run.scores.get("untrained")
+    after = run.scores.get("tuned")
+    return (after.score - before.score, (after.standard_error ** 2 + before.standard_error ** 2) ** 0.5) if before and after else None
+
+
+def _step(run: RunResult) -> tuple[float, float] | None:
+    return (1 / run.steps_per_second, 0.0) if run.steps_per_second else None
+
+
+def _loss(place: int) -> Callable[[RunResult], tuple[float, float] | None]:
+    return lambda run: (run.losses[place][1], 0.0) if run.losses and run.losses[place][1] is not None else None
+
+
+def _forgetting(run: RunResult) -> tuple[float, float] | None:
+    general = run.seen("general_text")
+    return (general["ratio"], general.get("standard_error") or 0.0) if general and general.get("ratio") is not None else None
+
+
+def _elsewhere(run: RunResult) -> tuple[float, float] | None:
+    """The mean over the tests of the other tasks."""
+    seen = list((run.seen("transfer") or {}).values())
+    return (sum(each["score"] for each in seen) / len(seen), sum(each["standard_error"] ** 2 for each in seen) ** 0.5 / len(seen)) if seen else None
+
+
+def _drop(run: RunResult) -> tuple[float, float] | None:
+    """Over items; the two groups have none in common."""
+    seen, unseen = (_group(name)(run) for name in ("seen", "unseen"))
+    return (seen[0] - unseen[0], (seen[1] ** 2 + unseen[1] ** 2) ** 0.5) if seen and unseen else None
+
+
+def _group(name: str) -> Callable[[RunResult], tuple[float, float] | None]:
+    """The run's first metric on the items of one group."""
+    return lambda run: next(((float(value[0]), float(value[1])) for key, value in _others(run).items() if key.endswith(f"({name})")), None)
+
+
+def _others(run: RunResult) -> Mapping[str, list[float]]:
+    return run.scores["tuned"].more if "tuned" in run.scores else {}
+
+
+def _gap(run: RunResult) -> tuple[float, float] | None:
+    """The loss on training texts is that of the last batches, each taken before it was learned from."""
+    tuned, last = run.scores.get("tuned"), [loss for _, loss in run.losses[-LAST_STEPS:] if loss is not None]
+    return (tuned.loss - sum(last) / len(last), 0.0) if tuned and tuned.loss is not None and last else None
+
+
+MEASURES: Mapping[str, Measure] = {each.key: each for each in (
+    Measure("trainable", "trainable parameters", "count", _count("trainable")),
+    Measure("method", "trainable parameters of the method, without the head", "count", _count("method")),
+    Measure("head", "trainable parameters of the head", "count", _count("head")),
+    Measure("total", "all parameters", "count", _count("total")),
+    Measure("share", "share of the parameters that is trained", "share", _count("share")),
+    Measure("score", "score on the test items after training", "points", _score("tuned")),
+    Measure("base", "score of the untouched base model", "points", _score("base")),
+    Measure("majority", "score of always giving the commonest label", "points", _score("majority")),
+    Measure("gain", "score after training less the score before", "points", _gain),
+    Measure("seen", "score on kinds of items that were trained on", "points", _group("seen")),
+    Measure("unseen", "score on kinds of items that were never trained on", "points", _group("unseen")),
+    Measure("drop", "score on kinds that were trained on less that on kinds that were not", "points", _drop),
+    *(Measure(name.replace(" ", "_"), f"share of new facts that are recalled {how}", "points", _group(name))
+      for name, how in (("as told", "in the wording that was learned"), ("reworded", "in other words"), ("backwards", "asked the other way round"),
+                        ("as a question", "as the answer to a question"))),
+    Measure("true_facts", "share of true facts of the same kind that are still known", "points", _group("true facts")),
+    Measure("elsewhere", "mean score on the other tasks that it was tested on", "points", _elsewhere),
+    Measure("gap", "loss on test items less that on the last training texts", "loss", _gap),
+    Measure("peak_bytes", "memory of a training step at its peak", "bytes", _memory("peak")),
+    *(Measure(f"{part}_bytes", f"{part} in memory at the peak of a step", "bytes", _memory(part))
+      for part in ("weights", "gradients", "optimizer", "activations", "temporary")),
+    *(Measure(f"{part}_of_peak", f"share of the peak memory that is {part}", "share", _memory(part, of_peak=True))
+      for part in ("weights", "gradients", "optimizer", "activations", "temporary")),
+    Measure("state_bytes", "weights, gradients and optimizer states at the peak, for each number of the model", "bytes", _state_bytes),
+    Measure("adapter_bytes", "size of what is saved", "bytes", lambda run: (run.adapter_bytes, 0.0) if run.adapter_bytes else None),
+    Measure("step_seconds", "time of a training step", "seconds", _step),
+    Measure("train_seconds", "time of the training", "seconds", lambda run: (run.seconds["training"], 0.0) if "training" in run.seconds else None),
+    Measure("first_loss", "loss of the first step", "loss", _loss(0)),
+    Measure("last_loss", "loss of the last step", "loss", _loss(-1)),
+    Measure("forgetting", "perplexity on unrelated text after training, as a multiple of before", "ratio", _forgetting),
+)}
+
+
+def find(key: Any) -> Measure:
+    """Raises LabError that lists what there is."""
+    if key not in MEASURES:
+        raise LabError(f'unknown measure "{key}": there are {", ".join(MEASURES)}')
+    return MEASURES[key]
+
+
+# ── in words ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def said(value: float, unit: str) -> str:
+    """A number for people: 393,216, 71.6 MB, 0.33 %, 1.4 s."""
+    match unit:
+        case "count":
+            return f"{value:,.0f}"
+        case "bytes":
+            size, name = next(((value / scale, name) for scale, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if abs(value) >= scale), (value, "bytes"))
+            return f"{size:,.0f} {name}" if abs(size) >= 100 or name == "bytes" else f"{size:.3g} {name}"
+        case "share":
+            return f"{100 * value:.3g} %"
+        case "seconds":
+            return f"{value:.3g} s" if abs(value) >= 1 else f"{1000 * value:.3g} ms"
+        case "times" | "ratio":
+            return f"{value:.3g} times"
+        case _:
+            return f"{value:.3f}"

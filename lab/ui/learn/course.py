@@ -1,0 +1,75 @@
+"""Lessons with what is known of their runs: what was recorded, and what this student has run."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from lab import measuring
+from lab.contracts import LabError, shorten
+from lab.lessons import Lesson
+from lab.lessons.known import Known
+from lab.lessons.lesson import RESULTS, Place
+from lab.lessons.recorded import known as recorded
+from lab.lessons.recorded import run as recorded_run
+from lab.measurement import named
+from lab.ui.bench import Bench
+
+KEPT = 8  # lessons whose recorded runs stay read
+
+
+class Course:
+    """What questions about lessons are answered from."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.lessons, self.assets = bench, bench.lessons, bench.assets
+        self._recorded = lru_cache(KEPT)(self._read)
+        self.measured = measuring.recorded(self.assets / "measurements") if self.assets else {}
+
+    def find(self, key: Any) -> Lesson:
+        """Raises LabError for a lesson that there is not."""
+        if key not in self.lessons:
+            raise LabError(f'there is no lesson "{shorten(key)}": open the map of lessons')
+        return self.lessons[key]
+
+    def place(self, lesson: Lesson, kind: str, name: Any) -> Place:
+        """Where something stands in a lesson. Raises LabError."""
+        found = next((place for step in lesson.steps for place in step.places if (place.kind, place.name) == (kind, name)), None)
+        if found is None:
+            raise LabError(f'{lesson.key} has no {kind} "{shorten(name)}"')
+        return found
+
+    def known(self, lesson: Lesson, live: Any, owner: str) -> Known:
+        """`live` is {name of a run: id}; a run that has not finished, or is of another spec, counts for nothing."""
+        found = self._recorded(lesson.key)
+        runs = dict(found.runs)
+        for name, identity in (live.items() if isinstance(live, Mapping) else ()):
+            if name in lesson.runs:
+                run = self.bench.store.run(str(identity))
+                self.bench.check_reader(run, owner)
+                if run.state == "finished" and run.fingerprint == lesson.runs[name].fingerprint:
+                    runs[run.fingerprint] = self.bench.store.result(run.id)
+        return Known(lesson, runs, found.measured)
+
+    def _read(self, key: str) -> Known:
+        return recorded(self.lessons[key], self.assets)
+
+    def recorded_run(self, lesson: Lesson, name: str) -> Any:
+        """The result of a run that comes with the lab, or None."""
+        return recorded_run(lesson.runs[name], self.assets)
+
+    def measurement(self, lesson: Lesson, name: str) -> dict[str, Any] | None:
+        asked = lesson.matter.measurements[name]
+        return self.measured.get(named(asked.name, asked.knobs))
+
+    def predicted_before(self, lesson: Lesson, place: Place) -> list[str]:
+        """The predictions that this result answers: those since the result before it."""
+        found: list[str] = []
+        for each in (each for step in lesson.steps for each in step.places):
+            if each == place:
+                return found
+            if each.kind in RESULTS:
+                found = []
+            elif each.kind == "Predict":
+                found.append(each.name)
+        return found

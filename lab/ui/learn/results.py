@@ -1,0 +1,194 @@
+"""What a lesson shows of a run, a comparison, a measurement and a figure: with the same parts as the other tabs."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from lab import catalogue
+from lab.compare import report
+from lab.contracts import LabError
+from lab.events import RunResult
+from lab.lenses.prompt_neighbours import entry as Neighbours
+from lab.lessons import Lesson
+from lab.lessons.guesses import answer
+from lab.lessons.known import Known
+from lab.lessons.measures import said
+from lab.spec import RunSpec
+from lab.ui import cards, charts
+from lab.ui.compare.arms import looks
+from lab.ui.compare.figures import figures
+from lab.ui.compare.measures import measures
+from lab.ui.compare.table import table
+from lab.ui.compare.tradeoffs import Evidence
+from lab.ui.compare.verdicts import verdicts, winners
+from lab.ui.learn.course import Course
+from lab.ui.picture import picture, reference, settled
+
+COLUMNS = ("score", "trainable", "share", "peak_bytes", "step_seconds")
+NOT_YET = {"waiting": True}
+
+
+def run(course: Course, lesson: Lesson, name: str, known: Known, live: bool) -> dict[str, Any]:
+    """The chart, what was learned, trained and spent, of the student's own run or the recorded one; {"waiting"} where there is neither."""
+    spec = lesson.runs[name]
+    result = known.runs.get(spec.fingerprint)
+    if result is None:
+        return NOT_YET
+    settings = spec.to_dict()
+    seen = picture(spec, settings, settled(spec, settings), result, "finished", reference(course.bench.recorded, settings))
+    return {"chip": "your run" if live else _recorded(result), **{key: seen[key] for key in ("figure", "learned", "trained", "cost", "asked", "nothing")}}
+
+
+def _recorded(result: RunResult) -> str:
+    return f"recorded {result.started.time[:10]}" if result.started and result.started.time else "recorded"
+
+
+def compared(course: Course, lesson: Lesson, name: str, known: Known) -> dict[str, Any]:
+    """The figure that answers the question, verdicts and the few columns that a lesson needs."""
+    comparison = lesson.comparisons[name]
+    runs = {spec.fingerprint: known.runs[spec.fingerprint] for spec in comparison.runs.values() if spec.fingerprint in known.runs}
+    if not runs:
+        return NOT_YET
+    made = report(comparison, runs)
+    look = dict(zip(comparison.specs, looks(list(comparison.specs.values())), strict=True))
+    for arm in made["arms"]:
+        arm |= {"rates": None, "elsewhere": ""}
+    chosen = measures(made["metric"], made["higher_is_better"])
+    asked = {*COLUMNS, *_asked(lesson.matter.model_dump(include={"predictions", "claims"}), name)}
+    few = [each for each in chosen if each.key in asked]
+    told = verdicts(made, len(runs), len(comparison.runs))
+    drawn = figures(comparison, made, look, chosen, Evidence())
+    return {"title": comparison.title, "figure": drawn[0] if drawn else None, "verdicts": told, "table": table(made["arms"], few, look, winners(made), False),
+            "chip": f"{len(runs)} of {len(comparison.runs)} runs, recorded" if len(runs) < len(comparison.runs) else f"{len(runs)} recorded runs"}
+
+
+def _asked(part: Any, comparison: str) -> Iterator[str]:
+    """The measures of this comparison's arms that a lesson's predictions and claims name."""
+    if isinstance(part, Mapping):
+        words = [word for each in part.values() for word in (each if isinstance(each, list | tuple) else [each]) if isinstance(word, str)]
+        if part.get("measure") and any(word.partition("/")[0] == comparison for word in words):
+            yield part["measure"]
+    for each in part.values() if isinstance(part, Mapping) else part if isinstance(part, list | tuple) else ():
+        yield from _asked(each, comparison)
+
+
+def measured(course: Course, lesson: Lesson, name: str) -> dict[str, Any]:
+    """Each quantity in words, and the whole as a table."""
+    found = course.measurement(lesson, name)
+    if found is None:
+        return NOT_YET
+    kind = catalogue.find("measurements", found["key"])
+    rows = [{"about": kind.gives[key].about, "value": said(value, kind.gives[key].unit), "error": f"± {said(error, kind.gives[key].unit)}" if error else ""}
+            for key, (value, error) in found["values"].items()]
+    return {"title": kind.title, "rows": rows, "chip": f"measured {found['made']['date']} on {found['made']['cores']} CPU cores",
+            "table": {"columns": found["columns"], "rows": [[_cell(cell) for cell in row] for row in found["rows"]]}}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return " × ".join(map(str, value)) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+# ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def figure(course: Course, lesson: Lesson, name: str, known: Known) -> dict[str, Any]:
+    """Raises LabError where a figure of this kind cannot be drawn of that."""
+    asked = lesson.matter.figures[name]
+    if asked.kind == "picture":
+        return {"picture": asked.file}
+    return FIGURES[asked.kind](course, lesson, asked.of, known)
+
+
+def _spec(lesson: Lesson, of: str) -> RunSpec:
+    comparison, arm = lesson.arm(of)
+    if comparison:
+        return lesson.comparisons[comparison].specs[arm]
+    if of not in lesson.runs:
+        raise LabError(f'of is "{of}": this figure is of a run, or of an arm as comparison/arm')
+    return lesson.runs[of]
+
+
+def _result(lesson: Lesson, of: str, known: Known) -> tuple[RunSpec, RunResult | None]:
+    spec = _spec(lesson, of)
+    return spec, known.runs.get(spec.fingerprint)
+
+
+def _anatomy(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+    seen = cards.before(_spec(lesson, of), "float32")
+    return {"anatomy": seen["anatomy"], "symbols": seen["symbols"]}
+
+
+def _count(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+    seen = cards.before(_spec(lesson, of), "float32")
+    return {"count": {key: seen[key] for key in ("trainable", "share", "part", "rows", "terms", "total", "formula", "linked")}}
+
+
+def _memory(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+    """One bar a run: of a comparison one for each arm, measured where it was run."""
+    if of in lesson.comparisons:
+        specs = [(arm, spec) for arm, spec in lesson.comparisons[of].specs.items()]
+    else:
+        specs = [(_spec(lesson, of).method.title, _spec(lesson, of))]
+    bars = []
+    for arm, spec in specs:
+        result = known.runs.get(spec.fingerprint)
+        memory = result.seen("memory") if result else None
+        bars.append(cards.bar(memory or spec.memory("float32"), f"{arm}, {'measured' if memory else 'estimated'}"))
+    return {"memory": bars}
+
+
+def _neighbours(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+    """The nearest tokens of each vector, and what they are worth; only of a run that was looked into."""
+    _, result = _result(lesson, of, known)
+    seen = result.seen("prompt_neighbours") if result else None
+    if not seen:
+        return NOT_YET
+    shown = Neighbours.table(seen)
+    return {"says": list(Neighbours.says(seen)), "table": {"columns": list(shown.columns), "rows": [[_cell(cell) for cell in row] for row in shown.rows]}}
+
+
+def _curves(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+    spec, result = _result(lesson, of, known)
+    if result is None:
+        return NOT_YET
+    return {"chart": charts.learning([charts.Curve(spec.method.title, spec.method.key, result, spec.steps)])}
+
+
+def _scores(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+    if of in lesson.comparisons:
+        found = compared(course, lesson, of, known)
+        return {"chart": found["figure"]["figure"]} if found.get("figure") else NOT_YET
+    spec, result = _result(lesson, of, known)
+    return {"learned": cards.learned(result, spec.shape)} if result else NOT_YET
+
+
+def _answers(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+    spec, result = _result(lesson, of, known)
+    return {"learned": cards.learned(result, spec.shape), "samples": True} if result else NOT_YET
+
+
+def _table(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+    if of in lesson.comparisons:
+        found = compared(course, lesson, of, known)
+        return {"arms": found["table"]} if "table" in found else NOT_YET
+    found = measured(course, lesson, of)
+    return {"table": found["table"]} if "table" in found else NOT_YET
+
+
+FIGURES: Mapping[str, Callable[[Course, Lesson, str, Known], dict[str, Any]]] = {
+    "anatomy": _anatomy, "count": _count, "memory": _memory, "neighbours": _neighbours, "curves": _curves, "scores": _scores, "answers": _answers,
+    "table": _table,
+}
+
+
+def answers(names: Sequence[str], lesson: Lesson, guesses: Any, known: Known) -> dict[str, Any]:
+    """What came of each guess that was made, by the name of its prediction."""
+    found = {}
+    for name in names:
+        if isinstance(guesses, Mapping) and name in guesses:
+            said_of = answer(lesson.matter.predictions[name], guesses[name], known)
+            if said_of is not None:
+                found[name] = vars(said_of)
+    return found

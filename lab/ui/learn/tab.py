@@ -1,0 +1,104 @@
+"""The tab and what it may ask: the map, a lesson, what a result shows beside the guesses made of it, a claim's verdict, a run of one's own."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from lab.contracts import LabError
+from lab.lessons.claims import outcome
+from lab.ui import address, offered
+from lab.ui.bench import Bench
+from lab.ui.learn import blocks, exam, halls, results
+from lab.ui.learn.course import Course
+from lab.ui.live import Watcher
+from lab.ui.picture import sentence
+from lab.ui.view import answered, view
+
+
+def tab(bench: Bench) -> gr.HTML:
+    return view("learn.js", server_functions=questions(bench), elem_id="learn")
+
+
+def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
+    """What the page may ask. `live` in a question is {name of a run: id}, the runs that this student has made of the lesson's."""
+    course, watcher = Course(bench), Watcher(bench)
+
+    @answered
+    def course_map(asked: Any) -> dict[str, Any]:
+        return {"lessons": [blocks.card(lesson) for lesson in course.lessons.values()]}
+
+    @answered
+    def lesson(asked: Any) -> dict[str, Any]:
+        return blocks.shown(course, course.find(asked.get("lesson")))
+
+    @answered
+    def result(asked: Any) -> dict[str, Any]:
+        """{"lesson", "kind", "name", "guesses", "live", "owner"} → what came out, and what came of the guesses made since the result before."""
+        found, kind, name = course.find(asked.get("lesson")), str(asked.get("kind", "")).capitalize(), asked.get("name")
+        place, live = course.place(found, kind, name), asked.get("live") or {}
+        known = course.known(found, live, str(asked.get("owner", "")))
+        if kind == "Run":
+            seen = results.run(course, found, place.name, known, place.name in live)
+        elif kind == "Compare":
+            seen = results.compared(course, found, place.name, known)
+        elif kind == "Measure":
+            seen = results.measured(course, found, place.name)
+        else:
+            raise LabError(f"{kind} has no result")
+        return {**seen, "answers": results.answers(course.predicted_before(found, place), found, asked.get("guesses"), known)}
+
+    @answered
+    def figure(asked: Any) -> dict[str, Any]:
+        found = course.find(asked.get("lesson"))
+        place = course.place(found, "Figure", asked.get("name"))
+        return results.figure(course, found, place.name, course.known(found, asked.get("live") or {}, str(asked.get("owner", ""))))
+
+    @answered
+    def claim(asked: Any) -> dict[str, Any]:
+        """What these very runs say of it."""
+        found = course.find(asked.get("lesson"))
+        said = found.matter.claims[course.place(found, "Claim", asked.get("name")).name]
+        seen = outcome(said, course.known(found, asked.get("live") or {}, str(asked.get("owner", ""))))
+        return {"verdict": seen.verdict, "says": seen.says, "why": said.why if seen.verdict == said.here else ""}
+
+    @answered
+    def begin(asked: Any) -> dict[str, Any]:
+        """Train a lesson's run here, or take an equal one that was trained here before."""
+        found, owner = course.find(asked.get("lesson")), str(asked.get("owner", ""))
+        spec = found.runs[course.place(found, "Run", asked.get("name")).name]
+        return {"run": (bench.again(spec, owner) if bench.made_before(spec) else bench.submit(spec, owner)).id}
+
+    @answered
+    def stop(asked: Any) -> dict[str, Any]:
+        return {"state": bench.store.cancel(bench.mine(str(asked.get("run")), str(asked.get("owner", ""))).id).state}
+
+    @answered
+    def museum(asked: Any) -> dict[str, Any]:
+        return {"exhibits": halls.labels(bench)}
+
+    @answered
+    def exhibit(asked: Any) -> dict[str, Any]:
+        """What went wrong, in the words of the lab's own diagnosis of these very events."""
+        return halls.shown(bench, asked.get("exhibit"))
+
+    @answered
+    def controls(asked: Any) -> dict[str, Any]:
+        """What a teacher's link may fix or hide in the Train tab, as its form stands."""
+        spec = offered.parse(bench, asked.get("draft") or bench.first)
+        form = offered.form(bench, spec.model, spec.method.key, spec.task)
+        chosen = [{"name": each["name"], "label": each["label"]} for part in ("knobs", "settings") for each in form[part]]
+        menus = [{"name": name, "label": name} for name in ("model", "task", "method")]
+        return {"address": address.query(spec), "says": f"{spec.method.title} on {spec.base.title}, {sentence(spec.to_dict())}",
+                "controls": [*menus, *chosen, {"name": "advanced", "label": "all advanced settings"}]}
+
+    @answered
+    def test(asked: Any) -> dict[str, Any]:
+        return exam.asked(bench.bank, str(asked.get("form", "")))
+
+    @answered
+    def mark(asked: Any) -> dict[str, Any]:
+        return exam.marked(bench.bank, str(asked.get("form", "")), asked.get("answers"))
+
+    return [museum, exhibit, controls, test, mark, course_map, lesson, result, figure, claim, begin, stop, answered(watcher.poll)]
