@@ -2,8 +2,11 @@
 
 Read `loop.py` first: it is the whole training loop. The files beside it each do one thing for it.
 """
+from lab.engine.answering import answer
 from lab.engine.job import ahead
+from lab.engine.looking import look
 from lab.engine.loop import train
+from lab.engine.shelf import Shelf
 from lab.engine.workshop import Workshop
 
-__all__ = ["Workshop", "ahead", "train"]
+__all__ = ["Shelf", "Workshop", "ahead", "answer", "look", "train"]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from lab.contracts import LabError, Shape
-from lab.engine import fast, quantized
+from lab.engine import fast, mapped, quantized
 from lab.supply.weights import CLASSES
 
 
@@ -33,7 +34,8 @@ class Pristine:
         return checksum(self.module) == self.checksum
 
 
-def load(folder: Path, sha256: str, shape: Shape, dtype: torch.dtype, attention: str, device: str, quantization: str | None = None) -> Pristine:
+def load(folder: Path, sha256: str, shape: Shape, dtype: torch.dtype, attention: str, device: str, quantization: str | None = None,
+         shared: Path | None = None) -> Pristine:
     """A bare encoder or vision model without pooler (mean pooling is ours), or a language model, in eval mode."""
     import transformers
 
@@ -50,6 +52,8 @@ def load(folder: Path, sha256: str, shape: Shape, dtype: torch.dtype, attention:
     else:
         module = module.to(device)
         fast.lay_out(module, shape)
+        if shared is not None and device == "cpu":
+            mapped.settle(module, sha256, shared)
     module = module.eval().requires_grad_(False)
     return Pristine(module, tokenizer, sha256, checksum(module), quantization)
 
@@ -70,7 +74,13 @@ def fresh(pristine: Pristine) -> nn.Module:
     shared: dict[int, Any] = {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in pristine.module.parameters()}
     shared |= {id(buffer): buffer for buffer in pristine.module.buffers()}
     shared |= quantized.shared(pristine.module)
-    return copy.deepcopy(pristine.module, shared)
+    module = copy.deepcopy(pristine.module, shared)
+    for part in module.modules():  # transformers leaves hooks in a module that was asked for its attention: they would keep fast blocks from a copy
+        for hooks in (part._forward_hooks, part._forward_hooks_with_kwargs, part._forward_hooks_always_called,
+                      part._forward_pre_hooks, part._forward_pre_hooks_with_kwargs):
+            hooks.clear()
+        vars(part).pop("_output_capturing_hooks_installed", None)
+    return module
 
 
 def unshare(module: nn.Module, pristine: Pristine, everything: bool = False) -> None:
@@ -79,6 +89,20 @@ def unshare(module: nn.Module, pristine: Pristine, everything: bool = False) -> 
     for weight in module.parameters():
         if (weight.requires_grad or everything) and weight.untyped_storage().data_ptr() in kept:
             weight.data = weight.data.clone()
+
+
+def share(twins: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Let each weight that equals its twin of the pristine base, bit for bit, lie where that lies: several finished runs then hold one base in memory."""
+    for weight, original in twins:
+        if weight.data.dtype == original.data.dtype and torch.equal(weight.data, original.data):
+            weight.data = original.data
+
+
+def own_bytes(module: nn.Module, pristine: Pristine) -> int:
+    """What it holds beside the pristine base."""
+    kept = {tensor.untyped_storage().data_ptr() for tensor in tensors(pristine.module)}
+    held = {storage.data_ptr(): storage.nbytes() for tensor in tensors(module) if (storage := tensor.untyped_storage()).data_ptr() not in kept}
+    return sum(held.values())
 
 
 def tensors(module: nn.Module) -> list[torch.Tensor]:

@@ -140,7 +140,7 @@ def _generate(module: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], how
     mask = torch.tensor([[*[0] * early, *[1] * len(prompt), *[0] * late] for early, prompt, late in rows], device=device)
     said = longest if left else 1  # what stands in front of the answer: the prompt, or the start token
     stopping = Stopping(tokenizer, how.stop, said, unheard or Event())
-    with _settings(module, tokenizer, how) as ends, _chance(how, number), warnings.catch_warnings():
+    with settled(module, tokenizer, how) as ends, _chance(how, number), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Position ids are not supported")  # peft drops those that transformers makes; see _groups
         answers = module.generate(input_ids=ids, attention_mask=mask, stopping_criteria=[stopping], streamer=streamer)[:, said:].tolist()
     return [row[:min((place for place, token in enumerate(row) if token in ends), default=len(row))] for row in answers]
@@ -180,7 +180,7 @@ class Stopping(StoppingCriteria):
 
 
 @contextmanager
-def _settings(module: Any, tokenizer: Any, how: Decoding) -> Iterator[set[int]]:
+def settled(module: Any, tokenizer: Any, how: Decoding) -> Iterator[set[int]]:
     """Nothing but `how` decides inside: settings that came with the model stand aside, its start and end tokens excepted. Gives the end tokens."""
     models = [part for part in module.modules() if isinstance(vars(part).get("generation_config"), GenerationConfig)]
     kept = [model.generation_config for model in models]

@@ -34,12 +34,37 @@ def diagnose(error: BaseException, spec: RunSpec, step: int) -> Failed:
     if isinstance(error, Diverged):
         lower = spec.lr / 10
         return Failed(str(error), f"Lower the learning rate: it is {number(spec.lr)}, try {number(lower)}." + _known_band(spec), "lr", step, detail)
-    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
+    if out_of_memory(error):
         return Failed(
             "The run needed more memory than it may use: what the forward pass keeps for the backward pass grows with batch and text length.",
             f"Halve the batch (now {spec.batch}) or the text length (now {spec.tokens} tokens), or turn checkpointing on.", "batch", step, detail)
     if isinstance(error, TooLarge):
         return Failed(str(error), f"Halve the batch (now {spec.batch}) or the text length (now {spec.tokens} tokens).", "batch", step, detail)
+    return _other(error, step, detail)
+
+
+def diagnose_look(error: BaseException) -> Failed:
+    """The event for an exception of a look at a finished run."""
+    detail = _without_paths("".join(traceback.format_exception(error)))
+    if out_of_memory(error):
+        return Failed("Looking inside needed more memory than it may use.", "Ask for fewer items, or look at a run of a smaller model.", detail=detail)
+    return _other(error, 0, detail)
+
+
+def diagnose_question(error: BaseException) -> Failed:
+    """The event for an exception while a question to a finished run was answered."""
+    detail = _without_paths("".join(traceback.format_exception(error)))
+    if out_of_memory(error):
+        return Failed("Answering needed more memory than the place for questions may use.", "Ask again; if that fails too, ask a run of a smaller model, or "
+                      "close what else takes memory on this machine.", detail=detail)
+    return _other(error, 0, detail)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
+
+
+def _other(error: BaseException, step: int, detail: str) -> Failed:
     if isinstance(error, LabError):
         return Failed(str(error), "", "", step, detail)
     if isinstance(error, OSError):

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -52,6 +52,7 @@ class Job:
     reader: Reader
     texts: Texts
     learner: Classifier | Writer | Author
+    beyond: Mapping[str, TaskData] = field(default_factory=dict)  # of the tasks it is tested on beside its own
 
     @property
     def module(self) -> Any:
@@ -174,17 +175,21 @@ class Job:
         return Reader(reader.tokenizer, reader.kind, replace(reader.task, prompt=prompt), reader.tokens, reader.window)
 
 
-def prepare(spec: RunSpec, workshop: Workshop, looked_at: int | None = None) -> Generator[Preparing, None, Job]:
+def prepare(spec: RunSpec, workshop: Workshop, looked_at: int | None = None, plainly: bool = False) -> Generator[Preparing, None, Job]:
     """Everything before the first step; what was used recently is still warm and takes no time. `looked_at` is the number of validation items behind
-    each look, where the usual few do not do."""
+    each look, where the usual few do not do. `plainly`: no block is replaced by a faster one."""
     device = choose_device(spec.device)
     room.check(spec, device)
     data = yield from workshop.data(spec.goal)
+    beyond = {}
+    for key in spec.beyond:  # before the training, which would be lost where one of them cannot be had
+        beyond[key] = yield from workshop.data(catalogue.find("tasks", key))
     dtype = choose_dtype(spec, device, workshop)
     weights_dtype = torch.float32 if spec.method.trains_base else dtype
     pristine = yield from workshop.base(spec.base, weights_dtype, attention(spec, device), device, spec.quantization)
     reader, encoded = _read(spec, workshop, pristine, data, looked_at or max(20, min(MOST_LOOKED_AT, spec.eval_items // 5)))
-    job = Job(spec, workshop, device, dtype, pristine, data, reader, encoded, attached(spec, pristine, reader, device, workshop.kept(pristine, dtype)))
+    kept = None if plainly else workshop.kept(pristine, dtype)
+    job = Job(spec, workshop, device, dtype, pristine, data, reader, encoded, attached(spec, pristine, reader, device, kept), beyond)
     workshop.compiler.use(job.learner.codes)
     return job
 
@@ -200,8 +205,9 @@ def ahead(workshop: Workshop) -> Iterator[str]:
             yield key
 
 
-def attached(spec: RunSpec, pristine: bases.Pristine, reader: Reader, device: str, kept: frozen.Kept) -> Classifier | Writer | Author:
-    """A fresh copy of the base with the method on it, and the head beside it; the same for the same seed."""
+def attached(spec: RunSpec, pristine: bases.Pristine, reader: Reader, device: str, kept: frozen.Kept | None) -> Classifier | Writer | Author:
+    """A fresh copy of the base with the method on it, and the head beside it; the same for the same seed. Where nothing is to be `kept`, its blocks stay
+    as their library wrote them, for who looks inside."""
     module = bases.fresh(pristine)
     if spec.method.trains_base:
         bases.unshare(module, pristine, everything=True)
@@ -216,16 +222,21 @@ def attached(spec: RunSpec, pristine: bases.Pristine, reader: Reader, device: st
     if spec.checkpointing:
         module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         module.enable_input_require_grads()
-    elif device == "cpu":
+    elif device == "cpu" and kept is not None:
         codes = fast.speed_up(module, spec.shape)
         frozen.keep(module, spec.shape, kept)
+    with drawn_from(spec.seed, "head"):
+        head = None if spec.shape.writes else Head(spec.shape.width, len(spec.goal.labels)).to(device)
+    return as_learner(spec, module, head, reader, device, codes)
+
+
+def as_learner(spec: RunSpec, module: Any, head: Head | None, reader: Reader, device: str, codes: Sequence[Any] = ()) -> Classifier | Writer | Author:
+    """The module as the loop and the scores see it."""
     if spec.goal.writes:
         return Author(module, codes)
-    if spec.shape.writes:
+    if head is None:
         return Writer(module, reader.answers(), device, codes)
-    with drawn_from(spec.seed, "head"):
-        head = Head(spec.shape.width, len(spec.goal.labels))
-    return Classifier(module, head.to(device), codes, given(spec, pristine.module))
+    return Classifier(module, head, codes, given(spec, module))
 
 
 def given(spec: RunSpec, module: Any) -> Given:

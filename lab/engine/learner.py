@@ -51,9 +51,14 @@ def images(inks: int, config: Any) -> Given:
 
 def features(module: Any, given: Given, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """(batch, positions, width) of the last layer, and the mask of the positions that count."""
-    arguments, mask = given(batch)
-    arguments = {name: value.to(module.dtype) if value.is_floating_point() else value for name, value in arguments.items()}
+    arguments, mask = taken(module, given, batch)
     return module(**arguments).last_hidden_state, mask
+
+
+def taken(module: Any, given: Given, batch: Batch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """A model's arguments in its own number format, and the mask of the positions that count."""
+    arguments, mask = given(batch)
+    return {name: value.to(module.dtype) if value.is_floating_point() else value for name, value in arguments.items()}, mask
 
 
 class Classifier:

@@ -20,6 +20,21 @@ def script(spec: RunSpec) -> str:
     return f"from transformers import {', '.join(sorted(classes))}\n\n{inspect.getsource(spec.method.format.load)}\n{_chooser(spec)}{asking(spec)}"
 
 
+def short(spec: RunSpec) -> str:
+    """Six lines for who knows peft; nothing where its own loader does not do. They leave base, tokenizer and model, and the head where there is one."""
+    kind = spec.shape.kind
+    if spec.method.format.key != "peft" or spec.quantization or kind == "vision":
+        return ""
+    pooler = ", add_pooling_layer=False" if spec.base.config["model_type"] == "bert" else ""
+    head = kind == "encoder"
+    return "\n".join(["from peft import PeftModel", *(["from safetensors.torch import load_file"] if head else []),
+                      f"from transformers import {', '.join(sorted((CLASSES[kind], 'AutoTokenizer')))}",
+                      f"base, folder = {_base(spec)}, \".\"",
+                      *([] if head else ["tokenizer = AutoTokenizer.from_pretrained(base)"]),
+                      f"model = PeftModel.from_pretrained({CLASSES[kind]}.from_pretrained(base{pooler}), folder).eval()",
+                      *(['head = load_file(f"{folder}/head.safetensors")  # of the mean over the real tokens, as above'] if head else [])])
+
+
 def _base(spec: RunSpec) -> str:
     return repr(spec.base.hub or "the folder of the base model")
 

@@ -16,12 +16,15 @@ import torch
 
 from lab.contracts import LabError
 from lab.engine import diagnosis, forgetting, optimizers, saving
+from lab.engine.alone import alone
+from lab.engine.beyond import transfer
 from lab.engine.chance import drawn_from, generator
 from lab.engine.fast.compiled import as_written
 from lab.engine.job import Job, attached, prepare
 from lab.engine.measure import measured_step
 from lab.engine.scoring import Answers, majority
 from lab.engine.texts import epochs
+from lab.engine.traces import Traces
 from lab.engine.workshop import Workshop
 from lab.engine.written import Written
 from lab.events import Cancelled, Event, Finished, Observed, Started, Stepped, fold
@@ -113,7 +116,7 @@ def _run(
         yield Observed(0, "read", _read(job))
     if not spec.goal.writes:
         yield majority(job.texts.test, metric)
-    known = workshop.notes.get("untouched", _base_key(job))  # from an earlier run, so that the first step need not wait for it
+    known = workshop.notes_of(spec.goal).get("untouched", _base_key(job))  # from an earlier run, so that the first step need not wait for it
     if known:
         yield from _told_base(job, known)
     yield from _steps(job, cancelled, progress)
@@ -123,8 +126,10 @@ def _run(
     scored = Scored(cancelled, progress)
     tuned = yield from scored.told("tuned", job.asking(), len(job.texts.test))
     yield tuned.evaluated("tuned", "test", progress.step, metric)
+    if job.beyond:
+        yield Observed(progress.step, "transfer", (yield from transfer(job, scored.told)))
     if not known:
-        known = workshop.notes.put("untouched", _base_key(job), (yield from _ask_base(job, scored)))
+        known = workshop.notes_of(spec.goal).put("untouched", _base_key(job), (yield from _ask_base(job, scored)))
         yield from _told_base(job, known)
     before = yield from _before_training(job, job.from_note(known["base"]), tuned, scored)
     yield before.evaluated("untrained", "test", 0, metric)
@@ -133,6 +138,8 @@ def _run(
         yield Observed(progress.step, "general_text", forgetting.forgotten(known["general"], after))
     yield Observed(progress.step, "answers", {"untrained": before.letters(), "tuned": tuned.letters()})
     yield Observed(progress.step, "samples", _samples(job, before, tuned))
+    if out is not None and spec.shape.kind != "vision" and not spec.goal.writes:
+        yield Observed(progress.step, "one_text", (yield from alone(job, out)))
     if not workshop.check(job.pristine):
         raise LabError("the base model was changed by this run; it is read again for the next one, and this result must not be trusted")
     seconds = {"first_step": progress.first_step, "training": progress.training, "total": time.perf_counter() - progress.began}
@@ -153,6 +160,7 @@ def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Itera
     optimizer = spec.method.optimizer(job.module, groups, spec.weight_decay) or optimizers.make(spec.optimizer, groups, spec.weight_decay, job.device)
     peaks = [group["lr"] for group in groups]
     weights = [weight for group in groups for weight in group["params"]]
+    traces = Traces(job)
     job.module.train()
     started_at, far_for, last_event = 0.0, 0, 0.0
     with drawn_from(spec.seed, "dropout"):
@@ -174,20 +182,26 @@ def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Itera
 
             spec.method.before_step(job.module, step)
             job.workshop.compiler.look()
+            looked = 0.0
             if step == min(MEASURED_STEP, spec.steps):
+                yield from traces.look(step - 1, gradients=False)
+                began = time.perf_counter()
                 with as_written(learner.codes):
                     loss, bytes_found = measured_step(job.tensors(), weights, optimizer, partial(job.loss, batch), update)
                 yield Observed(step, "memory", bytes_found | batch.sizes())
             else:
                 loss = job.loss(batch)
                 loss.backward()
+                looked = time.perf_counter()
+                yield from traces.look(step - 1, gradients=True)
+                looked -= time.perf_counter()
                 update()
 
             progress.step, progress.lr = step, spec.lr * rise
             value = float(loss.detach())
             progress.untold.append([step, value])
             progress.tokens += int(batch.mask.sum())
-            progress.training += time.perf_counter() - began
+            progress.training += time.perf_counter() - began + looked
             if step == 1:
                 started_at, progress.first_step = value, time.perf_counter() - progress.began
             far_for = diagnosis.check_loss(value, step, started_at, far_for)
@@ -196,6 +210,8 @@ def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Itera
                 yield from progress.told()
             if spec.eval_every and step % spec.eval_every == 0:
                 yield replace(job.look(), step=step)
+            traces.paced(progress.training / step)
+    yield from traces.look(spec.steps, gradients=False)
 
 
 def _show(job: Job) -> None:

@@ -17,7 +17,7 @@ def choose(wanted: str, shape: Shape, rows: int, device: str, notes: Notes) -> t
     if wanted != "auto":
         return getattr(torch, wanted)
     if device != "cpu":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     key = f"{platform.machine()} {torch.get_num_threads()} {torch.__version__} {shape.width}x{shape.ffn} {rows}"
     ratio = notes.get("bfloat16 speed", key)
     if ratio is None:

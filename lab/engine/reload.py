@@ -63,25 +63,44 @@ class Tuned:
         return Reader(reader.tokenizer, reader.kind, reader.task, reader.tokens, reader.window) if base else reader
 
 
-def reload(folder: Path, workshop: Workshop) -> Generator[Preparing, None, Tuned]:
-    """From a folder that `train --out` filled. Raises LabError for one that holds no finished run."""
-    if not (folder / "adapter" / "lab.json").exists():
-        raise LabError(f"{folder} holds no finished run: give a folder that `python -m lab train SPEC.json --out FOLDER` has filled to the end")
-    spec = RunSpec.read(folder / "spec.json")
+def reload(folder: Path, workshop: Workshop, **change: Any) -> Generator[Preparing, None, Tuned]:
+    """From a folder that `train --out` filled; `change` are keys of the spec that are to be others than in the run, the number format for instance.
+    Raises LabError for one that holds no finished run."""
+    spec = finished_spec(folder)
+    return (yield from taken_up(RunSpec.parse({**spec.to_dict(), **change}) if change else spec, folder, workshop))
+
+
+def taken_up(spec: RunSpec, folder: Path, workshop: Workshop) -> Generator[Preparing, None, Tuned]:
+    """The run of this spec with the adapter that lies in its folder."""
     if spec.shape.kind == "vision":
         raise LabError(f"{spec.base.title} reads images: it cannot be asked with a text")
     device = choose_device(spec.device)
     dtype = torch.float32 if spec.method.trains_base else choose_dtype(spec, device, workshop)
     pristine = yield from workshop.base(spec.base, dtype, attention(spec, device), device, spec.quantization)
     module = bases.fresh(pristine)
+    twins = list(zip(module.parameters(), pristine.module.parameters(), strict=True))
     bases.unshare(module, pristine, everything=True)  # a loader may write into the weights
     module = spec.method.format.load(module, folder / "adapter").eval()
+    bases.share(twins)
+    return Tuned(spec, pristine, module, saved_head(spec, folder / "adapter" / "head.safetensors", device), reading(spec, pristine, folder), device)
+
+
+def reading(spec: RunSpec, pristine: bases.Pristine, folder: Path) -> Reader:
+    """Texts as the run read them, with the solved examples that it showed."""
     shots = shown(spec, _shots(spec, folder / "adapter" / "shots.json"))
-    reader = Reader(pristine.tokenizer, spec.shape.kind, spec.goal, spec.tokens, spec.shape.positions - spec.method.virtual_tokens_used(), shots)
-    return Tuned(spec, pristine, module, _head(spec, folder / "adapter" / "head.safetensors", device), reader, device)
+    return Reader(pristine.tokenizer, spec.shape.kind, spec.goal, spec.tokens, spec.shape.positions - spec.method.virtual_tokens_used(), shots)
 
 
-def _head(spec: RunSpec, file: Path, device: str) -> Head | None:
+def finished_spec(folder: Path) -> RunSpec:
+    """What was run there. Raises LabError where nothing was run to its end."""
+    try:
+        about = json.loads((folder / "adapter" / "lab.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise LabError(f"{folder} holds no finished run: give a folder that `python -m lab train SPEC.json --out FOLDER` has filled to the end") from None
+    return RunSpec.parse(about["spec"])
+
+
+def saved_head(spec: RunSpec, file: Path, device: str) -> Head | None:
     from safetensors.torch import load_file
 
     if not file.exists():

@@ -102,12 +102,22 @@ def nearest_mean(features: Callable[[Batch], torch.Tensor], train: Sequence[Enco
     No weight is trained; distances are cosines of mean-pooled features.
     """
     began = time.perf_counter()
-    known, asked = (_features(features, rows, pad, device) for rows in (train, test))
-    middle = known.mean(0)
-    labels = torch.tensor([row.label for row in train])
-    means = torch.stack([known[labels == label].mean(0) - middle for label in range(int(labels.max()) + 1)])
-    logits = functional.normalize(asked - middle, dim=1) @ functional.normalize(means, dim=1).T
-    return Answers(logits, torch.tensor([row.label for row in test]), time.perf_counter() - began)
+    middle, means = class_means(features, train, pad, device)
+    asked = _features(features, test, pad, device)
+    return Answers(cosines(asked, middle, means), torch.tensor([row.label for row in test]), time.perf_counter() - began)
+
+
+@torch.no_grad()
+def class_means(features: Callable[[Batch], torch.Tensor], train: Sequence[Encoded], pad: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """(width,) the middle of all training texts' features, and (labels, width) where each label's texts lie from there."""
+    known = _features(features, train, pad, device)
+    middle, labels = known.mean(0), torch.tensor([row.label for row in train])
+    return middle, torch.stack([known[labels == label].mean(0) - middle for label in range(int(labels.max()) + 1)])
+
+
+def cosines(asked: torch.Tensor, middle: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+    """(texts, labels) how much a text lies in the direction of each label's mean."""
+    return functional.normalize(asked - middle, dim=1) @ functional.normalize(means, dim=1).T
 
 
 def _features(features: Callable[[Batch], torch.Tensor], rows: Sequence[Encoded], pad: int, device: str) -> torch.Tensor:

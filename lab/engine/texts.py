@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from lab.contracts import Item, Kind, LabError, Task
+from lab.owndata.shelf import is_own
 
 UNSAID = -100  # torch's cross-entropy passes over it
 POOL = 8  # batches that share one sorting by length: large enough to help, small enough to stay random
@@ -112,7 +113,9 @@ class Reader:
         """The token id each label word begins with. Raises LabError where two labels begin alike, or a word is unknown."""
         first = tuple(self.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in self.task.words)
         if len(set(first)) < len(first) or self.tokenizer.unk_token_id in first:
-            raise LabError(f"the label words {', '.join(self.task.words)} of {self.task.key} cannot be told apart by their first token in this vocabulary")
+            way_out = "give the labels other names where you upload them, or choose another model" if is_own(self.task.key) else "choose another model"
+            raise LabError(f"the label words {', '.join(self.task.words)} of {self.task.key} cannot be told apart by their first token in this vocabulary: "
+                           f"{way_out}")
         return first
 
     def shown(self, row: Encoded) -> str:

@@ -19,6 +19,7 @@ from lab.engine.fast.frozen import Kept
 from lab.engine.notes import Notes
 from lab.engine.texts import Encoded, Reader
 from lab.events import Preparing
+from lab.owndata.shelf import Shelf, is_own
 from lab.supply import Supply, TaskData
 
 KEPT_BASES = 3
@@ -39,11 +40,12 @@ def quieten() -> None:
 class Workshop:
     """One per process. Nothing in it belongs to a run, so a run can end in any way and the next one starts from the same state."""
 
-    def __init__(self, cache: Path, offline: bool | None = None, compiles: bool = False) -> None:
-        """`compiles`: have blocks compiled in the background when they are first used; what is compiled already is used anyway."""
+    def __init__(self, cache: Path, offline: bool | None = None, compiles: bool = False, shares: bool = False) -> None:
+        """`compiles`: have blocks compiled in the background when they are first used; what is compiled already is used anyway. `shares`: let the weights
+        of bases lie in files that other processes map as well: less memory where there are several, steps a few percent slower."""
         quieten()
         self.compiler = Compiler(cache / "compiled", compiles)
-        self.supply = Supply(cache, offline)
+        self.supply, self.mapped = Supply(cache, offline), cache / "mapped" if shares else None
         self.notes = Notes(cache / "notes")
         self._bases: OrderedDict[tuple[Any, ...], bases.Pristine] = OrderedDict()
         self._kept: Kept = OrderedDict()
@@ -59,9 +61,14 @@ class Workshop:
             files = yield from self.supply.model(model)
             while len(self._bases) >= KEPT_BASES:
                 self._bases.popitem(last=False)
-            self._bases[key] = bases.load(files.folder, files.sha256, shape_of(model.config), dtype, attention, device, quantization)
+            self._bases[key] = bases.load(files.folder, files.sha256, shape_of(model.config), dtype, attention, device, quantization,
+                                          self.mapped)
         self._bases.move_to_end(key)
         return self._bases[key]
+
+    def forget(self) -> None:
+        """Give back the memory of all bases; they are read again when they are needed."""
+        self._bases.clear()
 
     def check(self, pristine: bases.Pristine) -> bool:
         """Whether a run left the base as it was, bit by bit; a damaged one is forgotten and read again from disk."""
@@ -78,9 +85,16 @@ class Workshop:
         return self._kept
 
     def data(self, task: Task) -> Generator[Preparing, None, TaskData]:
+        """Uploaded sets are read each time: what their owner removed is not to be found here."""
+        if is_own(task.key):
+            return (yield from self.supply.data(task))
         if task.key not in self._data:
             self._data[task.key] = yield from self.supply.data(task)
         return self._data[task.key]
+
+    def notes_of(self, task: Task) -> Notes:
+        """Where answers to a task's texts are noted: those to an uploaded set lie beside it, and go with it."""
+        return Notes(Shelf().notes(task.key)) if is_own(task.key) else self.notes
 
     def encoded(self, key: tuple[Any, ...], reader: Reader, items: tuple[Item, ...], answered: bool = False) -> list[Encoded]:
         """Token ids of the items, made once for equal `key`s."""

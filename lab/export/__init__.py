@@ -11,12 +11,12 @@ from pathlib import Path
 
 import lab
 from lab.contracts import Base, LabError, Method
-from lab.export._folder import DATA, SCRIPT, requirements, write
+from lab.export._folder import DATA, NOTEBOOK, SCRIPT, requirements, write
 from lab.export._lines import LONGEST, Script
 from lab.export._script import compose
 from lab.spec import RunSpec
 
-__all__ = ["DATA", "LONGEST", "SCRIPT", "Script", "Source", "exhibit", "requirements", "script", "sources", "write"]
+__all__ = ["DATA", "LONGEST", "NOTEBOOK", "SCRIPT", "Script", "Source", "exhibit", "requirements", "script", "sources", "write"]
 SHARED = ("_peft", "_targets", "_places", "_weights", "_starts", "_lora", "_tuners")  # what many methods use, and nothing that makes one of them
 
 

@@ -1,4 +1,4 @@
-"""The folder that goes out: the script, its batches, what to install, and for a model made from a seed its weights."""
+"""The folder that goes out: the script, the same as a notebook, its batches, what to install, and for a model made from a seed its weights."""
 from __future__ import annotations
 
 import json
@@ -10,10 +10,11 @@ from typing import Any
 
 from lab.contracts import LabError
 from lab.export._lines import Script
+from lab.export._notebook import notebook
 from lab.export._script import SEEDED
 from lab.spec import RunSpec
 
-SCRIPT, DATA = "train.py", "data.jsonl"
+SCRIPT, NOTEBOOK, DATA = "train.py", "train.ipynb", "data.jsonl"
 
 
 def write(folder: Path, spec: RunSpec, script: Script, batches: Iterable[Mapping[str, Any]], base: Path) -> None:
@@ -21,6 +22,7 @@ def write(folder: Path, spec: RunSpec, script: Script, batches: Iterable[Mapping
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SCRIPT).write_text(script.text, encoding="utf-8")
+        (folder / NOTEBOOK).write_text(notebook(spec, script), encoding="utf-8")
         (folder / "requirements.txt").write_text(requirements(spec), encoding="utf-8")
         with (folder / DATA).open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(batch, ensure_ascii=False) + "\n" for batch in batches)

@@ -92,7 +92,7 @@ def loop(lines: Lines, spec: RunSpec, code: Code) -> None:
     mixed = spec.dtype == "bfloat16" and spec.method.trains_base
     if mixed:
         lines.add(f'    with torch.autocast("{"cuda" if spec.device == "cuda" else "cpu"}", torch.bfloat16):  # 16-bit arithmetic, 32-bit weights')
-    lines.add(*(f"    {'    ' * mixed}{line}" for line in [*forward, *(() if spec.shape.writes else code.loss)]))
+    lines.add(*(f"    {'    ' * mixed}{line}" for line in [*forward, *code.loss]))
     lines.add("    loss.backward()")
     if spec.clip:
         lines.add(f"    torch.nn.utils.clip_grad_norm_({_weights(spec)}, {source(spec.clip)})")

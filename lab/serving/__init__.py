@@ -1,0 +1,56 @@
+"""Questions to finished runs, as jobs of the store, and what the events of such a job add up to. No torch here: the page imports these files.
+
+A question to one run stands in question.py, one to several runs that share a base in several.py. A worker answers in engine/answering.py and beside it.
+"""
+from lab.serving.question import (
+    ANSWER,
+    KIND,
+    LATENCY,
+    LONGEST_QUESTION,
+    LONGEST_TEXT,
+    LONGEST_WORDING,
+    MOST_SHOTS,
+    PIECE,
+    PROGRESS,
+    TOKENS,
+    Form,
+    Question,
+    Who,
+    askable,
+    forms,
+    prompts,
+    shows_examples,
+    told,
+)
+from lab.serving.several import MIXED, MOST_RUNS, THROUGHPUT, TOGETHER, Gathering, Mixture, asked, mixable, shares, together
+
+__all__ = [
+    "ANSWER",
+    "KIND",
+    "LATENCY",
+    "LONGEST_QUESTION",
+    "LONGEST_TEXT",
+    "LONGEST_WORDING",
+    "MIXED",
+    "MOST_RUNS",
+    "MOST_SHOTS",
+    "PIECE",
+    "PROGRESS",
+    "THROUGHPUT",
+    "TOGETHER",
+    "TOKENS",
+    "Form",
+    "Gathering",
+    "Mixture",
+    "Question",
+    "Who",
+    "askable",
+    "asked",
+    "forms",
+    "mixable",
+    "prompts",
+    "shares",
+    "shows_examples",
+    "together",
+    "told",
+]
