@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 CGROUP = "/sys/fs/cgroup"
@@ -21,7 +22,16 @@ def gpus() -> tuple[str, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return tuple(name for name in visible.split(",") if name.strip() and name.strip() != "-1")
-    return tuple(str(number) for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*")))
+    return tuple(str(number) for number in range(len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) or _told_by_driver()))
+
+
+def _told_by_driver() -> int:
+    """GPUs that its own program lists: under WSL and in some containers /proc has none."""
+    try:
+        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=5, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith("GPU ") for line in told.splitlines())
 
 
 def available_bytes() -> int | None:

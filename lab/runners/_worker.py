@@ -15,9 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab import secrecy
 from lab.contracts import LabError
 from lab.events import ENDS, Cancelled, Event, Failed
+from lab.lens import Look
 from lab.runners import _machine
+from lab.runners._packing import Share, needed_bytes
+from lab.serving import KIND, asked
 from lab.store import Run, Store, Unwritable
 
 POLL_SECONDS = 0.05  # between looks into an empty queue; each costs 0.01 ms
@@ -25,6 +29,8 @@ CANCEL_SECONDS = 0.25  # between looks at the cancel flag of a run
 RETRY_SECONDS = 0.5  # between attempts to write to a full disk
 WARM_UP = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 1, "batch": 8, "eval_items": 8}
 NOT_STORED = "What happened in this run could not be stored: the lab's disk is full, or its database is locked by another program."
+TOO_LONG = "The run took longer than the {seconds:g} seconds that this lab allows, so it was stopped."
+TAKE_LESS = "Take fewer steps, fewer or shorter texts, fewer test texts, or a smaller model."
 MAKE_SPACE = "Delete runs you no longer need, then run it again; if that does not help, tell whoever hosts the lab."
 
 Work = Callable[[Run, Any, Path, Callable[[], bool]], Iterator[Event]]
@@ -42,32 +48,65 @@ class Settings:
     budget_bytes: int | None  # memory that runs may take on top of the warm worker
     largest_bytes: int | None  # of the database
     patience_seconds: float  # how long a run goes on while its events cannot be written
+    running: int | None = None  # runs of one owner at a time
+    seconds: float | None = None  # longest run
+    idle_seconds: float | None = None  # of a worker that answers questions and does nothing else: it ends after so long without one
+    kinds: tuple[str, ...] = ("train", "look")  # of those that are no questions
+    gpu: str = ""  # that it shares with other workers
+    gpu_bytes: int = 0
+    shares: bool = False  # the weights of bases with the other workers
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", tuple(self.kinds))  # JSON has lists only
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
 
 def main(settings: Settings) -> None:
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    secrecy.guard()
+    last = threading.Event()
+    threading.Thread(target=end_with_parent, args=(last,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the pool decides when its workers end
     if hasattr(os, "nice"):
-        os.nice(10)  # the page answers first
+        os.nice(10 if settings.idle_seconds is None else 5)  # the page answers first, then questions, which are short
     data = Path(settings.data)
     with Store(data, largest_bytes=settings.largest_bytes) as store:
         work, workshop, idle = warm(settings)
         limit = _machine.limit_memory(settings.budget_bytes) if settings.budget_bytes else None
         ready_file(data, settings.name).touch()
         for _ in range(settings.runs):
-            run = next_run(store, settings.name, tuple(work), idle)
-            Recorder(store, run, settings.patience_seconds).record(partial(work[run.kind], run, workshop, store.folder(run.id)))
+            run = next_run(store, settings.name, tuple(work), idle, settings.idle_seconds, settings.running, last.is_set)
+            if run is None:
+                return
+            if answered(store, run):
+                continue
+            seconds = settings.seconds if run.kind == "train" else None
+            Recorder(store, run, settings.patience_seconds, seconds=seconds).record(partial(work[run.kind], run, workshop, store.folder(subject(run))))
+            if not gpu_works():
+                return  # after some errors nothing on the GPU works any more in this process
             if limit and limit - _machine.data_bytes() < settings.budget_bytes / 2:
                 return  # what this process keeps would be missing to the next run; near the limit even libraries fail in odd ways
 
 
-def end_with_parent() -> None:
-    """The pool holds the other end of this pipe and never writes: when it is gone, killed or not, reading comes to an end."""
+def gpu_works() -> bool:
+    """True as well where none is in use. What the last run held is given back to other workers on the same GPU."""
+    torch = sys.modules["torch"]
+    if not torch.cuda.is_initialized():
+        return True
+    try:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+    except RuntimeError:
+        traceback.print_exc()
+        return False
+    return True
+
+
+def end_with_parent(last: threading.Event) -> None:
+    """The pool holds the other end of this pipe: when it is gone, killed or not, reading comes to an end. A byte says that no further run is to be begun."""
     while sys.stdin.buffer.read(1):
-        pass
+        last.set()
     os._exit(0)
 
 
@@ -81,27 +120,67 @@ def warm(settings: Settings) -> tuple[dict[str, Work], Any, Iterator[str]]:
 
     Returns what can be done, by kind of run, the warm things it is done with, and work for idle moments.
     """
+    if settings.idle_seconds is not None:
+        return warm_for_questions(settings)
     import torch
 
-    from lab.engine import Workshop, ahead, train
+    from lab.engine import Workshop, ahead, look, train
     from lab.spec import RunSpec
 
     torch.set_num_threads(settings.threads)
     for event in train(RunSpec.parse(WARM_UP), Workshop(Path(settings.cache))):  # has nothing compiled for so small a model
         if isinstance(event, Failed):  # real runs will fail as well and tell their students; whoever hosts the lab finds it here
             print(f"{settings.name} could not warm up: {event.reason}\n{event.detail}", flush=True)
-    workshop = Workshop(Path(settings.cache), compiles=True)
-    return {"train": lambda run, workshop, out, cancelled: train(run.spec, workshop, out=out, cancelled=cancelled)}, workshop, guarded(ahead(workshop))
+    workshop = Workshop(Path(settings.cache), compiles=os.environ.get("LAB_COMPILE") != "0", shares=settings.shares)
+
+    def trained(run: Run, workshop: Any, out: Path, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        if not settings.gpu or run.spec.device == "cpu":
+            return train(run.spec, workshop, out=out, cancelled=cancelled)
+        share = Share(Path(settings.data) / "workers", settings.gpu, settings.gpu_bytes)
+        return share.beside_others(settings.name, needed_bytes(run.spec), lambda: train(run.spec, workshop, out=out, cancelled=cancelled), cancelled)
+
+    work: dict[str, Work] = {
+        "train": trained,
+        "look": lambda run, workshop, out, cancelled: look(Look.from_json(run.spec_json), out, workshop, cancelled),
+    }
+    return {kind: do for kind, do in work.items() if kind in settings.kinds}, workshop, guarded(ahead(workshop))
 
 
-def next_run(store: Store, name: str, kinds: tuple[str, ...], idle: Iterator[str]) -> Run:
-    """The next run in the queue; while there is none, a piece of `idle` work at a time."""
-    while True:
+def warm_for_questions(settings: Settings) -> tuple[dict[str, Work], Any, Iterator[str]]:
+    """The first question waits for this, so nothing is loaded that answering does not need, and nothing is compiled."""
+    import torch
+
+    from lab.engine import Shelf, Workshop, answer
+
+    torch.set_num_threads(settings.threads)
+    most = {"most_bytes": settings.budget_bytes // 6} if settings.budget_bytes else {}  # a base or two and the work of an answer need the rest
+    shelf = Shelf(Workshop(Path(settings.cache), shares=settings.shares), **most)
+    return {KIND: lambda run, shelf, out, cancelled: answer(asked(run.spec_json), out, shelf, cancelled)}, shelf, iter(())
+
+
+def next_run(store: Store, name: str, kinds: tuple[str, ...], idle: Iterator[str], patience_seconds: float | None = None,
+             running: int | None = None, enough: Callable[[], bool] = lambda: False) -> Run | None:
+    """The next run in the queue; while there is none, a piece of `idle` work at a time. None where patience ends, or no further run is to be begun."""
+    began = time.monotonic()
+    while not enough() and (patience_seconds is None or time.monotonic() - began < patience_seconds):
         with suppress(Unwritable):  # a full or locked database may be writable again at the next look
-            if run := store.claim(name, kinds):
+            if run := store.claim(name, kinds, running):
                 return run
         if next(idle, None) is None:
             time.sleep(POLL_SECONDS)
+    return None
+
+
+def answered(store: Store, run: Run) -> bool:
+    """Whether an equal run that finished meanwhile answers this one; trouble with that is no reason not to make it."""
+    with suppress(LabError):
+        return store.answer(run)
+    return False
+
+
+def subject(run: Run) -> str:
+    """The run whose folder it works in: a look and a question have none of their own."""
+    return run.settings["run"] if run.kind in ("look", KIND) else run.id
 
 
 def guarded(work: Iterator[str]) -> Iterator[str]:
@@ -118,12 +197,13 @@ class Recorder:
     Each event is written when it comes: that takes 0.05 ms, and the engine tells of at most two steps a second.
     """
 
-    def __init__(self, store: Store, run: Run, patience_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.store, self.run, self.patience_seconds, self.clock = store, run, patience_seconds, clock
+    def __init__(self, store: Store, run: Run, patience_seconds: float, clock: Callable[[], float] = time.monotonic, seconds: float | None = None) -> None:
+        self.store, self.run, self.patience_seconds, self.clock, self.seconds = store, run, patience_seconds, clock, seconds
+        self.began = clock()
         self.unwritten: list[Event] = []
         self.trouble: Unwritable | None = None  # why the last attempt to write failed
         self.since = self.looked = 0.0
-        self.gone = self.stop = self.stopped_by_trouble = False
+        self.gone = self.stop = self.stopped_by_trouble = self.too_long = False
 
     def record(self, work: Callable[[Callable[[], bool]], Iterator[Event]]) -> None:
         """Do the work to its end; exceptions that it lets through become the run's reason."""
@@ -143,6 +223,8 @@ class Recorder:
     def add(self, event: Event) -> None:
         if isinstance(event, Cancelled) and self.stopped_by_trouble:
             event = Failed(NOT_STORED, MAKE_SPACE, step=event.step)
+        elif isinstance(event, Cancelled) and self.too_long:
+            event = Failed(TOO_LONG.format(seconds=self.seconds), TAKE_LESS, step=event.step)
         self.unwritten.append(event)
         self.write()
 
@@ -167,7 +249,9 @@ class Recorder:
             self.looked = now
             self.write()
             self.stopped_by_trouble = self.out_of_patience
-            self.stop = self.gone or self.stopped_by_trouble or self._flagged()
+            flagged = self._flagged()
+            self.too_long = not flagged and self.seconds is not None and now - self.began > self.seconds
+            self.stop = self.gone or self.stopped_by_trouble or flagged or self.too_long
         return self.stop
 
     def finish(self) -> None:

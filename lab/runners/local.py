@@ -2,10 +2,16 @@
 
     page process: LocalRunner, no torch ── stdin pipe, the guard ──► python -m lab.runners.local   (_worker.py, torch)
                                         ◄── lab.sqlite3: runs, events ──►
+
+Questions to finished runs have a worker of their own beside the pool, and the pool takes none. A training takes a minute or an hour, a question a second: in
+one queue it would wait behind every class that trains, and no priority helps while each worker is busy. One such worker is enough, since what makes it quick
+is what it keeps (bases and opened runs), and two would keep everything twice. It costs half a gigabyte, so it is started by the first question that
+waits, and ends by itself when none has come for a while. It has half of the cores' threads, a limit of memory, and the system's preference over trainings.
 """
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import signal
@@ -13,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +27,15 @@ from types import TracebackType
 from typing import BinaryIO
 
 from lab.contracts import LabError
-from lab.runners import Worker, _machine
+from lab.logs import short
+from lab.runners import Worker, _machine, _packing
 from lab.runners._worker import Settings, main, ready_file
-from lab.store import Store, Unwritable
+from lab.secrecy import named_secret
+from lab.serving import KIND
+from lab.store import Run, Store, Unwritable
 from lab.waiting import spin_briefly
 
+LOG = logging.getLogger("lab.runners.local")  # its own name also where this is the worker's program
 WATCH_SECONDS = 0.1  # between looks at the workers
 TROUBLE_SECONDS = 1.0
 SWEEP_SECONDS = 2.0  # between looks for runs whose worker nobody knows
@@ -36,11 +46,16 @@ LAST_WORDS_BYTES = 2_000
 RESERVE_BYTES = 1_000_000_000  # of the machine's memory, for the page and everything else
 WARM_BYTES = 550_000_000  # a warm worker before its first run, measured: 522 MB of data
 SMALLEST_BUDGET_BYTES = 300_000_000
+ANSWERING_BYTES = 4_000_000_000  # the most that answering may take; at least half of it is there for bases
+IDLE_SECONDS = 600.0  # without a question, until its worker ends
+QUESTIONS = "questions"  # in the name of the worker that answers, and of its log
 
 STOPPED = ("The lab was stopped while this run was going.", "Run it again: nothing in its settings was wrong.")
 OUT_OF_MEMORY = ("The system ended this run's worker, probably because the machine ran out of memory.",
                  "Halve the batch or the text length, turn checkpointing on, or choose a smaller model or a method that trains less.")
 NO_MEMORY = ("bad_alloc", "MemoryError", "allocate memory", "Thread creation failed")  # last words of libraries that end the process themselves
+TOO_MUCH_ASKED = ("The system ended the worker that answers, probably because the machine ran out of memory.",
+                  "Ask again in a moment; if that happens again, ask a run of a smaller model.")
 CRASHED_ADVICE = "Run it again; if that happens again, change the settings or tell whoever hosts the lab. Nobody else's run was touched."
 
 
@@ -57,7 +72,7 @@ class Death:
 class Slot:
     """A place of the pool and the program that fills it at the moment."""
 
-    number: int
+    number: int  # 0 is the place for questions
     name: str = ""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
@@ -72,20 +87,27 @@ class LocalRunner:
     """Starts and watches the workers from a thread of the page process; what they do goes through the store."""
 
     def __init__(self, data: Path, cache: Path, workers: int | None = None, *, runs_per_worker: int = 50, budget_bytes: int | None = None,
-                 largest_bytes: int | None = None, patience_seconds: float = 30.0) -> None:
+                 largest_bytes: int | None = None, patience_seconds: float = 30.0, idle_seconds: float = IDLE_SECONDS,
+                 running: int | None = None, seconds: float | None = None, kinds: tuple[str, ...] = ("train", "look"), on_gpus: bool = True,
+                 beside: Callable[[], Collection[str]] = tuple) -> None:
+        """`workers` beyond the number of GPUs share them. `running` is how many runs of one owner go on at a time, `seconds` how long one may take. A lab
+        whose trainings run elsewhere leaves other `kinds` to this pool, and `beside` names the workers there, whose runs are not taken for lost ones."""
         if workers is not None and workers < 1:
             raise LabError(f"workers is {workers}: must be at least 1")
         self.data, self.cache = Path(data).resolve(), Path(cache).resolve()
-        self.gpus = _machine.gpus()
+        self.kinds, self.beside = kinds, beside
+        self.on_gpus, self.gpus = on_gpus, _machine.gpus() if on_gpus else ()
         cores = _machine.cores()
         self.size = workers or len(self.gpus) or max(1, cores // 2)
         self.threads = max(1, cores // self.size)
         self.runs_per_worker, self.budget_bytes = runs_per_worker, budget_bytes
-        self.largest_bytes, self.patience_seconds = largest_bytes, patience_seconds
+        self.largest_bytes, self.patience_seconds, self.idle_seconds = largest_bytes, patience_seconds, idle_seconds
+        self.running, self.seconds = running, seconds
         self._slots: list[Slot] = []
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._swept = 0.0
+        self._told = time.time()  # until when endings have been logged
 
     def start(self) -> None:
         """Fail what an earlier lab left running, then fill the pool; the first worker is warm after some seconds."""
@@ -100,23 +122,43 @@ class LocalRunner:
             self._store.close()
             raise
         self.budget_bytes = self.budget_bytes or self._fair_share()
-        self._slots = [Slot(number) for number in range(1, self.size + 1)]
+        self._slots = [*(Slot(number) for number in range(1, self.size + 1)), Slot(0)]
         self._stopping.clear()
         self._thread = threading.Thread(target=self._watch, name="workers", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the workers; the runs they hold get the reason, queued ones wait for the next start."""
+    def stop(self, seconds: float = 0.0, at_once: Callable[[], bool] = lambda: False) -> None:
+        """End the workers; queued runs wait for the next start. Those that go on may take `seconds` to finish, until `at_once` says otherwise; what is left
+        then gets the reason."""
         if not self._thread:
             return
         self._stopping.set()
         self._thread.join()
         self._thread = None
+        self._let_finish(seconds, at_once)
         for slot in self._slots:
             self._end(slot)
         with suppress(Unwritable):  # then it is said at the next start
             self._store.recover(*STOPPED)
+            self._tell_of_endings()
         self._store.close()
+
+    def _let_finish(self, seconds: float, at_once: Callable[[], bool]) -> None:
+        for slot in self._slots:
+            if slot.process:
+                with suppress(OSError):
+                    slot.process.stdin.write(b".")  # no further run
+                    slot.process.stdin.flush()
+        end, said = time.monotonic() + seconds, False
+        while time.monotonic() < end and not at_once():
+            with suppress(Unwritable):
+                going = sum(len(self._store.held(slot.name)) for slot in self._slots if slot.process and slot.process.poll() is None)
+                if not going:
+                    return
+                if not said:
+                    LOG.info("waiting for runs to finish", extra={"runs": going, "seconds": seconds})
+                said = True
+            time.sleep(WATCH_SECONDS)
 
     def __enter__(self) -> LocalRunner:
         self.start()
@@ -125,8 +167,12 @@ class LocalRunner:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
+    def submitted(self, run: Run) -> None:
+        """Nothing to do: a worker finds it in the store."""
+
     def workers(self) -> tuple[Worker, ...]:
-        return tuple(self._health(slot) for slot in self._slots)
+        """Those that train; the one that answers comes and goes."""
+        return tuple(self._health(slot) for slot in self._slots if slot.number)
 
     # ── watching ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,36 +183,55 @@ class LocalRunner:
                     self._look_after(slot)
                 self._sweep()
             except (LabError, OSError):  # a full disk, no memory for another process: tried again, for without this thread nothing goes on
-                traceback.print_exc()
+                LOG.exception("trouble with the workers")
                 self._stopping.wait(TROUBLE_SECONDS)
             self._stopping.wait(WATCH_SECONDS)
 
     def _look_after(self, slot: Slot) -> None:
         if slot.process and slot.process.poll() is not None:
             self._bury(slot)
-        if not slot.process and time.monotonic() >= slot.start_at:
+        if not slot.process and time.monotonic() >= slot.start_at and (slot.number or self._store.waiting(questions=True)):
             self._spawn(slot)
         self._explain_deaths(slot)
 
     def _spawn(self, slot: Slot) -> None:
-        slot.name = f"local-{slot.number}-{secrets.token_hex(3)}"  # never used twice: a run of a dead worker is not taken for a living one's
-        settings = Settings(str(self.data), str(self.cache), slot.name, self.threads, self.runs_per_worker, self.budget_bytes,
-                            self.largest_bytes, self.patience_seconds)
+        slot.name = f"{_place(slot)}-{secrets.token_hex(3)}"  # never used twice: a run of a dead worker is not taken for a living one's
+        budget, idle = (self.budget_bytes, None) if slot.number else (_for_questions(), self.idle_seconds)
+        settings = Settings(str(self.data), str(self.cache), slot.name, self._threads(slot), self.runs_per_worker if slot.number else 10_000, budget,
+                            self.largest_bytes, self.patience_seconds, self.running, self.seconds, idle, self.kinds, *self._shared_gpu(slot),
+                            shares=self.size > 1)
         with _open_log(self._log(slot)) as log:
             slot.log_start = log.tell()
             slot.process = subprocess.Popen([sys.executable, "-m", "lab.runners.local", settings.to_json()],
                                             cwd=Path(__file__).parents[2], env=self._environment(slot), stdin=subprocess.PIPE, stdout=log, stderr=log)
         slot.started, slot.restarts = time.monotonic(), slot.restarts + 1
+        LOG.info("worker started", extra={"worker": slot.name, "pid": slot.process.pid, "restarts": slot.restarts})
 
     def _environment(self, slot: Slot) -> dict[str, str]:
-        own = {
-            "OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads), "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1",
-        }
+        threads = str(self._threads(slot))
+        own = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1",
+               "LAB_DATA": str(self.data)}  # where uploaded sets lie
         if self.gpus:
-            own["CUDA_VISIBLE_DEVICES"] = self.gpus[(slot.number - 1) % len(self.gpus)]
-        environment = {**os.environ, **own}
+            own["CUDA_VISIBLE_DEVICES"] = self._gpu(slot)
+        elif not self.on_gpus:
+            own["CUDA_VISIBLE_DEVICES"] = ""
+        told = {name: value for name, value in os.environ.items() if not named_secret(name) or name == "HF_TOKEN"}  # with which weights are fetched
+        environment = {**told, **own}
         spin_briefly(environment)
         return environment
+
+    def _gpu(self, slot: Slot) -> str:
+        return self.gpus[(slot.number - 1) % len(self.gpus)]
+
+    def _shared_gpu(self, slot: Slot) -> tuple[str, int]:
+        """Name and memory of the GPU that this worker shares with others; ("", 0) where it has one to itself, or the driver does not tell its memory."""
+        if not slot.number or self.size <= len(self.gpus) or not self.gpus:
+            return "", 0
+        size = _packing.gpu_bytes(self._gpu(slot))
+        return (self._gpu(slot), size) if size else ("", 0)
+
+    def _threads(self, slot: Slot) -> int:
+        return self.threads if slot.number else max(1, _machine.cores() // 2)
 
     def _bury(self, slot: Slot) -> None:
         """Note how a worker ended and when the next may start: at once, unless workers die again and again before they are ready."""
@@ -177,6 +242,8 @@ class LocalRunner:
         ready.unlink(missing_ok=True)
         pause = 0.0 if slot.early_deaths < 2 else min(2.0 ** (slot.early_deaths - 2), LONGEST_PAUSE_SECONDS)
         slot.start_at = time.monotonic() + pause
+        level = logging.WARNING if process.returncode else logging.INFO
+        LOG.log(level, "worker ended", extra={"worker": slot.name, "code": process.returncode, "pause": pause})
         slot.unexplained.append(Death(slot.name, process.returncode, _tail(self._log(slot), slot.log_start)))
 
     def _explain_deaths(self, slot: Slot) -> None:
@@ -184,7 +251,7 @@ class LocalRunner:
         while slot.unexplained:
             death = slot.unexplained[0]
             for run in self._store.held(death.name):
-                reason, advice = why(death)
+                reason, advice = why(death, run.kind)
                 self._store.fail(run.id, reason, advice, detail=f"{death.name} ended with code {death.code}, see {self._log(slot).name}")
             slot.unexplained.pop(0)
 
@@ -193,8 +260,18 @@ class LocalRunner:
         if time.monotonic() - self._swept < SWEEP_SECONDS:
             return
         self._swept = time.monotonic()
-        known = {slot.name for slot in self._slots} | {death.name for slot in self._slots for death in slot.unexplained}
-        self._store.recover(*STOPPED, keep=known)
+        known = {slot.name for slot in self._slots} | {death.name for slot in self._slots for death in slot.unexplained} | set(self.beside())
+        for run_id in self._store.recover(*STOPPED, keep=known):
+            LOG.warning("run without a worker", extra={"run": run_id})
+        self._tell_of_endings()
+
+    def _tell_of_endings(self) -> None:
+        """Runs end in their workers; here the log hears of them."""
+        for run in self._store.ended_since(self._told):
+            self._told = run.finished
+            took = round(run.finished - (run.started or run.finished), 2)
+            LOG.info("run ended", extra={"run": run.id, "kind": run.kind, "owner": short(run.owner), "state": run.state, "worker": run.worker,
+                                         "seconds": took, **({"reason": run.reason} if run.reason else {})})
 
     def _end(self, slot: Slot) -> None:
         if not slot.process:
@@ -222,13 +299,13 @@ class LocalRunner:
         folder = self.data / "workers"
         try:
             folder.mkdir(exist_ok=True)
-            for left in folder.glob("*.ready"):
+            for left in (*folder.glob("*.ready"), *folder.glob("*.stop")):
                 left.unlink()
         except OSError as error:
             raise LabError(f"{folder} cannot be used for the workers' logs ({error.strerror}): choose another folder with --data") from None
 
     def _log(self, slot: Slot) -> Path:
-        return self.data / "workers" / f"{slot.number}.log"
+        return self.data / "workers" / f"{slot.number or QUESTIONS}.log"
 
     def _fair_share(self) -> int | None:
         """What runs of one worker may take: an equal part of what is free now, with something left for the page."""
@@ -238,8 +315,21 @@ class LocalRunner:
         return max(SMALLEST_BUDGET_BYTES, (free - RESERVE_BYTES) // self.size - WARM_BYTES)
 
 
-def why(death: Death) -> tuple[str, str]:
-    """Reason and advice for the run of a worker that died."""
+def _place(slot: Slot) -> str:
+    return f"local-{slot.number or QUESTIONS}"
+
+
+def _for_questions() -> int | None:
+    """What answering may take: at most half of what is free when its worker starts, and never more than it has use for."""
+    free = _machine.available_bytes()
+    return None if free is None else max(SMALLEST_BUDGET_BYTES, min(ANSWERING_BYTES, (free - WARM_BYTES) // 2))
+
+
+def why(death: Death, kind: str = "train") -> tuple[str, str]:
+    """Reason and advice for the run, or the question, of a worker that died."""
+    if kind == KIND:
+        out = -death.code == getattr(signal, "SIGKILL", None) or any(words in death.log for words in NO_MEMORY)
+        return TOO_MUCH_ASKED if out else ("The worker that answers ended unexpectedly.", "Ask again: it is started anew. No training was touched.")
     if -death.code == getattr(signal, "SIGKILL", None) or any(words in death.log for words in NO_MEMORY):
         return OUT_OF_MEMORY
     if death.code < 0:
@@ -262,3 +352,5 @@ def _tail(path: Path, start: int) -> str:
 
 if __name__ == "__main__":
     main(Settings(**json.loads(sys.argv[1])))
+    sys.stdout.flush()
+    os._exit(0)  # the thread that waits for the pipe's end holds standard input, which Python would call a fatal error on its way out

@@ -1,0 +1,259 @@
+"""Faults by the hundred: `python -m tests.load.faults [500] [--seed 0] [--minutes M]` prints figures, of as many as there was time for; exit code 1 where a
+run was lost, doubled or left without a reason.
+
+A real lab with two workers, in a program of its own, on a small file system where one can be mounted. Before each fault a few runs are submitted; then one of
+
+    worker killed      SIGKILL to a worker, with or without a run              page killed    SIGKILL to the page, which takes its workers along; started anew
+    page stopped       SIGTERM while runs go on; started anew                  asleep         everything stands still for seconds, as a laptop does
+    database locked    another program holds the database for seconds          disk full      no byte is left on it for seconds
+    cache broken       files of the cache are cut or overwritten               tab closed     a browser goes away in the middle of its questions
+
+Afterwards a run that was submitted behind the fault has to begin: the seconds until then are told for each kind, and held to 5 where a worker was there.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+from lab.contracts import LabError
+from lab.events import ENDS, Restarted, Started
+from lab.spec import RunSpec
+from lab.store import Run, Store
+from tests.ui._serving import ROOT, answers, free_port, wait_for
+
+DISK_BYTES = 60_000_000
+GOES_ON_SECONDS = 5.0
+READY_SECONDS = 300
+STEPS = (3, 60, 200)
+KINDS = (*("worker killed",) * 3, "page killed", "page stopped", "asleep", "database locked", "disk full", "cache broken", "tab closed")
+ALONE = ("page killed", "page stopped")  # after these the workers have to be started, so the time until a run begins is no matter of the queue
+
+
+class Lab:
+    """The program, started again where it was ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data, self.cache, self.log = folder / "disk" / "data", folder / "cache", (folder / "log").open("a")
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "lab", "serve", "--port", str(self.port), "--data", str(self.data), "--workers", "2"]
+        environment = {**os.environ, "LAB_CACHE": str(self.cache), "LAB_COMPILE": "0", "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self.log, stderr=self.log)
+        wait_for(lambda: answers(f"http://127.0.0.1:{self.port}/"), READY_SECONDS, "the lab does not answer")
+        wait_for(self.ready, READY_SECONDS, "no worker gets warm")
+
+    def ready(self) -> bool:
+        return any((self.data / "workers").glob("local-[1-9]*.ready"))
+
+    def workers(self) -> list[psutil.Process]:
+        return [each for each in psutil.Process(self.process.pid).children() if "lab.runners.local" in each.cmdline()]
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+        self.process.wait(90)
+
+
+class Faults:
+    """`inject` brings one about and takes it back."""
+
+    def __init__(self, lab: Lab, disk: Path, mounted: bool, drawn: random.Random) -> None:
+        self.lab, self.disk, self.mounted, self.drawn = lab, disk, mounted, drawn
+
+    def inject(self, kind: str) -> None:
+        time.sleep(self.drawn.uniform(0, 0.6))
+        getattr(self, "_" + kind.replace(" ", "_"))()
+
+    def _worker_killed(self) -> None:
+        if workers := self.lab.workers():
+            with suppress(psutil.NoSuchProcess):
+                self.drawn.choice(workers).kill()
+
+    def _page_killed(self) -> None:
+        self.lab.end(signal.SIGKILL)
+        self.lab.start()
+
+    def _page_stopped(self) -> None:
+        self.lab.end()
+        self.lab.start()
+
+    def _asleep(self) -> None:
+        everybody = [psutil.Process(self.lab.process.pid), *self.lab.workers()]
+        for each in everybody:
+            each.suspend()
+        time.sleep(self.drawn.uniform(1, 4))
+        for each in everybody:
+            with suppress(psutil.NoSuchProcess):
+                each.resume()
+
+    def _database_locked(self) -> None:
+        with sqlite3.connect(self.lab.data / "lab.sqlite3", isolation_level=None, timeout=20) as other:
+            other.execute("BEGIN IMMEDIATE")
+            time.sleep(self.drawn.uniform(0.5, 4))
+            other.execute("ROLLBACK")
+        other.close()
+
+    def _disk_full(self) -> None:
+        if not self.mounted:
+            return
+        filler = self.disk / "filler"
+        with suppress(OSError), filler.open("wb") as file:
+            while True:
+                file.write(b"\0" * 100_000)
+                file.flush()
+        time.sleep(self.drawn.uniform(0.5, 3))
+        filler.unlink()
+
+    def _cache_broken(self) -> None:
+        files = [path for path in self.lab.cache.rglob("*") if path.is_file()]
+        for path in self.drawn.sample(files, min(3, len(files))):
+            with suppress(OSError):
+                content = path.read_bytes()
+                path.write_bytes(content[: len(content) // 2] if self.drawn.random() < 0.5 else b"\xff" * len(content))
+
+    def _tab_closed(self) -> None:
+        for _ in range(5):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.lab.port), 5) as tab:
+                tab.sendall(b"GET /config HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                tab.recv(self.drawn.randrange(1, 3000))
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """A file system of its own for the data folder; False where this system mounts none for us, and then no disk is filled."""
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)], capture_output=True, check=False).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=False)
+
+
+def persistent(work: Any) -> Any:
+    """Submitting while the disk is full or the database locked is refused in words; a person tries again."""
+    ends = time.monotonic() + 60
+    while True:
+        try:
+            return work()
+        except LabError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.2)
+
+
+def submitted(store: Store, seed: int, steps: int, priority: int = 0) -> Run:
+    spec = RunSpec.parse({"model": "seed-bert", "task": "toy", "method": "lora", "steps": steps, "batch": 4, "eval_items": 8, "eval_every": 0, "seed": seed,
+                          "dtype": "float32"})
+    return persistent(lambda: store.submit(spec, f"student {seed % 7}", priority=priority))
+
+
+def begun(store: Store, run: Run, seconds: float) -> float:
+    """Seconds until a run has begun; infinite where it does not."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        with suppress(LabError):
+            if store.run(run.id).state != "queued":
+                return time.monotonic() - began
+        time.sleep(0.05)
+    return float("inf")
+
+
+def wrong(store: Store, runs: list[Run]) -> list[str]:
+    """Runs that are lost, doubled, without an end or without a reason."""
+    found = []
+    for run in (store.run(each.id) for each in runs):
+        events = [event for _, event in store.events(run.id)]
+        ends, starts = sum(isinstance(event, ENDS) for event in events), sum(isinstance(event, Started) for event in events)
+        again = sum(isinstance(event, Restarted) for event in events)
+        if not run.ended:
+            found.append(f"{run.id} is {run.state} for ever")
+        elif ends != 1 or starts > 1 + again:
+            found.append(f"{run.id} has {ends} ends and {starts} starts")
+        elif run.state == "failed" and not run.reason:
+            found.append(f"{run.id} failed without a reason")
+        elif run.state == "finished" and not (store.folder(run.id) / "adapter" / "lab.json").exists():
+            found.append(f"{run.id} finished without its adapter")
+    return found
+
+
+def tried(count: int, seed: int, seconds: float = float("inf")) -> dict[str, Any]:
+    ends = time.monotonic() + seconds
+    drawn, waited, kinds, states, runs = random.Random(seed), {}, Counter(), Counter(), []
+    with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "disk") as mounted:
+        lab = Lab(Path(name))
+        lab.data.mkdir()
+        lab.start()
+        faults = Faults(lab, lab.data.parent, mounted, drawn)
+        with Store(lab.data) as store:
+            try:
+                for place in range(count):
+                    if time.monotonic() > ends:
+                        break
+                    runs += [submitted(store, len(runs), drawn.choice(STEPS)) for _ in range(drawn.randrange(1, 4))]
+                    kind = drawn.choice(KINDS)
+                    kinds[kind] += 1
+                    faults.inject(kind)
+                    wait_for(lab.ready, READY_SECONDS, "no worker gets warm again")
+                    wait_for(lambda: store.waiting() < 8, READY_SECONDS, f"the queue stands still after {kind}")
+                    runs.append(submitted(store, len(runs), STEPS[0], priority=1))
+                    waited.setdefault(kind, []).append(begun(store, runs[-1], READY_SECONDS))
+                    if mounted and place % 20 == 19:  # adapters of runs that have ended would fill it by themselves
+                        states += _thinned(store, runs)
+                wait_for(lambda: all(store.run(run.id).ended for run in runs), READY_SECONDS, "runs do not end")
+                trouble = wrong(store, runs)
+                states += Counter(store.run(run.id).state for run in runs)
+            finally:
+                lab.end()
+                lab.log.close()
+    return {"faults": kinds.total(), "seed": seed, "kinds": dict(kinds), "disk_filled": mounted, "runs": states.total(), "states": dict(states),
+            "wrong": trouble[:20], "wrong_count": len(trouble),
+            "seconds_until_a_run_begins": {kind: [round(median(each), 2), round(max(each), 2)] for kind, each in waited.items()}}
+
+
+def _thinned(store: Store, runs: list[Run]) -> Counter[str]:
+    """Checks runs that have ended, and deletes them; their states."""
+    ended = [run for run in runs if store.run(run.id).ended]
+    states = Counter(store.run(run.id).state for run in ended)
+    trouble = wrong(store, ended)
+    assert not trouble, trouble
+    for run in ended:
+        persistent(lambda run=run: store.delete(run.id))
+        runs.remove(run)
+    return states
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.load.faults", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("count", type=int, nargs="?", default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    options = parser.parse_args()
+    found = tried(options.count, options.seed, 60 * options.minutes)
+    print(json.dumps(found, indent=1))
+    late = {kind: most for kind, (_, most) in found["seconds_until_a_run_begins"].items() if kind not in ALONE and most > GOES_ON_SECONDS}
+    for kind, most in late.items():
+        print(f"missed: after {kind} a run began only {most} seconds later")
+    return bool(found["wrong_count"] or late)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
