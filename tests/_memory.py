@@ -32,7 +32,10 @@ class Here:
     def __init__(self) -> None:
         self.asked = 0
 
-    def record(self, order: Mapping[str, Any]) -> Recording:
+    def record(self, *orders: Mapping[str, Any]) -> list[Recording]:
+        return [self.one(order) for order in orders]
+
+    def one(self, order: Mapping[str, Any]) -> Recording:
         self.asked += 1
         order = dict(order)
         spec = RunSpec.parse(order.pop("spec"))

@@ -1,16 +1,19 @@
 """Counts and bytes by arithmetic, against real transformers models and an independent measurement."""
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch.profiler import ProfilerActivity, profile
 
 from lab.accounting.memory import estimate
 from lab.accounting.shapes import shape_of
 from lab.accounting.tracing import PARTS
 from lab.contracts import LabError
+from lab.engine.fast.compiled import as_written
 from lab.engine.job import Job, prepare
 from lab.engine.measure import measured_step
 from lab.spec import RunSpec
@@ -47,8 +50,54 @@ def test_other_kinds_of_model_are_counted_by_role(config: dict[str, Any], method
     assert counts.by_role == by_role and counts.head == (650 if config is VIT else 0)
 
 
+SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 300, "max_position_embeddings": 64}
+SMALL_DISTILBERT = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128, "vocab_size": 300, "max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize(("name", "config", "labels"), [
+    ("BertForSequenceClassification", {"model_type": "bert", **SMALL}, 3), ("BertModel", {"model_type": "bert", **SMALL}, None),
+    ("RobertaForSequenceClassification", {"model_type": "roberta", **SMALL}, None), ("RobertaModel", {"model_type": "roberta", **SMALL}, None),
+    ("XLMRobertaForSequenceClassification", {"model_type": "xlm-roberta", **SMALL}, 5),
+    ("DistilBertForSequenceClassification", {"model_type": "distilbert", **SMALL_DISTILBERT}, 3),
+    ("ViTForImageClassification", VIT, 7), ("ViTModel", VIT, None), ("LlamaForCausalLM", {"model_type": "llama", **SMALL}, None),
+])
+def test_a_named_class_is_counted_with_its_own_pooler_and_head(name: str, config: dict[str, Any], labels: int | None) -> None:
+    counts = RunSpec.parse({"model": {"config": config, "class": name, "num_labels": labels}, "method": "full", "tokens": 16}).counts
+    sizes = {key: value for key, value in config.items() if key != "model_type"} | ({"num_labels": labels} if labels else {})
+    with torch.device("meta"):
+        module = getattr(transformers, name)(transformers.AutoConfig.for_model(config["model_type"], **sizes))
+    assert counts.total == sum(weight.numel() for weight in module.parameters())
+    assert counts.head == sum(weight.numel() for part, weight in module.named_parameters() if part.startswith(("classifier", "pre_classifier")))
+
+
+def test_prompt_tuning_on_roberta_as_peft_prints_it() -> None:
+    config = {"model_type": "roberta", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+              "vocab_size": 50_265, "max_position_embeddings": 514, "type_vocab_size": 1}
+    model = {"config": config, "class": "RobertaForSequenceClassification", "num_labels": 2}
+    counts = RunSpec.parse({"model": model, "method": {"name": "prompt_tuning", "virtual_tokens": 8}}).counts
+    assert (counts.trainable, counts.method, counts.head) == (598_274, 6_144, 592_130)
+
+
+@pytest.mark.parametrize("named", ["BertForMaskedLM", "LlamaForSequenceClassification", "Llama", "", 7])
+def test_a_class_that_is_not_counted_is_refused(named: Any) -> None:
+    with pytest.raises(LabError, match="ForCausalLM"):
+        RunSpec.parse({"model": {"config": LLAMA_7B, "class": named}, "method": "lora"})
+
+
+def test_equal_configs_share_their_sizes_and_others_do_not() -> None:
+    assert shape_of(LLAMA_7B) is shape_of(dict(LLAMA_7B))
+    assert shape_of({**LLAMA_7B, "tie_word_embeddings": True}).total == shape_of(LLAMA_7B).total - 32_000 * 4096
+    assert shape_of(MappingProxyType(VIT)).positions == shape_of({**VIT, "image_size": (8, 8)}).positions == 17
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(LabError, match="nested too deeply"):
+        shape_of({**LLAMA_7B, "x": deep})
+
+
 @pytest.mark.parametrize("change", [
     {"model_type": "unheard-of"}, {"model_type": None}, {"num_hidden_layers": 10**9}, {"hidden_size": -1}, {"hidden_size": 0}, {"hidden_size": "wide"},
+    {"hidden_size": "4096"},
     {"num_attention_heads": 7}, {"num_key_value_heads": 5}, {"vocab_size": 10**12}, {"num_hidden_layers": True},
 ])
 def test_sizes_that_fit_no_model_are_refused(change: dict[str, Any]) -> None:
@@ -86,12 +135,13 @@ def agrees_with_the_allocator(job: Job, tolerance: float) -> None:
         return measured_step(everything, weights, optimizer, lambda: job.learner.loss(batch), update)[1]
 
     job.module.train()
-    step()
-    found = step()
-    before = sum(found["moments"][0]["parts"][part] for part in ("weights", "optimizer"))
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        job.learner.loss(batch).backward()
-        update()
+    with as_written(job.learner.codes):  # as a run measures its step: what is compiled cannot be looked into
+        step()
+        found = step()
+        before = sum(found["moments"][0]["parts"][part] for part in ("weights", "optimizer"))
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            job.learner.loss(batch).backward()
+            update()
     running = highest = 0
     for event in profiler.profiler.kineto_results.events():
         if event.name() == "[memory]":

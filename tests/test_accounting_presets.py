@@ -73,9 +73,12 @@ def test_the_papers_examples_show_their_arithmetic() -> None:
 
 def test_gpus_by_name() -> None:
     assert device("L40S").bytes == device("NVIDIA L40S").bytes == 48 * GB and device("a100-80gb").bytes == 80 * GB
+    assert device("H100") == device("h100 80gb") and device("RTX Pro 6000").bytes == 96 * GB and device("RTX 4090").key == "NVIDIA GeForce RTX 4090"
     assert device("my GPU: 12 GB").bytes == device("12GB").bytes == 12 * GB and device("cpu").bytes == 0
     assert {gpu.bytes // GB for gpu in GPUS} == {16, 24, 40, 48, 80, 96, 141}
-    for wrong in ("A100", "GTX", "", None, "0 GB", "-3 GB", "1e9 GB", 7):
+    with pytest.raises(LabError, match="more than one, NVIDIA A100 40GB and NVIDIA A100 80GB"):
+        device("A100")
+    for wrong in ("A10", "GTX", "", None, "0 GB", "-3 GB", "1e9 GB", 7):
         with pytest.raises(LabError, match="NVIDIA T4"):
             device(wrong)
 

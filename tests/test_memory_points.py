@@ -34,7 +34,7 @@ def step(depth: int, batch: int, tokens: int) -> Recording:
 
 
 def deep(batch: int, tokens: int) -> Deep:
-    return Deep(step(3, batch, tokens), {0: step(4, batch, tokens)})
+    return Deep(step(3, batch, tokens), {0: step(2, batch, tokens)})
 
 
 @pytest.mark.parametrize("depth", [4, 5, 40])
@@ -64,7 +64,7 @@ def test_any_batch_and_length_from_six_of_each(tmp_path: Path) -> None:
     for batch, tokens in ((2, 8), (7, 33), (64, 4096)):
         for found in (fit, kept(fit, tmp_path / "kept.npz")):
             at = found.at(batch, tokens)
-            assert np.array_equal(at.short.bytes, step(3, batch, tokens).bytes) and np.array_equal(at.longer[0].bytes, step(4, batch, tokens).bytes)
+            assert np.array_equal(at.short.bytes, step(3, batch, tokens).bytes) and np.array_equal(at.fewer[0].bytes, step(2, batch, tokens).bytes)
 
 
 def kept(fit: Fit, path: Path) -> Fit:
@@ -76,12 +76,18 @@ def test_steps_that_differ_in_more_than_sizes_give_no_fit() -> None:
     assert Fit.through([(2, 8), (3, 8)], [deep(2, 8), Deep(step(4, 3, 8), {})]) is None
 
 
+def test_recordings_that_do_not_correspond_are_told_apart() -> None:
+    assert deep(2, 4).corresponds and Deep(step(3, 2, 4), {}).corresponds
+    without = step(2, 2, 4)
+    assert not Deep(step(3, 2, 4), {0: Recording((2,), without.sections[1:], without.saved)}).corresponds
+
+
 def test_the_parts_of_a_moment_sum_to_it() -> None:
     for moment in moments(step(5, 3, 7).sections):
         assert set(moment["parts"]) == set(PARTS) and sum(moment["parts"].values()) == moment["bytes"]
 
 
-@pytest.mark.parametrize(("config", "method", "short", "tail", "longer"), [
+@pytest.mark.parametrize(("config", "method", "short", "tail", "fewer"), [
     ({"model_type": "llama", **SMALL}, "lora", (3,), 1, (0,)),
     ({"model_type": "llama", **SMALL}, "full", (3,), 1, (0,)),
     ({"model_type": "llama", **SMALL}, "prompt_tuning", (3,), 1, (0,)),
@@ -91,10 +97,10 @@ def test_the_parts_of_a_moment_sum_to_it() -> None:
     (T5, "lora", (3, 3), 1, (0, 1)), (T5, "full", (3, 3), 1, (0, 1)),
 ])
 def test_as_few_blocks_are_recorded_as_stand_for_all(config: dict[str, object], method: object, short: tuple[int, ...], tail: int,
-                                                     longer: tuple[int, ...]) -> None:
+                                                     fewer: tuple[int, ...]) -> None:
     spec = RunSpec.parse({"model": {"config": config}, "method": method})
     found = plan(spec.method, config)
-    assert (found.short, found.tail, found.longer) == (short, tail, longer)
+    assert (found.short, found.tail, found.fewer) == (short, tail, fewer)
     assert RunSpec.parse({"model": {"config": with_depths(config, short)}, "method": method}).shape.layers == sum(short)
 
 

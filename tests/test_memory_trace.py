@@ -14,6 +14,7 @@ from lab.engine import job
 from lab.forecast.answer import answered
 from lab.forecast.forecaster import Forecaster
 from lab.forecast.order import SHORT, Order
+from tests._breadth import spread
 from tests._memory import Here, both, error_of_forecast, foretold
 
 GB, GIB = 1e9, 2**30
@@ -54,7 +55,7 @@ def fitting(*models: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "model"), fitting(*(key for key, model in catalogue.entries("models").items() if model.seeded)))
+@pytest.mark.parametrize(("method", "model"), spread(fitting(*(key for key, model in catalogue.entries("models").items() if model.seeded))))
 def test_every_method_s_step_is_foretold(method: str, model: str, workshop: Any, kept_workshop: Any, finish: Any) -> None:
     shape = shape_of(catalogue.find("models", model).config)
     task, where = ("digits", kept_workshop) if shape.kind == "vision" else ("toy", workshop)
@@ -91,7 +92,7 @@ def in_full(order: Order, batch: int, tokens: int) -> dict[str, Any]:
     """Every block recorded."""
     from lab.accounting.points import Deep
 
-    return answered(order, Deep(Here().record(order.to_trace(order.plan.depths, batch, tokens)), {}))
+    return answered(order, Deep(Here().one(order.to_trace(order.plan.depths, batch, tokens)), {}))
 
 
 @pytest.mark.parametrize(("config", "method", "more"), [

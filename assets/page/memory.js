@@ -6,6 +6,7 @@ import { el, fill, say } from "./dom.js";
 import { known, question, recall, remember, taken } from "./session.js";
 
 const PAUSE = 200; // after the last change of a setting, before it is asked about
+const BACK = "Back to my settings";
 const AGAIN = 150; // between two looks at a step that is being traced
 
 export function mount(element, { props, server, watch }) {
@@ -59,9 +60,10 @@ export function mount(element, { props, server, watch }) {
   }
 
   // New settings as a whole; `before` is what Undo goes back to.
-  function take(settings, before) {
+  function take(settings, before, words = "Undo") {
     page.undo = before;
     undo.hidden = !before;
+    say(undo, words);
     page.settings = settings;
     chooser.show(settings);
     ask();
@@ -107,7 +109,10 @@ export function mount(element, { props, server, watch }) {
     const asked = ++page.asked;
     picture.stale();
     detail.stale();
-    if (page.helped !== step()) detail.helping([], true);
+    if (page.helped !== step()) {
+      page.helped = ""; // what is shown from now on is of no step yet
+      detail.helping([], true);
+    }
     clearTimeout(page.timer);
     page.timer = setTimeout(() => look(asked, true), pause);
   }
@@ -186,6 +191,7 @@ export function mount(element, { props, server, watch }) {
   function fail(words, again = null) {
     trouble.hidden = false;
     status.hidden = true;
+    detail.helpless();
     fill(trouble, el("p", {}, words), again ? el("button", { type: "button", class: "plain", onclick: again }, "Try again") : null);
   }
 
@@ -198,7 +204,8 @@ export function mount(element, { props, server, watch }) {
     fill(worked, sheet(example), el("div", { class: "buttons" }, el("button", { type: "button", class: "small", onclick: () => { worked.hidden = true; worked.dataset.key = ""; } }, "Close")));
     if (!example.model) return;
     const methods = example.method ? [example.method, ...(example.method.name === "full" ? [] : [{ name: "full" }])] : page.settings.methods;
-    take({ ...page.settings, ...chooser.suits(example.model), model: example.model, methods, shown: 0, example: key }, page.settings);
+    take({ ...page.settings, ...chooser.suits(example.model), model: example.model, methods, shown: 0, example: key }, page.settings, BACK);
+    worked.append(el("p", { class: "soft" }, `The picture below is this example's now, in place of your own settings: "${BACK}" beside it brings them back.`));
   }
 
   // Only what contradicts its own formula is marked as wrong.
@@ -213,11 +220,11 @@ export function mount(element, { props, server, watch }) {
   }
 
   function shelve(examples) {
-    const row = (each) => el("tr", {}, el("th", { scope: "row" }, each.title), el("td", {}, each.printed), el("td", {}, each.result),
+    const row = (each) => el("tr", {}, el("th", { scope: "row" }, each.title), el("td", { "data-name": "printed" }, each.printed), el("td", { "data-name": "computed" }, each.result),
       el("td", { class: sign(each) }, each.word),
       el("td", {}, el("button", { type: "button", class: "small", "aria-label": `show the arithmetic of ${each.title}`, onclick: () => { openExample(each.key); holder.scrollIntoView({ block: "start" }); } }, "Arithmetic")));
     const count = (how) => examples.filter((each) => each.departs === how).length;
-    fill(shelf, el("summary", {}, `Worked examples from the papers: ${examples.length}. Printed numbers that contradict the paper's own formula: ${count("contradiction")}; round figures: ${count("rounding")}; another number than is counted here, and no formula given: ${count("no_formula")}`),
+    fill(shelf, el("summary", {}, `${examples.length} worked examples from the papers `, el("span", { class: "soft" }, `Printed numbers that contradict the paper's own formula: ${count("contradiction")}; round figures: ${count("rounding")}; another number than is counted here, and no formula given: ${count("no_formula")}`)),
       el("div", { class: "scroll" }, el("table", { class: "examples" },
         el("thead", {}, el("tr", {}, ["example", "printed", "computed", "", ""].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, examples.map(row)))));
   }

@@ -17,7 +17,7 @@ export function createChooser({ changed, ask, open }) {
     el("div", {}, field("memory-config", "Paste its config.json", text), el("div", { class: "buttons" }, paste),
       field("memory-hub", "or its name on the Hub, when online", hub), el("div", { class: "buttons" }, fetch), fault));
   const gpu = el("select", { id: "memory-device", onchange: () => chooseDevice(gpu.value) });
-  const room = el("input", { type: "text", inputmode: "decimal", id: "memory-own", value: "12", "aria-label": "memory of your GPU in GB", oninput: () => changed({ device: `${room.value.trim() || 0} GB` }) });
+  const room = el("input", { type: "text", inputmode: "decimal", id: "memory-own", value: "12", "aria-label": "memory of your GPU in GB", oninput: () => changed({ device: written() }) });
   const own = el("div", { class: "memory-own", hidden: true }, room, el("span", {}, "GB on my GPU"));
   const sizes = el("div", { class: "memory-sizes" });
   const chosen = el("ul", { class: "memory-methods", "aria-label": "Methods in the picture" });
@@ -33,6 +33,11 @@ export function createChooser({ changed, ask, open }) {
   const node = el("aside", { class: "memory-choose", "aria-label": "Choose a model and a step" },
     el("section", {}, field("memory-model", "Model", model), about, other),
     fold);
+
+  // 12, 12.5 and 12,5
+  function written() {
+    return `${room.value.trim().replace(",", ".") || 0} GB`;
+  }
 
   function field(id, words, ...inputs) {
     return el("div", { class: "memory-field" }, el("label", { for: id }, words), inputs);
@@ -107,7 +112,7 @@ export function createChooser({ changed, ask, open }) {
   function chooseDevice(value) {
     own.hidden = value !== OWN;
     if (value === OWN) room.focus();
-    changed({ device: value === OWN ? `${room.value} GB` : value, ...(value === "cpu" && /8bit/.test(state.settings.optimizer) ? { optimizer: "adamw_fused" } : {}) });
+    changed({ device: value === OWN ? written() : value, ...(value === "cpu" && /8bit/.test(state.settings.optimizer) ? { optimizer: "adamw_fused" } : {}) });
   }
 
   function add(key) {

@@ -4,27 +4,28 @@ import { draw, figureHolder } from "./figure.js";
 
 export function createDetail({ attempt, energy }) {
   const wide = matchMedia("(min-width: 1200px)");
-  const heading = el("h2", {});
+  const heading = el("span", {});
   const moment = el("p", { class: "soft" });
   const chart = figureHolder("Memory over one step", 280);
   const why = el("section", { class: "memory-card why" });
   const help = el("section", { class: "memory-card help-list", "aria-live": "off" });
+  const trains = el("section", { class: "memory-card map trains" });
   const map = el("section", { class: "memory-card map" });
   const spent = el("div", {});
   const steps = el("input", { type: "text", inputmode: "numeric", id: "memory-steps", oninput: () => energy({ steps: /^\d+$/.test(steps.value.trim()) ? Number(steps.value) : steps.value }) });
-  const grid = el("select", { id: "memory-grid", onchange: () => energy({ grid: Number(grid.value) }) });
+  const mix = el("select", { id: "memory-grid", onchange: () => energy({ grid: Number(mix.value) }) });
   const cost = el("section", { class: "memory-card energy" }, el("h3", {}, "Energy and CO₂ of a run, estimated"),
-    el("div", { class: "memory-pair" }, field("memory-steps", "Steps", steps), field("memory-grid", "CO₂ of the grid, kg a kWh", grid)), spent);
+    el("div", { class: "memory-pair" }, field("memory-steps", "Steps", steps), field("memory-grid", "CO₂ of the grid, kg a kWh", mix)), spent);
   const granted = el("section", { class: "memory-card granted" });
-  const node = el("section", { class: "memory-detail", hidden: true, "aria-label": "The chosen method closely" }, el("div", { class: "memory-course" }, heading, moment, chart.node),
-    el("div", { class: "memory-cards" }, why, help, map, cost, granted));
+  const node = el("section", { class: "memory-detail", hidden: true, "aria-label": "The chosen method closely" }, el("div", { class: "memory-course" }, el("h2", {}, heading, el("small", { class: "of-before" }, " as before your change; the new step is being traced")), moment, chart.node),
+    el("div", { class: "memory-cards" }, why, help, trains, map, cost, granted));
 
   function field(id, words, input) {
     return el("div", { class: "memory-field" }, el("label", { for: id }, words), input);
   }
 
   function begin(menus) {
-    fill(grid, menus.grids.map(([value, words]) => el("option", { value }, words)));
+    fill(mix, menus.grids.map(([value, words]) => el("option", { value }, words)));
   }
 
   function show(detail) {
@@ -36,6 +37,7 @@ export function createDetail({ attempt, energy }) {
     chart.node.hidden = !detail.timeline;
     if (detail.timeline) draw(chart, detail.timeline, zoom);
     drawWhy(detail.why);
+    drawTrains(detail.trains);
     drawMap(detail.map);
     drawEnergy(detail.energy);
     fill(granted, el("h3", {}, "What is taken for granted"), el("ul", {}, detail.assumptions.map((each) => el("li", {}, each))),
@@ -62,22 +64,38 @@ export function createDetail({ attempt, energy }) {
       more ? el("p", { class: "soft", role: "status" }, found.length ? "Trying further changes …" : "Trying one change after another …") : found.length ? null : el("p", { class: "soft" }, "No single change of these settings saves more than half a percent."));
   }
 
-  function drawMap(told) {
-    map.hidden = !told;
-    if (!told) return;
+  // Where the settings are no step, there is nothing to try.
+  function helpless() {
+    fill(help, el("h3", {}, "What would help"), el("p", { class: "soft" }, "Found as soon as these settings make a step."));
+  }
+
+  // Blocks across, a row for each role or module.
+  function grid(told, what, font) {
+    if (!told.rows.length) return null;
     const across = told.blocks > 1 ? `1 to ${told.blocks}` : "1";
     const strip = (row) => el("div", { class: "strip", role: "img", "aria-label": `${row.name}: ${row.each} in a block, ${row.all} in all` },
       row.cells.map((cell, place) => el("i", { title: `block ${place + 1}, ${row.name}: ${row.texts[place]}`, style: { "--amount": `${Math.round(100 * cell)}%` } })));
-    fill(map, el("h3", {}, "What each block keeps for the backward pass"), el("p", {}, told.about),
-      told.rows.length ? el("div", { class: "grid" }, el("div", { class: "top" }, el("span", {}, "module"), el("span", { class: "across" }, `blocks ${across}; darker is more`), el("span", { class: "number" }, "a block"), el("span", { class: "number" }, "all")),
-        told.rows.map((row) => el("div", {}, el("span", { class: "module" }, row.name), strip(row), el("span", { class: "number" }, row.each), el("span", { class: "number" }, row.all)))) : null,
+    return el("div", { class: "grid" }, el("div", { class: "top" }, el("span", {}, what), el("span", { class: "across" }, `blocks ${across}; stronger is more`), el("span", { class: "number" }, "a block"), el("span", { class: "number" }, "all")),
+      told.rows.map((row) => el("div", {}, el("span", { class: font }, row.name), strip(row), el("span", { class: "number" }, row.each), el("span", { class: "number" }, row.all))));
+  }
+
+  function drawTrains(told) {
+    fill(trains, el("h3", {}, "What is trained"), el("p", {}, told.about), grid(told, "part", "role"),
+      told.outside.length ? el("p", { class: "soft" }, `Outside the blocks: ${told.outside.map((each) => `${each.name} ${each.text}`).join(", ")}.`) : null,
+      el("dl", { class: "tally" }, told.sums.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
+  }
+
+  function drawMap(told) {
+    map.hidden = !told;
+    if (!told) return;
+    fill(map, el("h3", {}, "What each block keeps for the backward pass"), el("p", {}, told.about), grid(told, "module", "module"),
       told.left ? el("p", { class: "soft" }, `Smaller ones together: ${told.left}.`) : null,
       told.outside.length ? el("p", { class: "soft" }, `Outside the blocks ${told.outside_total}: ${told.outside.map((each) => `${each.name} ${each.text}`).join(", ")}.`) : null);
   }
 
   function drawEnergy(told) {
     if (document.activeElement !== steps && told.steps) steps.value = told.steps;
-    if (told.grid !== undefined) grid.value = told.grid;
+    if (told.grid !== undefined) mix.value = told.grid;
     steps.toggleAttribute("aria-invalid", false);
     if (told.error) {
       steps.setAttribute("aria-invalid", "true");
@@ -88,5 +106,5 @@ export function createDetail({ attempt, energy }) {
       el("ul", { class: "soft" }, told.assumptions.map((each) => el("li", {}, each))));
   }
 
-  return { node, begin, show, helping, stale: () => node.classList.add("stale"), hide: () => { node.hidden = true; } };
+  return { node, begin, show, helping, helpless, stale: () => node.classList.add("stale"), hide: () => { node.hidden = true; } };
 }

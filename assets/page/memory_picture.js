@@ -1,10 +1,10 @@
 // Stacked bars, a row for each method, against the lines of real GPUs. Below them the knobs of the chosen method; the same as numbers one click away.
 import { el, fill, say } from "./dom.js";
 
-const LETTER = 6.6; // pixels of a GPU's name, at most
+const LETTER = 7.2; // pixels of a GPU's name, at most
 
 export function createPicture({ pick, knob }) {
-  const state = { menus: null, answer: null, old: new Map(), model: "", width: 0, numbers: false };
+  const state = { menus: null, answer: null, unnamed: [], old: new Map(), model: "", width: 0, numbers: false };
   const key = el("dl", { class: "memory-key" });
   const rows = el("div", { class: "memory-rows", role: "group", "aria-label": "Memory of one step, a row for each method" });
   const table = el("div", { class: "numbers", hidden: true, tabindex: "0", role: "region", "aria-label": "the bars as numbers" });
@@ -56,7 +56,8 @@ export function createPicture({ pick, knob }) {
   }
 
   function on(scale, all) {
-    if (scale.lines.length) return "Dashed lines are the memory of GPUs; the hatched end is what a GPU needs beside the tensors: torch's reserve, at most, and CUDA itself.";
+    if (scale.lines.length) return "Dashed lines are the memory of GPUs; the hatched end is what a GPU needs beside the tensors: torch's reserve, at most, and CUDA itself." +
+      (state.unnamed.length ? ` Without a name for want of room: ${state.unnamed.join(", ")}.` : "");
     return all.some((row) => row.beside) ? "" : "On a CPU no line limits it; choose a GPU to see what fits.";
   }
 
@@ -73,6 +74,7 @@ export function createPicture({ pick, knob }) {
       const half = (LETTER * Math.max(name.length, each.size.length)) / 2 + 3;
       if (kept.every((other) => Math.abs(other.x - x) >= other.half + half)) kept.push({ ...each, name, x, half });
     }
+    state.unnamed = scale.lines.filter((each) => !kept.some((other) => other.bytes === each.bytes)).map((each) => `${each.size} (${each.name.replace(/ \d+GB$/, "")})`);
     return el("div", { class: "row head" }, el("span", {}), el("div", { class: "track" }, kept.map((each) =>
       el("span", { class: each.chosen ? "gpu chosen" : "gpu", title: each.about, style: { left: at(each.bytes, scale) } }, el("b", {}, each.name), each.size))), el("span", {}));
   }

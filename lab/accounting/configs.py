@@ -22,7 +22,8 @@ def size(config: Config, keys: str, kind: str, default: Any = REQUIRED) -> int:
     if value is None and default is not REQUIRED:
         value = default
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST[kind]:
-        raise LabError(f"{key} of the config is {'missing' if value is None else shorten(value)}: must be a whole number from 1 to {LARGEST[kind]:,}")
+        said = "missing" if value is None else f'the text "{shorten(value)}"' if isinstance(value, str) else shorten(value)
+        raise LabError(f"{key} of the config is {said}: must be a whole number from 1 to {LARGEST[kind]:,}")
     return value
 
 

@@ -47,7 +47,7 @@ OWN = re.compile(r"^(?:my gpu:?\s*)?(\d+(?:\.\d+)?)\s*gb$", re.IGNORECASE)
 
 
 def device(wanted: Any) -> Device:
-    """`cpu`, a GPU of the list by its name or the end of it (`L40S`, `A100 80GB`), or `N GB`."""
+    """`cpu`, a GPU of the list by its name or a part of it that is no other's (`L40S`, `A100 80GB`, `H100`), or `N GB`."""
     if isinstance(wanted, Device):
         return wanted
     text = " ".join(str(wanted).split()) if isinstance(wanted, str) else ""
@@ -58,10 +58,23 @@ def device(wanted: Any) -> Device:
         return Device(f"{float(own[1]):g} GB", int(float(own[1]) * GB), 300, 100)
     if text.lower() == "cuda":
         return UNKNOWN_GPU
-    found = [gpu for gpu in GPUS if text and _plain(gpu.key).endswith(_plain(text))]
-    if len(found) != 1:
+    found = _named(text)
+    if len(found) > 1:
+        raise LabError(f'device is "{shorten(wanted)}": there is more than one, {" and ".join(gpu.key for gpu in found)}; name the one that is meant')
+    if not found:
         raise LabError(f'device is "{shorten(wanted)}": use cpu, one of {", ".join(gpu.key for gpu in GPUS)}, or the size of your GPU such as "12 GB"')
     return found[0]
+
+
+def _named(text: str) -> list[Device]:
+    """By the last words of the name, however they are spaced; else by some of its words, so that H100 is found and A10 is not an A100."""
+    words = set(text.lower().split())
+    ends = [gpu for gpu in GPUS if words and _plain(text) in _tails(gpu.key.split())]
+    return ends or [gpu for gpu in GPUS if words and words <= set(gpu.key.lower().split())]
+
+
+def _tails(words: list[str]) -> set[str]:
+    return {_plain("".join(words[begin:])) for begin in range(len(words))}
 
 
 def _plain(name: str) -> str:

@@ -144,7 +144,7 @@ def _of_memory() -> tuple[Example, ...]:
     return (
         Example("twelve-to-twenty", '"Training takes 12 to 20 times the weights"', "a rule of thumb that is handed on",
                 "bytes of weight + gradient + float32 copy + two states", (("in 16 bits with a float32 copy: 2 + 2 + 4 + 4 + 4 bytes a parameter", adam),
-                                                                          (f"as a multiple of 16-bit weights: {adam} / 2", adam / 2)), 12, "12",
+                                                                          (f"as a multiple of 16-bit weights: {adam} / 2", adam / 2)), 12, "12–20",
                 "It probably began as 12 to 20 BYTES a parameter: mixed precision takes 16 (8 times the 16-bit weights), pure float32 16 as well "
                 "(4 times its weights), without activations.", loosely="no_formula"),
         Example("gpt-3-memory", "GPT-3 175B, memory of full fine-tuning", LORA, "parameters x 16 bytes",
@@ -174,7 +174,8 @@ def _qlora(key: str, card: int) -> Example:
                     (f"{shape.total - matrices:,} others x 2 bytes, in GB", rest / 1e9),
                     (f"{trained:,} adapter weights and their gradients x 2 bytes each, in GB", adapters / 1e9),
                     ("together", (packed + rest + adapters) / 1e9)), card, f"{card} GB",
-                   "The optimizer's states are paged, so they can leave the card; what is left of it is for the activations of one text.",
+                   "The optimizer's states are paged, so they can leave the card; what is left of it is for the activations of one text. The picture below is "
+                   "larger: it is a whole step at the settings on the left, with the optimizer's states, activations and each matrix unpacked for a moment.",
                    key, {"name": "qlora", "rank": rank}, limit=True)
 
 

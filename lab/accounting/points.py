@@ -2,7 +2,7 @@
 
 A step is cut into sections: each block of each phase, and what lies outside the blocks. In a section every row (bytes of each part after one event)
 grows by the same amount with each further block in the model, and from one block to the next; and each row is a polynomial of batch and tokens,
-because every tensor's size is. So a few recorded steps of three or four blocks give all others, row by row, and the highest row is the exact peak.
+because every tensor's size is. So a few recorded steps of two and three blocks give all others, row by row, and the highest row is the exact peak.
 """
 from __future__ import annotations
 
@@ -85,10 +85,18 @@ def place_of(block: int, depth: int, tail: int) -> str:
 
 @dataclass(frozen=True)
 class Deep:
-    """A recording of a short model and, for each stack that is really longer, one with a single block more."""
+    """A recording of a short model, with one block that repeats, and, for each stack that is really longer, one without that block."""
 
     short: Recording
-    longer: dict[int, Recording]  # by stack
+    fewer: dict[int, Recording]  # by stack
+
+    @property
+    def corresponds(self) -> bool:
+        """Whether the recordings have the same sections, but for the block that repeats: without, nothing follows from them."""
+        def keys(recording: Recording, stack: int) -> set[tuple[str, int, str]]:
+            return {section.key for section in recording.sections if (section.stack, section.place) != (stack, MIDDLE)}
+
+        return all(keys(self.short, stack) == keys(fewer, stack) for stack, fewer in self.fewer.items())
 
     def sections(self, depths: Sequence[int], every_block: bool = False) -> Iterator[Section]:
         """The step of a model of these depths, in order. Of the repeated blocks only the first and the last, unless every one is asked for:
@@ -109,15 +117,29 @@ class Deep:
     def _grown(self, section: Section, depths: Sequence[int], number: int) -> Section:
         """`number` counts the repeated blocks from the first of them."""
         rows = section.rows
-        for stack, longer in self.longer.items():
-            found = {each.key: each.rows for each in longer.sections}
-            rows, short, step = _alike(rows, section.rows, found[section.key])
-            rows = rows + (depths[stack] - self.short.depths[stack]) * (step - short)
-            if number and stack == section.stack:
-                rows, one, two = _alike(rows, found[section.key], found[section.phase, stack, f"{MIDDLE}-1"])
-                rows = rows + number * (two - one)
+        for stack, fewer in self.fewer.items():
+            more = depths[stack] - self.short.depths[stack]
+            if section.place == MIDDLE and section.stack == stack:
+                rows = rows + (more - number) * self._beyond(section, "first") + number * self._beyond(section, "last-0")
+                continue
+            rows, short, less = _alike(rows, section.rows, _found(fewer, section.key))
+            rows = rows + more * (short - less)
         names = section.names if len(rows) == len(section.names) else (section.names[int(section.rows.sum(1).argmax())],)
         return replace(section, rows=rows, names=names, block=_number(section, self.short.depths, depths, number))
+
+    def _beyond(self, section: Section, place: str) -> Rows:
+        """What one block more adds at any time while it is not itself at work: one behind, as the first block sees it, or one before, as the last does.
+        Where the way back ends before the first block, all blocks behind have their gradients when the optimizer begins."""
+        keys = [each.key for each in self.short.sections]
+        key = (section.phase, section.stack, place)
+        if key not in keys:
+            key = next(each for each in keys if each[0] == "optimizer")
+        with_it, without = (_found(recording, key)[0] for recording in (self.short, self.fewer[section.stack]))
+        return with_it - without
+
+
+def _found(recording: Recording, key: tuple[str, int, str]) -> Rows:
+    return next(section.rows for section in recording.sections if section.key == key)
 
 
 def _number(section: Section, short: Sequence[int], depths: Sequence[int], number: int) -> int:
@@ -152,22 +174,22 @@ class Fit:
     def through(cls, grid: Sequence[tuple[int, int]], recorded: Sequence[Deep]) -> Fit | None:
         """None where the recorded steps differ in more than sizes, so that no polynomial goes through them."""
         first = recorded[0]
-        outlines = [[deep.short.described(), {stack: each.described() for stack, each in deep.longer.items()}] for deep in recorded]
+        outlines = [[deep.short.described(), {stack: each.described() for stack, each in deep.fewer.items()}] for deep in recorded]
         if any(outline != outlines[0] for outline in outlines):
             return None
         matrix = np.array([terms(*sizes) for sizes in grid])
-        stacks = {-1: [deep.short for deep in recorded]} | {stack: [deep.longer[stack] for deep in recorded] for stack in first.longer}
+        stacks = {-1: [deep.short for deep in recorded]} | {stack: [deep.fewer[stack] for deep in recorded] for stack in first.fewer}
         numbers = {stack: np.stack([each.bytes for each in all_of_it]) for stack, all_of_it in stacks.items()}
         return cls(first, {stack: np.linalg.lstsq(matrix, values, rcond=None)[0] for stack, values in numbers.items()})
 
     def at(self, batch: int, tokens: int) -> Deep:
         numbers = {stack: np.maximum(np.rint(np.array(terms(batch, tokens)) @ values), 0.0) for stack, values in self.coefficients.items()}
-        longer = {stack: each.filled(numbers[stack]) for stack, each in self.outline.longer.items()}
-        return Deep(self.outline.short.filled(numbers[-1]), longer)
+        fewer = {stack: each.filled(numbers[stack]) for stack, each in self.outline.fewer.items()}
+        return Deep(self.outline.short.filled(numbers[-1]), fewer)
 
     def write(self, path: Path) -> None:
         """Into one file, whole or not at all."""
-        about = {stack: each.described() for stack, each in {-1: self.outline.short, **self.outline.longer}.items()}
+        about = {stack: each.described() for stack, each in {-1: self.outline.short, **self.outline.fewer}.items()}
         part = path.with_name(f"{path.name}.part")
         with part.open("wb") as file:
             np.savez_compressed(file, about=np.array(json.dumps(about)), **{f"stack{stack}": values for stack, values in self.coefficients.items()})

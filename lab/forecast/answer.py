@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,11 @@ def answered(order: Order, deep: Deep, closely: bool = True) -> dict[str, Any]:
         "timeline": timeline(sections, order.spec.shape) if closely else [], "layers": layers(order, deep) if closely else [],
         "assumptions": assumptions(order),
     }
+
+
+def addressed(order: Order, found: dict[str, Any]) -> dict[str, Any]:
+    """An answer that was made for another GPU: the tensors are the same, what is said of the card is not."""
+    return found | _on(order, found["peak_bytes"]) | ({"assumptions": assumptions(order)} if found["traced"] else {})
 
 
 def static(order: Order, reason: str) -> dict[str, Any]:
@@ -142,11 +147,13 @@ def assumptions(order: Order) -> list[str]:
     read = f"{spec.batch} images" if spec.shape.kind == "vision" else f"{spec.batch} texts of {order.tokens} tokens, all at full length"
     said.append(f"A step from the second on, {read}.")
     said.append(_way(order))
+    if isinstance(spec.model, Mapping) and not spec.shape.writes and spec.model.get("class"):
+        said.append(f"The pooler or the layers of its own that {spec.model['class']} puts behind the blocks are counted, and not traced.")
     attention = "sdpa where the model has it" if spec.attention == "sdpa" else spec.attention
     said.append(f"Arithmetic in {spec.dtype}, attention {attention}, optimizer {spec.optimizer}; new weights in "
                 f"{'bfloat16' if spec.adapter_dtype == 'bfloat16' else 'float32'}.")
-    if plan.longer:
-        said.append(f"Traced on {' + '.join(map(str, plan.short))} blocks and on one more, and put together for {' + '.join(map(str, plan.depths))}: each row "
+    if plan.fewer:
+        said.append(f"Traced on {' + '.join(map(str, plan.short))} blocks and on one less, and put together for {' + '.join(map(str, plan.depths))}: each row "
                     "of the step grows by the same bytes with each block.")
     if not order.device.gpu:
         return [*said, "Tensors only: scratch space inside kernels, the interpreter and libraries are not in it."]

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from lab.accounting.points import Deep, Fit, Recording
+from lab.accounting.points import Deep, Fit
 from lab.contracts import LabError
-from lab.forecast.answer import answered, static
+from lab.forecast.answer import addressed, answered, static
 from lab.forecast.order import Order
 from lab.forecast.tracer import Tracer, Untraceable
 
@@ -54,7 +54,8 @@ class Forecaster:
         fit = self._fit(order)
         if fit is not None:
             return answered(order, fit.at(order.spec.batch, order.tokens), closely)
-        return self._kept_answer(self._answer_path(order))
+        found = self._kept_answer(self._answer_path(order))
+        return found and addressed(order, found)
 
     def prepare(self, order: Order) -> None:
         """Have a fit made in the background, so that any batch and length answers at once."""
@@ -81,11 +82,12 @@ class Forecaster:
     def recorded(self, order: Order, batch: int, tokens: int, **exactly: Any) -> Deep:
         """A step of this batch and length, recorded in the tracing process."""
         plan = order.plan
-
-        def one(depths: tuple[int, ...]) -> Recording:
-            return self.tracer.record(order.to_trace(depths, batch, tokens, **exactly))
-
-        return Deep(one(plan.short), {stack: one(plan.with_one_more(stack)) for stack in plan.longer})
+        depths = (plan.short, *(plan.without_one(stack) for stack in plan.fewer))
+        short, *fewer = self.tracer.record(*(order.to_trace(each, batch, tokens, **exactly) for each in depths))
+        deep = Deep(short, dict(zip(plan.fewer, fewer, strict=True)))
+        if not deep.corresponds:
+            raise Untraceable("a model with a block less goes through other steps, so nothing follows for more of them")
+        return deep
 
     def against(self, order: Order, measured: Mapping[str, Any]) -> dict[str, Any]:
         """The step that a run has measured, foretold for its very batch: {"predicted": answer, "error": share of the measured peak by which it is off}.
@@ -196,7 +198,7 @@ class Forecaster:
         return self.folder / "fits" / f"{order.key}{'-one' if order.spec.batch == 1 else ''}.npz"
 
     def _answer_path(self, order: Order) -> Path:
-        return self._path(order.key, order.plan.depths, order.spec.batch, order.tokens, order.device.key, order.device.bytes)
+        return self._path(order.key, order.plan.depths, order.spec.batch, order.tokens)  # the key says whether on a GPU; which one changes no tensor
 
     def _path(self, *about: Any) -> Path:
         return self.folder / "answers" / f"{hashlib.sha256(repr(about).encode()).hexdigest()[:32]}.json"

@@ -16,7 +16,7 @@ from lab.contracts import LabError
 from lab.forecast.plan import Plan, plan, with_depths
 from lab.spec import LARGEST_SPEC_BYTES, RunSpec
 
-RECIPE = 1  # raise it when recordings change: older ones are then made anew
+RECIPE = 2  # raise it when recordings change: older ones are then made anew
 SHORT = 128  # tokens up to which the engine computes attention as plain products on a CPU (lab/engine/job.py; a test holds the two together)
 NO_MATTER = ("steps", "lr", "warmup", "weight_decay", "seed", "train_items", "eval_items", "eval_every", "shuffle_labels", "device", "batch", "tokens")
 SETTLED = 10  # a run of so many steps has a second one like any later one; of fewer, AdaLoRA takes ranks away before it knows any
@@ -55,6 +55,7 @@ class Order:
         if not on.gpu and spec.optimizer in EIGHT_BITS:
             raise LabError(f"optimizer is {spec.optimizer}: its 8-bit states need a GPU, and this step is on the CPU; choose adamw, or a GPU as the device")
         changes: dict[str, Any] = {"device": "auto"}
+        _ = spec.labels  # a number that is none is refused before anything is traced
         if 0 < spec.steps < SETTLED:
             changes["steps"] = SETTLED
         if spec.dtype == "auto":
@@ -93,8 +94,8 @@ class Order:
     def to_trace(self, depths: tuple[int, ...], batch: int, tokens: int, **exactly: Any) -> dict[str, Any]:
         """One order to the tracing process; `exactly` is what is known of one certain batch."""
         model = {"config": with_depths(self.config, depths)}
-        if isinstance(self.spec.model, Mapping) and self.spec.model.get("num_labels"):
-            model["num_labels"] = self.spec.model["num_labels"]
+        if isinstance(self.spec.model, Mapping) and self.spec.labels:
+            model["num_labels"] = self.spec.labels
         return {"spec": self.spec.to_dict() | {"model": model}, "batch": batch, "tokens": tokens, "way": self.way, "target": self.target,
                 "tail": self.plan.tail, **exactly}
 
@@ -102,7 +103,7 @@ class Order:
     def key(self) -> str:
         """Names a recorded family: all that matters but batch, tokens and how many alike blocks there are."""
         about = {name: value for name, value in self.to_trace(self.plan.short, 0, 0)["spec"].items() if name not in NO_MATTER}
-        kinds = (RECIPE, self.way, self.target, self.plan.short, self.plan.longer, self.plan.tail, self.tokens - self.spec.tokens)
+        kinds = (RECIPE, self.way, self.target, self.plan.short, self.plan.fewer, self.plan.tail, self.tokens - self.spec.tokens)
         text = json.dumps([about, kinds, _versions()], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

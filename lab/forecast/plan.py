@@ -15,37 +15,41 @@ MOST_BLOCKS = 48  # recorded one by one where no block is like its neighbour
 
 @dataclass(frozen=True)
 class Plan:
-    """`short` is the depth of each stack in the recorded model; `longer` the stacks that need a second recording with one block more."""
+    """`short` is the depth of each stack in the recorded model; `fewer` the stacks that need a second recording with one block less."""
 
     depths: tuple[int, ...]
     short: tuple[int, ...]
     tail: int  # blocks at the end of each stack that stand for themselves
-    longer: tuple[int, ...]
+    fewer: tuple[int, ...]
 
-    def with_one_more(self, stack: int) -> tuple[int, ...]:
-        return tuple(depth + (place == stack) for place, depth in enumerate(self.short))
+    def without_one(self, stack: int) -> tuple[int, ...]:
+        return tuple(depth - (place == stack) for place, depth in enumerate(self.short))
 
 
 def plan(method: Method, config: Mapping[str, Any]) -> Plan:
-    """Where all blocks but the first and the last few are alike, three and one more; where they are not, all of them."""
+    """Where all blocks but the first and the last few are alike, three and one less; where they are not, all of them."""
     shape = shape_of(config)
     stacks = _alike(method, shape)
-    tail = max(max(1, len(stack) - _run(stack)) for stack in stacks)
     whole = tuple(len(stack) for stack in stacks)
-    short = tuple(min(len(stack), 2 + tail) for stack in stacks)
-    if short != whole and not _stands_for(method, config, short, stacks):
-        short = whole
-    if sum(short) > MOST_BLOCKS:
+    least = max(max(1, len(stack) - _run(stack)) for stack in stacks)
+    for tail in (least, least + 1):  # a method may not want as few as two
+        short = tuple(min(len(stack), 2 + tail) for stack in stacks)
+        found = Plan(whole, short, tail, tuple(stack for stack, (few, all_of_it) in enumerate(zip(short, whole, strict=True)) if few < all_of_it))
+        if sum(short) <= MOST_BLOCKS and all(_stands_for(method, config, depths, tail, stacks) for depths in (short, *map(found.without_one, found.fewer))):
+            return found
+    if sum(whole) > MOST_BLOCKS:
         raise LabError(f"{method.title} treats the {shape.layers} blocks of this model differently, and at most {MOST_BLOCKS} can be traced one by one")
-    return Plan(whole, short, tail, tuple(stack for stack, (few, all_of_it) in enumerate(zip(short, whole, strict=True)) if few < all_of_it))
+    return Plan(whole, whole, least, ())
 
 
-def _stands_for(method: Method, config: Mapping[str, Any], short: tuple[int, ...], stacks: list[list[Any]]) -> bool:
-    """Whether the method does to the short model's blocks what it does to the first, the second and the last ones of the whole."""
-    shape = shape_of(with_depths(config, short))
+def _stands_for(method: Method, config: Mapping[str, Any], depths: tuple[int, ...], tail: int, stacks: list[list[Any]]) -> bool:
+    """Whether the method does to the blocks of a model of these depths what it does to the first and the last ones of the whole."""
+    if depths == tuple(map(len, stacks)):
+        return True
+    shape = shape_of(with_depths(config, depths))
     if not method.supports(shape).ok:
         return False
-    return all(few == [*many[:2], *many[len(many) - len(few) + 2:]] for few, many in zip(_alike(method, shape), stacks, strict=True))
+    return all(few == [*many[:max(0, len(few) - tail)], *many[-min(tail, len(few)):]] for few, many in zip(_alike(method, shape), stacks, strict=True))
 
 
 def _alike(method: Method, shape: Shape) -> list[list[Any]]:

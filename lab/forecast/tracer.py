@@ -41,16 +41,13 @@ class Tracer:
         with self._lock:
             self._started()
 
-    def record(self, order: Mapping[str, Any]) -> Recording:
-        """Raises LabError for an order that is refused, Untraceable for one that cannot be done in the time and memory there is."""
+    def record(self, *orders: Mapping[str, Any]) -> list[Recording]:
+        """Several at the same time, where there are cores for it. Raises LabError for an order that is refused, Untraceable for one that cannot be done in
+        the time and memory there is."""
         with self._lock:
             self._started()
-            answer = self._asked(json.dumps(order).encode() + b"\n")
-        if "refused" in answer:
-            raise LabError(answer["refused"])
-        if "error" in answer:
-            raise Untraceable(f"this step cannot be traced ({answer['error']}); weights, gradients and optimizer states are known all the same")
-        return Recording.restored(answer["outline"]).filled(np.frombuffer(base64.b85decode(answer["numbers"]), dtype=np.float64))
+            answers = self._asked(json.dumps(orders).encode() + b"\n")
+        return [_recording(answer) for answer in answers]
 
     def close(self) -> None:
         """For good: who still waits for an answer is told, and nothing is started again."""
@@ -90,19 +87,19 @@ class Tracer:
             self._stop()
             raise Untraceable("the tracing process did not start; weights, gradients and optimizer states are known all the same")
 
-    def _asked(self, line: bytes) -> dict[str, Any]:
+    def _asked(self, line: bytes) -> list[dict[str, Any]]:
         try:
             self._child.stdin.write(line)
             self._child.stdin.flush()
             answer = self._lines.get(timeout=self.answer_seconds)
         except Empty:
             self._stop()
-            return {"error": f"it took more than {self.answer_seconds:g} seconds"}
+            return [{"error": f"it took more than {self.answer_seconds:g} seconds"}]
         except BrokenPipeError:
             answer = b""
         if not answer:
             self._stop()
-            return {"error": "the tracing process ended, probably for want of memory"}
+            return [{"error": "the tracing process ended, probably for want of memory"}]
         return json.loads(answer)
 
     def _stop(self) -> None:
@@ -111,6 +108,14 @@ class Tracer:
             self._child.wait()
             self._child.stdin.close()
         self._child, self._ready = None, False
+
+
+def _recording(answer: Mapping[str, Any]) -> Recording:
+    if "refused" in answer:
+        raise LabError(answer["refused"])
+    if "error" in answer:
+        raise Untraceable(f"this step cannot be traced ({answer['error']}); weights, gradients and optimizer states are known all the same")
+    return Recording.restored(answer["outline"]).filled(np.frombuffer(base64.b85decode(answer["numbers"]), dtype=np.float64))
 
 
 def _pass_on(child: subprocess.Popen[bytes], lines: SimpleQueue[bytes]) -> None:

@@ -13,6 +13,7 @@ from lab.forecast.order import Order
 from lab.ui import charts
 from lab.ui.memory.menus import LARGEST, bytes_said
 from lab.ui.memory.rows import on
+from lab.ui.memory.trains import trains
 from lab.ui.wording import about, figures, listing, percent, whole
 
 PHASES = {"forward": "forward", "forward_end": "", "backward": "backward", "optimizer": "optimizer"}
@@ -30,7 +31,7 @@ def detail(order: Order, found: Mapping[str, Any], asked: Mapping[str, Any]) -> 
     return {
         "title": order.spec.method.title, "traced": found["traced"], "moment": moment(found), "moments": moments(found),
         "timeline": timeline(found) if found["timeline"] else None, "map": activations(found["layers"], shape) if found["layers"] else None,
-        "why": explained(order, found), "energy": consumed(order, found, asked), "assumptions": found["assumptions"],
+        "trains": trains(order.spec), "why": explained(order, found), "energy": consumed(order, found, asked), "assumptions": found["assumptions"],
     }
 
 

@@ -10,6 +10,7 @@ from lab.accounting.energy import GRIDS
 from lab.accounting.papers import Example, examples
 from lab.accounting.presets import presets
 from lab.accounting.shapes import shape_of
+from lab.classroom.offer import ALL, Offer
 from lab.contracts import Method, Shape
 from lab.ui import charts
 from lab.ui.controls import label
@@ -52,9 +53,18 @@ WORDS = {"": "✓ follows", "contradiction": "≠ does not follow", "rounding": 
 KNOBS = ("rank", "virtual_tokens", "bottleneck", "targets", "layers", "dropout")  # of a method, those that memory depends on
 
 
+def menus(offer: Offer = ALL) -> dict[str, Any]:
+    """All that the page needs before it asks for anything; of the lab's own models and methods those that it offers."""
+    whole = everything()
+    methods = offer.only("methods", whole["methods"])
+    own = [{**group, "models": [each for each in group["models"] if "lab" not in each["value"] or offer.has("models", each["value"]["lab"])]}
+           for group in whole["models"]]
+    first = [each for each in FIRST["methods"] if offer.has("methods", each["name"])] or [{"name": methods[0]["key"]}]
+    return {**whole, "methods": methods, "models": [group for group in own if group["models"]], "first": {**FIRST, "methods": first}}
+
+
 @cache
-def menus() -> dict[str, Any]:
-    """All that the page needs before it asks for anything."""
+def everything() -> dict[str, Any]:
     kinds = catalogue.entries("methods").values()
     gpus = [{"key": gpu.key, "title": f"{gpu.key.removeprefix('NVIDIA ')}, {gpu.bytes // GB} GB"} for gpu in GPUS]
     return {

@@ -34,7 +34,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     @answered
     def begin(asked: Any) -> dict[str, Any]:
         desk.warm()
-        return menus()
+        return menus(bench.offer)
 
     @answered
     def counts(asked: Any) -> dict[str, Any]:

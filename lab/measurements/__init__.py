@@ -1,0 +1,1 @@
+"""One file a measurement: a claim that no training run answers, settled by a small computation on real weights."""
