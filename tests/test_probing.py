@@ -12,6 +12,7 @@ from lab import catalogue, probing
 from lab.accounting.shapes import shape_of
 from lab.contracts import Latency, Shape
 from lab.probing import DECLARED, Probed
+from tests._breadth import spread
 
 METHODS = catalogue.entries("methods")
 FOUND = probing.read(probing.table())
@@ -105,7 +106,7 @@ def test_a_broken_promise_is_a_reason(workshop: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "model"), TRIED)
+@pytest.mark.parametrize(("method", "model"), spread(TRIED))
 def test_trying_again_finds_the_same(method: str, model: str, kept_workshop: Any) -> None:
     found, stored = probing.probe(METHODS[method], catalogue.find("models", model), kept_workshop), FOUND[method, model]
     assert (found.ok, found.how, found.reason, found.latency) == (stored.ok, stored.how, stored.reason, stored.latency)

@@ -3,7 +3,7 @@ import { compare } from "./family_compare.js";
 import { createMatrix } from "./family_matrix.js";
 import { el, fill, say } from "./dom.js";
 import { shareBar, terms } from "./pieces.js";
-import { address, goTo, known, question, recall, remember, setAddress } from "./session.js";
+import { address, known, question, recall, remember, trainDraft } from "./session.js";
 
 const ORDERS = [["family", "by family"], ["count", "fewest trained first"], ["title", "by name"]];
 const MARKS = [["mergeable", "merges"], ["four_bits", "4-bit"], ["slow", "latency"], ["needs_biases", "needs biases"]];
@@ -235,11 +235,8 @@ export function mount(element, { props, server, watch }) {
     compare(page.marked.map((key) => page.data.methods.find((each) => each.key === key)), page.fit, named(), train);
   }
 
-  // The Train tab reads the address as it does when a link is opened.
   function train(key) {
-    setAddress({ run: null, spec: encodeURIComponent(JSON.stringify({ model: page.model, method: { name: key } })) });
-    goTo("train");
-    window.dispatchEvent(new PopStateEvent("popstate"));
+    trainDraft({ model: page.model, method: { name: key } });
     requestAnimationFrame(() => document.querySelector("#train .choose")?.scrollIntoView({ block: "start" }));
   }
 }

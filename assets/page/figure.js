@@ -39,7 +39,7 @@ function plain(name) {
 
 function room(labels, wide) {
   if (wide) return 24 + 6.3 * Math.max(...labels.map((label) => label.name.length + label.value.length + 1));
-  return 8 + 5.5 * Math.max(...labels.map((label) => { const [first, second] = halves(label); return Math.max(first.length, second.length + label.value.length + 1); }));
+  return 8 + 5.5 * Math.max(...labels.map((label) => { const [first, second] = halves(label); return second ? Math.max(first.length, second.length + label.value.length + 1) : first.length + label.value.length; }));
 }
 
 function dressed(figure, zoom, width, height) {
@@ -47,15 +47,22 @@ function dressed(figure, zoom, width, height) {
   const axis = { color: soft, gridcolor: line, zeroline: false, linecolor: line, fixedrange: false, automargin: true, tickfont: { size: 12 } };
   const layout = { ...figure.layout };
   for (const name of Object.keys(layout)) if (/^[xy]axis/.test(name)) layout[name] = { ...axis, ...layout[name] };
-  layout.shapes = (layout.shapes || []).map((shape) => ({ ...shape, line: { color: strong, ...shape.line } }));
   const wide = width > 520;
+  if (layout.polar) layout.polar = polar(layout.polar, soft, line, wide);
+  layout.shapes = (layout.shapes || []).map((shape) => ({ ...shape, line: { color: strong, ...shape.line } }));
   const labels = figure.labels || [];
   layout.annotations = labels.map((label) => named(label, wide, soft));
   const data = figure.data.map((trace) => trace.marker && trace.marker.line ? { ...trace, marker: { ...trace.marker, line: { ...trace.marker.line, color: ground } } } : trace);
   return [data, {
-    ...layout, showlegend: false, margin: { l: 8, r: labels.length ? room(labels, wide) : 14, t: 8, b: 8 }, width, height, autosize: false, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
+    ...layout, showlegend: false, margin: layout.polar ? { l: 80, r: 80, t: 36, b: 36 } : { l: 8, r: labels.length ? room(labels, wide) : 14, t: 8, b: 8 }, width, height, autosize: false, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: zoom,
     font: { family: "system-ui, sans-serif", color: ink, size: 13 }, hovermode: "closest", hoverlabel: { bgcolor: ground, bordercolor: strong, font: { color: ink } }, dragmode: "zoom",
   }];
+}
+
+// Axes that go round a centre, with room for their names.
+function polar({ radialaxis, ...rest }, soft, line, wide) {
+  const axis = { color: soft, gridcolor: line, linecolor: line, tickfont: { size: 12 } };
+  return { bgcolor: "rgba(0,0,0,0)", ...rest, radialaxis: { ...axis, ...radialaxis }, angularaxis: { ...axis, tickfont: { size: wide ? 13 : 11.5 } } };
 }
 
 // A holder with a fixed height: nothing moves when the curve comes.
@@ -88,12 +95,23 @@ export function draw(held, figure, zoom) {
   held.zoom = zoom;
   if (!figure) return;
   held.plot.setAttribute("aria-label", figure.alt);
-  say(held.hint, figure.caption ? `${figure.caption}${held.table.hidden ? " Drag to zoom, double click to reset." : ""}` : " ");
+  say(held.hint, figure.caption ? `${figure.caption}${held.table.hidden && !figure.layout.polar ? " Drag to zoom, double click to reset." : ""}` : " ");
   if (!held.table.hidden) return tabulate(held.table, figure.table);
   held.width = held.plot.clientWidth;
   if (!held.width) return null; // not on the page yet, or in a tab that is not shown: drawn when it gets a size
-  if (!window.Plotly) return setTimeout(() => { if (held.figure === figure) draw(held, figure, zoom); }, 50);
+  if (!window.Plotly) return drawing().then(() => { if (held.figure === figure) draw(held, figure, zoom); });
   return window.Plotly.react(held.plot, ...dressed(figure, zoom, held.width, held.plot.clientHeight), CONFIG);
+}
+
+let library = null;
+
+// The figure library takes a second to be read, so it begins when the page stands and there is something to draw.
+function drawing() {
+  library ||= new Promise((done) => {
+    const begin = () => document.head.append(el("script", { src: "lab-assets/plotly.min.js", onload: done }));
+    requestAnimationFrame(() => setTimeout(begin));
+  });
+  return library;
 }
 
 function tabulate(holder, { columns, rows }) {

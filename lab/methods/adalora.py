@@ -48,10 +48,10 @@ class AdaLora(Method):
         config = _peft.code(
             base, "AdaLoraConfig", init_r=self.start_rank, target_r=self.rank, total_step=steps, tinit=int(self.before * steps),
             tfinal=int(self.after * steps), deltaT=self.every, orth_reg_weight=self.orthogonality, **_lora.settings(self, base))
-        penalty = (  # as `penalty` below; peft adds it to a loss that the model itself computes
+        penalty = () if base.shape.writes or not self.orthogonality else (  # as `penalty` below; peft adds it to a loss that the model itself computes
             'both = [w if "lora_A" in n else w.T for n, w in model.named_parameters() if "lora_A" in n or "lora_B" in n]',
             f"loss = loss + {self.orthogonality} * torch.stack([torch.linalg.norm(w @ w.T - torch.eye(len(w))) for w in both]).mean()")
-        return replace(config, loss=penalty if self.orthogonality else (), step=("model.base_model.update_and_allocate(step)  # take the weakest ranks away",))
+        return replace(config, loss=penalty, step=("model.base_model.update_and_allocate(step)  # take the weakest ranks away",))
 
     def penalty(self, module: Any) -> Any:
         """peft adds it only to a loss that the model itself computes: the mean of |A A' - 1| and |B' B - 1| over all matrices."""

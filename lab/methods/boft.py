@@ -49,7 +49,7 @@ class Boft(Method):
     composition = "parameter"
     strengths = "Several small rotations in a row let every input mix with more of the others than one block holds, with fewer numbers than one large rotation."
     weaknesses = "Each level is one more product at every step, and block size and levels have to fit the sizes of the matrices."
-    rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
+    rates = {"encoder": Rate(3e-3, 1e-3, 1e-2), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = FORMAT
     merges = True
     quantizable = True

@@ -23,7 +23,7 @@ class DyLora(Method):
     composition = "parameter"
     strengths = "One training gives a LoRA for every rank up to the largest, so the rank can be chosen afterwards."
     weaknesses = "Each step trains up to a rank drawn at random, so the last directions learn in few of the steps."
-    rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # LoRA's, not measured
+    rates = {"encoder": Rate(1e-2, 3e-3, 3e-2), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # decoder: LoRA's
     format = _dylora.FORMAT
     merges = True
     quantizable = True

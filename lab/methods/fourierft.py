@@ -20,7 +20,7 @@ class Fourierft(Method):
     composition = "parameter"
     strengths = "The count does not grow with the matrix; its paper needs a five-hundredth of LoRA's numbers on LLaMA2-7B."
     weaknesses = "Builds a correction as large as the matrix, by a transform, at every step; its large scale is one more number to choose."
-    rates = {"encoder": Rate(1e-2, 1e-3, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
+    rates = {"encoder": Rate(1e-1, 3e-2, 3e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
     format = _peft.FORMAT
     merges = True
     quantizable = True

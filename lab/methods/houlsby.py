@@ -23,7 +23,7 @@ class Houlsby(Method):
     composition = "function"
     strengths = "Fits nearly any transformer; in its paper within 0.4 points of full fine-tuning on GLUE with 3.6 % more numbers for a task."
     weaknesses = "Two more layers behind each sublayer that cannot be merged: every answer passes through them, which tells most in small batches."
-    rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
+    rates = {"encoder": Rate(3e-3, 1e-3, 1e-2), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _bottleneck_format.FORMAT
     exhibit = "bottleneck"
     quantizable = True

@@ -22,7 +22,7 @@ class Hra(Method):
     composition = "parameter"
     strengths = "A few vectors a matrix give a rotation and a change of low rank at once; can be merged."
     weaknesses = "Mirrors are applied one behind the other, so the time grows with their number; peft puts it on plain linear layers in full precision only."
-    rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
+    rates = {"encoder": Rate(1e-2, 3e-3, 3e-2), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _peft.FORMAT
     merges = True
 

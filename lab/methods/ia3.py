@@ -22,7 +22,7 @@ class Ia3(Method):
     composition = "function"
     strengths = "One factor a channel, so very few numbers, and after training they are multiplied into the weights."
     weaknesses = "It turns channels that are there up or down and mixes none of them, which limits what can be learned."
-    rates = {"encoder": Rate(1e-2, 1e-3, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
+    rates = {"encoder": Rate(3e-2, 1e-2, 5e-2), "decoder": Rate(1e-2, 1e-3, 1e-1)}
     format = _peft.FORMAT
     merges = True
     quantizable = True

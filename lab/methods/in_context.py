@@ -3,6 +3,7 @@
     y = argmax over labels of p(label | x_1 y_1 … x_k y_k x),  the k examples drawn once for all texts, or for each text x those nearest to it
 """
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -102,8 +103,9 @@ class InContext(Method):
         return tuple(shown if self.labels == "true" else _answered_at_random(shown, train, random.Random(f"answers:{seed}")))
 
     def _drawn(self, train: tuple[Item, ...], draw: random.Random) -> list[Item]:
-        labels = sorted({item.label for item in train})
-        each = len(train) // len(labels) // 2
+        counts = Counter(item.label for item in train)
+        labels = sorted(counts)
+        each = min(len(train) // len(labels) // 2, *counts.values())  # of an uploaded set one label may be rarer than the others
         if self.shots > each * len(labels):
             raise LabError(f"shots is {self.shots}: at most {each * len(labels)} are drawn from {len(train)} training texts; show fewer of them, "
                            "or let train_items be more")

@@ -66,7 +66,7 @@ class Intrinsic(Method):
     composition = "parameter"
     strengths = "Run with several dimensions, it says how few directions a task needs; and a tuned model is kept in d numbers, 1,000 by default."
     weaknesses = "A way to measure rather than to save: the gradients of all chosen matrices are computed as in full fine-tuning."
-    rates = {"encoder": Rate(1e-2, 1e-3, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
+    rates = {"encoder": Rate(1e-1, 3e-2, 3e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
     format = Format(key="intrinsic", save=save, load=load)
     trains_base = True  # in 16 bits moves this small would be rounded away
     merges = True

@@ -22,7 +22,7 @@ class Loha(Method):
     composition = "parameter"
     strengths = "The rank of the change may reach the square of r, for the numbers of two LoRAs."
     weaknesses = "Builds a correction as large as the matrix itself at each step, which LoRA never does; only on plain linear layers in full precision."
-    rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
+    rates = {"encoder": Rate(1e-2, 3e-3, 3e-2), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _peft.FORMAT
     merges = True
 

@@ -23,7 +23,7 @@ class Lokr(Method):
     composition = "parameter"
     strengths = "The ranks of the two factors multiply, so few numbers can reach a high rank."
     weaknesses = "Every piece of the change is a multiple of one and the same block, and that whole change is built at each step."
-    rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
+    rates = {"encoder": Rate(1e-2, 3e-3, 3e-2), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _peft.FORMAT
     merges = True
 

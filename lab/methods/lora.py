@@ -27,7 +27,7 @@ class Lora(Method):
     weaknesses = (
         "The change has a low rank: with much new to learn it fell behind full fine-tuning (Biderman et al. 2024); rank, scale, "
         "rate and targets are to choose.")
-    rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
+    rates = {"encoder": Rate(3e-3, 1e-3, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}
     format = _peft.FORMAT
     exhibit = "lora"
     merges = True

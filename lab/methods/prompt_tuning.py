@@ -1,12 +1,15 @@
 """Prompt tuning: n trained vectors stand among the word embeddings, usually in front; the model itself is frozen.
 
     z = [p_1 … p_n ; E(x_1) … E(x_T)],  P: (n, width)
+    with a pull g towards a text t:  loss + (g/n) Σ|p_i - E(t_i)|²
+
+The pull is that of Khashabi et al. 2022 (https://arxiv.org/abs/2112.08348), equation 2.
 """
 from dataclasses import replace
 from types import MethodType
 from typing import Any, Literal
 
-from lab.contracts import Base, Code, Format, Method, Paper, Place, Rate, Shape, Support, Task, knob
+from lab.contracts import Base, Code, Format, LabError, Method, Paper, Place, Rate, Shape, Support, Task, knob
 from lab.methods import _peft, _prompt_format, _starts
 
 
@@ -45,22 +48,34 @@ class PromptTuning(Method):
     position: Literal["front", "middle", "end", "added"] = knob(
         "front", "where the vectors stand: in front (peft's only place), between two halves of the text, behind it, or added to the embeddings "
         "of its first tokens, where they start at 0 and take up no position", advanced=True)
+    pull: float = knob(0.0, "g, how strongly each vector is pulled towards a word of pull_text while it learns: (g/n) Σ|p_i - e_i|² is added to the loss",
+                       low=0, high=1000, advanced=True)
+    pull_text: str = knob("", "the text that the vectors are pulled towards, its tokens over and over until each vector has one", advanced=True)
 
     def attach(self, base: Base) -> Any:
-        if self.position == "front":
-            return _in_front(self, base)
-        return _elsewhere(self, base)
+        module = _in_front(self, base) if self.position == "front" else _elsewhere(self, base)
+        if self.pull:
+            module.pulled_to = _wanted(self, base)
+        return module
 
     def code(self, base: Base) -> Code | None:
         if self.position != "front":
             return None
         stacks = stacks_of(base.shape)
-        config = _peft.code(base, "PromptTuningConfig", **_starts.sizes(base.shape, self.virtual_tokens, stacks))
+        config = _pulled(self, base.shape, _peft.code(base, "PromptTuningConfig", **_starts.sizes(base.shape, self.virtual_tokens, stacks)))
         if self.init == "random":
             return config
         words = self.text if self.init == "text" else " ".join(word.strip() for word in base.words)
         start = _starts.vocabulary(base.shape, self.virtual_tokens, stacks) if self.init == "vocabulary" else _starts.words(words, self.virtual_tokens, stacks)
-        return replace(config, after=('prompt = model.prompt_encoder["default"]', *start))
+        return replace(config, after=('prompt = model.prompt_encoder["default"]', *start, *config.after[1:]))
+
+    def penalty(self, module: Any) -> Any:
+        """Only the vectors that are read: of an encoder-decoder those of the reading stack."""
+        if not self.pull:
+            return None
+        prompt = module.prompt_encoder["default"].embedding if self.position == "front" else module.soft_prompt
+        wanted = module.get_input_embeddings().weight[module.pulled_to].detach().float()
+        return self.pull / self.virtual_tokens * (prompt.weight[:self.virtual_tokens].float() - wanted).square().sum()
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
         stacks = stacks_of(shape) if self.position == "front" else 1
@@ -74,6 +89,10 @@ class PromptTuning(Method):
         if shape.kind == "seq2seq" and self.position in ("middle", "end"):
             return Support(False, f"position is {self.position}: in an encoder-decoder the writing stack looks up the text by its places, which must not move; "
                            "choose front or added")
+        if self.pull and not self.pull_text.strip():
+            return Support(False, f"pull is {self.pull:g} and pull_text is empty: type the text to pull towards, or set pull to 0")
+        if self.pull and self.position == "added":
+            return Support(False, f"pull is {self.pull:g} and position is added, whose vectors lie at no word: choose front, or set pull to 0")
         return Support(True)
 
     def suits(self, task: Task) -> Support:
@@ -116,6 +135,24 @@ def _elsewhere(method: PromptTuning, base: Base) -> Any:
     module = _prompt_format.load(base.module.requires_grad_(False), None, vectors, method.position)
     module.get_base_model = MethodType(_itself, module)  # as peft's models have it, so that the engine sees: nothing below this can be kept
     return module
+
+
+def _wanted(method: PromptTuning, base: Base) -> list[int]:
+    """Ids of the words that the vectors are pulled towards, one each."""
+    words = base.tokenizer(method.pull_text, add_special_tokens=False)["input_ids"]
+    if not words:
+        raise LabError(f'pull_text is "{method.pull_text}": it has no token, so nothing can be pulled towards it')
+    return (words * method.virtual_tokens)[:method.virtual_tokens]
+
+
+def _pulled(method: PromptTuning, shape: Shape, config: Code) -> Code:
+    """With the lines of the script that do what `penalty` does."""
+    if not method.pull:
+        return config
+    n, read = method.virtual_tokens, f"[:{method.virtual_tokens}]" if stacks_of(shape) > 1 else ""
+    after = ('prompt = model.prompt_encoder["default"]', *_starts.ids(method.pull_text),
+             f"wanted = model.get_input_embeddings().weight[(words * {n})[:{n}]]  # where the prompt is pulled to")
+    return replace(config, after=after, loss=(f"loss = loss + {method.pull} / {n} * (prompt.embedding.weight{read} - wanted).square().sum()",))
 
 
 def _itself(module: Any) -> Any:

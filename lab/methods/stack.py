@@ -24,7 +24,7 @@ LIKELY = 1e-3  # the learning rate at which each part learns at its own default
 def _kind(method: Method) -> str:
     """Where a part works, or nothing if it cannot be one."""
     alone = method.trains_base or method.fixed or type(method).optimizer is not Method.optimizer
-    hooked = any(getattr(type(method), name) is not getattr(Method, name) for name in ("look", "before_step", "after_step", "penalty"))
+    hooked = any(getattr(type(method), name) is not getattr(Method, name) for name in ("look", "before_step", "after_step"))
     if alone or hooked or method.key == "stack":
         return ""
     if method.format.key == "bottleneck":
@@ -141,6 +141,10 @@ class Stack(Method):
 
     def virtual_tokens_used(self) -> int:
         return sum(part.virtual_tokens_used() for part in self.parts)
+
+    def penalty(self, module: Any) -> Any:
+        found = [penalty for part, whole, *_ in module.stacked if (penalty := part.penalty(whole)) is not None]
+        return sum(found) if found else None
 
     def groups(self, module: Any, lr: float) -> list[dict[str, Any]]:
         """Each part at its own default rate where lr is 1e-3, and at so many times that elsewhere."""

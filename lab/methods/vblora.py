@@ -27,7 +27,7 @@ class Vblora(Method):
         "All layers share one bank, and afterwards only the bank and the choices need to be stored: in its paper 0.4 % of what LoRA stores "
         "for Llama2-13B.")
     weaknesses = "Trains far more than needs to be stored, a number for each vector of the bank and each piece; and it starts near the base, not at it."
-    rates = {"encoder": Rate(1e-2, 1e-3, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
+    rates = {"encoder": Rate(3e-2, 1e-2, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
     format = _peft.FORMAT
     merges = True
     quantizable = True

@@ -10,7 +10,8 @@ import gradio as gr
 from lab import catalogue, describe, probing
 from lab.accounting.counts import count
 from lab.accounting.shapes import shape_of
-from lab.contracts import Method, Model, Shape
+from lab.classroom.offer import ALL, Offer
+from lab.contracts import LabError, Method, Model, Shape
 from lab.spec import RunSpec
 from lab.ui import charts, formula
 from lab.ui.bench import Bench
@@ -34,19 +35,23 @@ GIVEN = {"nf4", "nf4_double", "fp4"}  # the formats in 4 bits
 
 
 def tab(bench: Bench) -> gr.HTML:
-    return view("family.js", server_functions=questions(), elem_id="methods")
+    return view("family.js", server_functions=questions(bench.offer), elem_id="methods")
 
 
-def questions() -> list[Callable[[Any], dict[str, Any]]]:
+def questions(offer: Offer = ALL) -> list[Callable[[Any], dict[str, Any]]]:
     """What the page may ask: the family once, and what one model makes of it whenever another model is chosen."""
 
     @answered
     def family(asked: Any) -> dict[str, Any]:
-        return everything()
+        whole = everything()
+        return {**whole, "methods": offer.only("methods", whole["methods"]), "models": offer.only("models", whole["models"])}
 
     @answered
     def fit(asked: Any) -> dict[str, Any]:
-        return {"methods": on(catalogue.find("models", asked.get("model")).key)}
+        model = catalogue.find("models", asked.get("model")).key
+        if not offer.has("models", model):
+            raise LabError(f'model is "{model}": this lab offers {", ".join(offer.models)}')
+        return {"methods": {key: price for key, price in on(model).items() if offer.has("methods", key)}}
 
     return [family, fit]
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from lab import catalogue, describe
 from lab.contracts import LabError
+from lab.diagnosed import diagnose
 from lab.events import Evaluated, RunResult
+from lab.owndata import entry as tasks
+from lab.owndata.shelf import is_own
 from lab.recording import Recorded, find
 from lab.spec import RunSpec
 from lab.ui import address, cards, charts
@@ -33,9 +36,11 @@ def made(recorded: Recorded) -> str:
 
 def settled(spec: RunSpec | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What is to be seen of the settings; it stays the same while a run goes on, so it is made once."""
-    fixed = {"name": title(settings), "settings": sentence(settings), "steps": int(settings.get("steps", 0)), "draft": dict(settings), "next": []}
+    fixed = {"name": title(settings), "settings": sentence(settings), "steps": int(settings.get("steps", 0)), "draft": dict(settings), "next": [],
+             "beside": ""}
     if spec:
-        fixed |= {"trained": cards.trained(spec), "address": address.query(spec), "draft": address.short(spec), "next": next_steps(spec)}
+        fixed |= {"trained": cards.trained(spec), "address": address.query(spec), "draft": address.short(spec), "next": next_steps(spec),
+                  "beside": beside(spec)}
     return fixed
 
 
@@ -52,8 +57,14 @@ def picture(spec: RunSpec | None, settings: Mapping[str, Any], fixed: Mapping[st
         **fixed, "next": after, "state": state, "step": result.step, "status": status(spec, result, state, steps), "progress": progress(result, state, steps),
         "figure": charts.learning([curve], lines), "reason": result.reason, "advice": result.advice, "knob": result.knob, "done": state == "finished",
         "scoring": scoring(result, state, steps), "cost": cards.cost(result), "learned": cards.learned(result, spec.shape if spec else None),
-        "nothing": cards.nothing(result, state, settings.get("task")), "unbegun": unbegun, "asked": asked(settings.get("task"), "test"),
+        "diagnoses": diagnosed(result, state), "nothing": cards.nothing(result, state, settings.get("task")), "unbegun": unbegun,
+        "asked": asked(settings.get("task"), "test"),
     }
+
+
+def diagnosed(result: RunResult, state: str) -> list[dict[str, Any]]:
+    """What is wrong with a run that has ended, by name; a failed one's reason is said anyway."""
+    return [vars(each) for each in diagnose(result)] if state == "finished" else []
 
 
 def status(spec: RunSpec | None, result: RunResult, state: str, steps: int) -> str:
@@ -165,6 +176,13 @@ def next_steps(spec: RunSpec) -> list[dict[str, Any]]:
     return _offers(spec, offers if spec.steps else offers[:1])
 
 
+def beside(spec: RunSpec) -> str:
+    """The offer to compare this run, over several seeds, with a method of another sort; "" where that does not fit."""
+    other = "prompt_tuning" if spec.method.key != "prompt_tuning" else "lora"
+    title = "prompt tuning" if other == "prompt_tuning" else catalogue.find("methods", other).title
+    return f"Compare with {title}" if _offers(spec, [("", {"method": {"name": other}})]) else ""
+
+
 def _offers(spec: RunSpec, offers: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     kept = {key: value for key, value in address.short(spec).items() if key not in ("method", "lr")}
     found = []
@@ -185,7 +203,7 @@ def sentence(settings: Mapping[str, Any]) -> str:
     """rank 8, alpha 16, targets query value · 100 steps of 16 texts · learning rate 0.001 · seed 0 · movies"""
     knobs = [f"{key.replace('_', ' ')} {_value(value)}" for key, value in _told(settings["method"])]
     run = [f"{settings['steps']} steps of {settings['batch']} {unit(settings['task'])}", f"learning rate {plain(settings['lr'])}", f"seed {settings['seed']}"]
-    return " · ".join([_known("tasks", settings["task"]), *([", ".join(knobs)] if knobs else []), *run])
+    return " · ".join([_task(settings["task"]), *([", ".join(knobs)] if knobs else []), *run])
 
 
 def _told(method: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -203,6 +221,14 @@ def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " ".join(str(part) for part in value)
     return plain(value) if isinstance(value, int | float) else str(value)
+
+
+def _task(key: str) -> str:
+    """Its title; one that somebody uploaded says whose it is."""
+    known = tasks.known(key)
+    if known is None or not is_own(key):
+        return known.title if known else str(key)
+    return f"{known.title} (own data{', removed meanwhile' if known.gone else ''})"
 
 
 def _known(folder: str, key: str) -> str:
