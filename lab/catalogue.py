@@ -8,6 +8,8 @@ from typing import Any
 
 from lab.contracts import LabError
 
+ONE = {"lenses": "lens"}  # of a folder whose name has more than an s at its end
+
 
 @cache
 def entries(folder: str) -> dict[str, Any]:
@@ -31,5 +33,5 @@ def find(folder: str, key: Any) -> Any:
     known = entries(folder)
     if not isinstance(key, str) or key not in known:
         shown = key if isinstance(key, str) and len(key) < 60 else f"{str(key)[:57]}…"
-        raise LabError(f'unknown {folder[:-1]} "{shown}": there are {", ".join(known)}')
+        raise LabError(f'unknown {ONE.get(folder, folder[:-1])} "{shown}": there are {", ".join(known)}')
     return known[key]

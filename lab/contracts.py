@@ -1,4 +1,4 @@
-"""What the parts of the lab promise one another: Model, Task, Method and Lens, and the plain values that pass between them.
+"""What the parts of the lab promise one another: Model, Task and Method, and the plain values that pass between them. What a lens promises: lens.py.
 
 No torch here: the page imports this file. A method meets a loaded model only inside `attach`, through `Base`.
 """
@@ -275,6 +275,7 @@ class Task:
     recalls: bool = False  # the test asks for what was trained on: only items whose `document` is among the training items are asked
     inks: int = 0  # of an image task: the value of the darkest pixel
     defaults: Mapping[str, Any] = field(default_factory=dict)  # spec defaults that suit it, in place of the model's
+    gone: str = ""  # of an uploaded set: why its items cannot be read any more
 
     @property
     def writes(self) -> bool:
@@ -368,7 +369,7 @@ class Code:
     after: tuple[str, ...] = ()  # once peft has been put in
     groups: tuple[str, ...] = ()  # that leave the optimizer's parameter groups in `groups`; LR stands for the run's learning rate
     begin: tuple[str, ...] = ()  # at the start of the steps 1, 2 …, which are `step`
-    loss: tuple[str, ...] = ()  # behind the forward pass of an encoder, which leaves `loss`
+    loss: tuple[str, ...] = ()  # behind the forward pass, which leaves `loss`
     step: tuple[str, ...] = ()  # behind the optimizer's step
 
 
@@ -501,30 +502,17 @@ class Method(BaseModel, ABC):
         return {"name": self.key, **self.model_dump(mode="json")}
 
 
-# ── lenses ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Lens(ABC):
-    """A way to look inside what a method learned."""
-
-    key: ClassVar[str]
-    title: ClassVar[str]
-
-    @abstractmethod
-    def applies(self, method: type[Method]) -> Support:
-        """Whether there is something to see for this method, or why not."""
-
-    @abstractmethod
-    def look(self, base: Base, module: Any) -> dict[str, Any]:
-        """What it sees, as plain JSON values."""
-
-
 # ── bad input, in words ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def first_complaint(error: ValidationError) -> Any:
+    """A key that is not known comes before the one it was meant for, which is then missing."""
+    return min(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+
+
 def explain(error: ValidationError, owner: type[BaseModel]) -> LabError:
-    """Turn pydantic's first complaint into the lab's words: `rank is 0: must be 1 to 256`."""
-    first = error.errors(include_url=False)[0]
+    """Turn the first of pydantic's complaints into the lab's words: `rank is 0: must be 1 to 256`."""
+    first = first_complaint(error)
     name = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
     value = shorten(first.get("input"))
     top = str(first["loc"][0]) if first["loc"] else ""

@@ -6,16 +6,18 @@ import platform
 import re
 import sys
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from lab import catalogue
 from lab.accounting.shapes import shape_of
 from lab.contracts import Method, Model, Task
+from lab.lens import Lens
 
 
-def knobs(method: type[Method]) -> list[dict[str, Any]]:
+def knobs(method: type[Method] | type[Lens]) -> list[dict[str, Any]]:
     """Each knob with its type, default, limits or choices, help and peft's own name."""
-    schema = method.model_json_schema()["properties"] if method.model_fields else {}
+    schema = _schema(method)
     found = []
     for name, about in schema.items():
         field = method.model_fields[name]
@@ -26,6 +28,12 @@ def knobs(method: type[Method]) -> list[dict[str, Any]]:
             "of": about.get("choices"), "peft": about.get("peft"), "advanced": bool(about.get("advanced")),
         })
     return found
+
+
+@cache
+def _schema(method: type[Method] | type[Lens]) -> dict[str, Any]:
+    """Made once: it takes 10 ms, and every row of a history asks for it. Nothing of it is changed."""
+    return method.model_json_schema()["properties"] if method.model_fields else {}
 
 
 def about(kind: type[Method]) -> str:
@@ -76,6 +84,10 @@ def task(entry: Task) -> dict[str, Any]:
     }
 
 
+def lens(kind: type[Lens]) -> dict[str, Any]:
+    return {"key": kind.key, "title": kind.title, "kind": kind.kind, "about": kind.about, "source": kind.source, "knobs": knobs(kind)}
+
+
 def devices() -> list[dict[str, Any]]:
     """What this machine can run on: the CPU, and each GPU that torch sees. Loads torch."""
     import psutil
@@ -90,6 +102,6 @@ def devices() -> list[dict[str, Any]]:
 
 def catalogue_rows(folder: str) -> list[dict[str, Any]]:
     """Every entry of a catalogue folder, described; first what any machine can have, and real models before seeded ones."""
-    how = {"models": model, "methods": method, "tasks": task, "lenses": lambda lens: {"key": lens.key, "title": lens.title}}[folder]
+    how = {"models": model, "methods": method, "tasks": task, "lenses": lens}[folder]
     rows = [how(entry) for entry in catalogue.entries(folder).values()]
     return sorted(rows, key=lambda row: (row.get("needs_hub", False), row.get("seeded", False)))

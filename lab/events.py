@@ -2,6 +2,8 @@
 
     Preparing* → Started → (Stepped | Evaluated | Observed)* → Finished | Failed | Cancelled
 
+A run whose machine was lost may begin anew: Restarted stands for "what came before does not count".
+
 The fold is the only way a result is made: a live run, a past run and a recorded run are shown by the same code.
 """
 from __future__ import annotations
@@ -86,6 +88,15 @@ class Observed:
 
 
 @dataclass(frozen=True)
+class Restarted:
+    """The machine that ran it was lost, and the run begins anew on another: what was told before this event no longer counts."""
+
+    name: ClassVar[str] = "restarted"
+    attempt: int  # 2 for the second start
+    reason: str
+
+
+@dataclass(frozen=True)
 class Finished:
     name: ClassVar[str] = "finished"
     step: int
@@ -113,8 +124,8 @@ class Cancelled:
     reason: str = "stopped by request"
 
 
-Event = Preparing | Started | Stepped | Evaluated | Observed | Finished | Failed | Cancelled
-KINDS = {kind.name: kind for kind in (Preparing, Started, Stepped, Evaluated, Observed, Finished, Failed, Cancelled)}
+Event = Preparing | Started | Stepped | Evaluated | Observed | Restarted | Finished | Failed | Cancelled
+KINDS = {kind.name: kind for kind in (Preparing, Started, Stepped, Evaluated, Observed, Restarted, Finished, Failed, Cancelled)}
 ENDS = (Finished, Failed, Cancelled)
 
 
@@ -229,6 +240,10 @@ def fold(events: Iterable[Event]) -> RunResult:
                     scores[event.who] = event
             case Observed():
                 observed.append(event)
+            case Restarted():
+                for told in (losses, evaluations, observed, scores):
+                    told.clear()
+                known = {"state": "preparing", "preparing": Preparing(f"start {event.attempt}: {event.reason}")}
             case Finished():
                 known |= {"state": "finished", "step": event.step, "seconds": event.seconds,
                           "steps_per_second": event.steps_per_second, "adapter_bytes": event.adapter_bytes}

@@ -2,7 +2,7 @@
 
 A file is gzipped JSON lines: first where and how it was made, then one event a line.
 
-    python -m lab.recording [SPEC.json …] [--out FOLDER]     without a spec: what is missing of the usual ones
+    python -m lab.recording [SPEC.json …] [--out FOLDER] [--lenses KEY …]    without a spec: what is missing of the usual ones
 """
 from __future__ import annotations
 
@@ -11,25 +11,33 @@ import gzip
 import json
 import os
 import platform
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from lab import catalogue
 from lab.contracts import LabError
-from lab.events import Event, RunResult, fold, from_json, to_json
+from lab.events import Event, Finished, Observed, RunResult, fold, from_json, to_json
+from lab.lens import Look, Probe, fitting
 from lab.spec import RunSpec
 from lab.waiting import spin_briefly
 
 FORMAT = 1
+PARTS = {"swap_test": ("prompt_neighbours", "swap")}  # probes whose value is a part of another's: asking a decoder twice takes minutes
 USUAL = (  # the pair of the first screen, then every task that needs no Hub on a model that suits it
     {"model": "minilm-l6", "method": "lora"}, {"model": "minilm-l6", "method": "full"},
     *({"model": "minilm-l6", "method": "lora", "task": task} for task in ("products", "editorials", "tweets")),
     *({"model": "smollm2-135m", "method": "lora", "task": task} for task in ("movies", "table_to_text", "short_qa", "headline", "random_pairs", "new_facts")),
     {"model": "seed-vit", "method": "full"},
+    # soft prompts from each start, for who looks inside
+    *({"model": model, "task": "movies", "method": {"name": "prompt_tuning", "init": init}}
+      for model in ("minilm-l6", "smollm2-135m") for init in ("vocabulary", "random", "text", "labels")),
 )
 
 
@@ -89,21 +97,42 @@ def write(path: Path, made: dict[str, Any], events: Iterable[Event]) -> None:
     path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))  # no time stamp: equal runs give equal files
 
 
-def record(spec: RunSpec, workshop: Any, out: Path) -> Path:
-    """Run it here and write its events, in place of an older recording of the same model, task and method. Raises LabError if it did not finish."""
+def record(spec: RunSpec, workshop: Any, out: Path, lenses: Collection[str] | None = None) -> Path:
+    """Run it here, look at it through every probe, or these, and write its events, in place of an older recording of the same model, task, method and
+    knobs. Raises LabError if it did not finish."""
     from lab.engine import train
 
     events: list[Event] = []
-    for event in train(spec, workshop):
-        events.append(event)
-        print(f"{spec.method.key}: {event.name}", file=sys.stderr)
-    if events[-1].name != "finished":
-        raise LabError(f"the run ended as {events[-1].name}: {getattr(events[-1], 'reason', '')}")
+    with TemporaryDirectory() as folder:
+        for event in train(spec, workshop, out=Path(folder)):
+            events.append(event)
+            print(f"{_name(spec)}: {event.name}", file=sys.stderr)
+        if not isinstance(events[-1], Finished):
+            raise LabError(f"the run ended as {events[-1].name}: {getattr(events[-1], 'reason', '')}")
+        for lens in (lens for lens in fitting(spec, Probe) if lenses is None or lens in lenses):
+            events.insert(-1, _known(lens, events) or _looked(lens, Path(folder), workshop))
     path = _path(spec, out)
     for old in out.glob(path.name.replace(spec.fingerprint[:8], "????????")):
         old.unlink()
     write(path, provenance("python -m lab.recording"), events)
     return path
+
+
+def _known(lens: str, events: Iterable[Event]) -> Observed | None:
+    """What a probe sees, where it is a part of what another has seen in this run already."""
+    other, part = PARTS.get(lens, ("", ""))
+    return next((Observed(event.step, lens, event.value[part]) for event in events if isinstance(event, Observed) and event.lens == other), None)
+
+
+def _looked(lens: str, folder: Path, workshop: Any) -> Observed:
+    """What a probe sees in the run. Raises LabError where it fails."""
+    from lab.engine import look
+
+    print(f"  {lens}", file=sys.stderr)
+    events = list(look(Look.parse({"run": "recorded", "lens": lens}), folder, workshop))
+    if not isinstance(events[-1], Finished):
+        raise LabError(f"{lens} failed on {folder.name}: {getattr(events[-1], 'reason', '')}")
+    return next(event for event in events if isinstance(event, Observed) and event.lens == lens)
 
 
 def provenance(command: str) -> dict[str, Any]:
@@ -113,7 +142,15 @@ def provenance(command: str) -> dict[str, Any]:
 
 
 def _path(spec: RunSpec, out: Path) -> Path:
-    return out / f"{spec.model}_{spec.task}_{spec.method.key}_{spec.fingerprint[:8]}.jsonl.gz"
+    return out / f"{_name(spec)}_{spec.fingerprint[:8]}.jsonl.gz"
+
+
+def _name(spec: RunSpec) -> str:
+    """Model, task, method, and the choices of it that are not the default ones."""
+    usual = type(spec.method)().settings()
+    chosen = [re.sub(r"[^a-z0-9]+", "-", value.lower())[:20] for knob, value in spec.method.settings().items()
+              if isinstance(value, str) and value != usual[knob]]
+    return "_".join((spec.model, spec.task, "-".join((spec.method.key, *chosen))))
 
 
 def main() -> int:
@@ -125,12 +162,15 @@ def main() -> int:
     parser.add_argument("specs", type=Path, nargs="*", metavar="SPEC.json", help="left out: those of the usual ones that are not recorded yet")
     parser.add_argument("--out", type=Path, default=Path("assets/recorded"))
     parser.add_argument("--cache", type=Path, default=None, help="folder of fetched weights and data")
+    parser.add_argument("--lenses", nargs="+", metavar="KEY", help="probes to look through; left out: all that fit, which takes long on a decoder")
     options = parser.parse_args()
     try:
+        for lens in options.lenses or ():
+            catalogue.find("lenses", lens)
         usual = (spec for spec in map(RunSpec.parse, USUAL) if not _path(spec, options.out).exists())
         workshop = Workshop(options.cache or default_cache())
         for spec in [RunSpec.read(path) for path in options.specs] or usual:
-            record(spec, workshop, options.out)
+            record(spec, workshop, options.out, options.lenses)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

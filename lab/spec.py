@@ -8,19 +8,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_serializer, model_validator
 
 from lab import catalogue
 from lab.accounting.counts import Counts, count
 from lab.accounting.memory import estimate
-from lab.accounting.shapes import shape_of
+from lab.accounting.shapes import inner_head, shape_of, shape_of_class
 from lab.contracts import LabError, Method, Model, Shape, Task, explain, shorten
+from lab.owndata.entry import known as known_task
+from lab.owndata.entry import task as task_by_key
 
 LARGEST_SPEC_BYTES = 64_000
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["adamw", "adamw_foreach", "adamw_fused", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"]
 Quantization = Literal["nf4", "nf4_double", "fp4", "int8"]
+SAME_TEXTS = {"movies", "rotten_tomatoes", "sst2"}  # very likely hold the same sentences: none of them is a test of what another taught
 DEFAULTS = {"steps": 100, "batch": 16, "tokens": 64, "eval_items": 1000, "eval_every": 25}
 
 
@@ -52,6 +55,7 @@ class RunSpec(BaseModel):
     attention: Literal["auto", "eager", "sdpa"] = Field("auto", description="implementation of attention")
     adapter_dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="number format of the trained parts; auto is float32")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it runs")
+    tested_on: tuple[str, ...] = Field((), description="tasks with the same labels whose test texts are answered as well after the last step")
 
     @classmethod
     def parse(cls, data: Any) -> RunSpec:
@@ -84,6 +88,11 @@ class RunSpec(BaseModel):
             raise LabError(f"cannot read {path}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise LabError(f"{path} is not text in UTF-8: save it as plain JSON") from None
+
+    @field_validator("tested_on", mode="before")
+    @classmethod
+    def _tested_on(cls, value: Any) -> Any:
+        return tuple(dict.fromkeys(map(str, value))) if isinstance(value, list | tuple) else value
 
     @field_validator("method", mode="before")
     @classmethod
@@ -120,7 +129,7 @@ class RunSpec(BaseModel):
         defaults = {**DEFAULTS, **(model.defaults if model else {}), "lr": method.rates[shape.kind].default}
         if model:
             defaults["task"] = data.get("task") or model.defaults.get("task", "movies")
-            defaults |= getattr(catalogue.entries("tasks").get(str(defaults["task"])), "defaults", {})
+            defaults |= getattr(known_task(defaults["task"]), "defaults", {})
         filled = {**defaults, **{key: value for key, value in data.items() if value is not None}, "method": method}
         for key, value in method.fixed.items():
             if key in data and data[key] != value:
@@ -144,7 +153,7 @@ class RunSpec(BaseModel):
 
     def _check_task(self) -> None:
         try:
-            task = catalogue.find("tasks", self.task)
+            task = task_by_key(self.task)
         except LabError as error:
             raise ValueError(str(error)) from None
         fits = task.fits(self.shape.kind)
@@ -153,6 +162,12 @@ class RunSpec(BaseModel):
         suits = self.method.suits(task) if self.shape.kind == "decoder" else fits
         if not suits.ok:
             raise ValueError(f"{suits.reason}")
+        tasks = catalogue.entries("tasks")
+        leaks = SAME_TEXTS - {task.key} if task.key in SAME_TEXTS else set()
+        alike = [key for key, other in tasks.items() if task.labels and (other.labels, other.words) == (task.labels, task.words) and key not in leaks]
+        wrong = next((key for key in self.tested_on if key not in alike), None)
+        if wrong is not None:
+            raise ValueError(f'tested_on has "{shorten(wrong, 60)}": must be tasks with the labels of {task.key}, which are {", ".join(alike) or "none"}')
 
     def _check_quantizable(self) -> None:
         formats, reason = formats_of_base(self.method)
@@ -168,6 +183,14 @@ class RunSpec(BaseModel):
     def shape(self) -> Shape:
         return _model_and_shape(self.model)[1]
 
+    @model_serializer(mode="wrap")
+    def _short(self, serialize: Any) -> dict[str, Any]:
+        """Without the tests that were not asked for: such a spec is the one that it was before there were any."""
+        found = serialize(self)
+        if not found.get("tested_on"):
+            found.pop("tested_on", None)
+        return found
+
     @property
     def base(self) -> Model:
         """The catalogue's model. Raises LabError for a bare config."""
@@ -179,7 +202,12 @@ class RunSpec(BaseModel):
     def goal(self) -> Task:
         if self.task is None:
             raise LabError("this spec names no task: it can be counted, not trained")
-        return catalogue.find("tasks", self.task)
+        return task_by_key(self.task)
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """The tasks it is tested on beside its own."""
+        return tuple(key for key in self.tested_on if key != self.task)
 
     @property
     def longest(self) -> int:
@@ -187,9 +215,14 @@ class RunSpec(BaseModel):
         return self.tokens + (self.goal.answer_tokens if self.task and self.shape.kind == "decoder" else 0)
 
     @property
+    def labels(self) -> int:
+        """Classes to tell apart; 0 where none are known of. Raises LabError for a number that is none."""
+        return len(self.goal.labels) if self.task else _labels(self.model)
+
+    @cached_property
     def counts(self) -> Counts:
-        labels = len(self.goal.labels) if self.task else _labels(self.model)
-        return count(self.method, self.shape, labels)
+        inner = inner_head(self.shape, self.model.get("class")) if isinstance(self.model, Mapping) and not self.task else 0
+        return count(self.method, self.shape, self.labels, inner)
 
     def memory(self, dtype: str) -> dict[str, Any]:
         """The rule of thumb for one step of this run, in the number format that it will have."""
@@ -226,13 +259,16 @@ def _model_and_shape(model: Any) -> tuple[Model | None, Shape]:
         unknown = set(model) - {"config", "class", "num_labels"}
         if unknown or not isinstance(model.get("config"), Mapping):
             raise LabError(f'model is {shorten(model)}: give a key, or {{"config": {{…}}, "class": …, "num_labels": …}}')
-        return None, shape_of(model["config"])
+        return None, shape_of_class(model["config"], model.get("class"))
     entry = catalogue.find("models", model)
     return entry, shape_of(entry.config)
 
 
 def _labels(model: Any) -> int:
-    labels = model.get("num_labels", 0) if isinstance(model, Mapping) else 0
+    """Two where a class that sorts texts is named and they are not, as in transformers."""
+    named = str(model.get("class")) if isinstance(model, Mapping) else ""
+    said = model.get("num_labels") if isinstance(model, Mapping) else 0
+    labels = (2 if named.endswith("Classification") else 0) if said is None else said
     if not isinstance(labels, int) or isinstance(labels, bool) or not 0 <= labels <= 1_000_000:
         raise LabError(f"num_labels is {shorten(labels)}: must be 0 to 1,000,000")
     return labels

@@ -7,62 +7,32 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from os import link
 from pathlib import Path
 from typing import Any, Protocol
 
 from lab.contracts import LabError, shorten
 from lab.events import ENDS, Cancelled, Event, Failed, Finished, RunResult, Started, fold, from_json, to_json
+from lab.schema import STEPS, VERSION
 from lab.spec import RunSpec
 
-VERSION = 1
-SCHEMA = """
-CREATE TABLE runs (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL,
-    spec TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
-    owner TEXT NOT NULL,
-    title TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'finished', 'failed', 'cancelled')),
-    priority INTEGER NOT NULL DEFAULT 0,
-    created REAL NOT NULL,
-    started REAL,
-    finished REAL,
-    worker TEXT NOT NULL DEFAULT '',
-    cancel INTEGER NOT NULL DEFAULT 0,
-    reason TEXT NOT NULL DEFAULT '',
-    weights_sha256 TEXT NOT NULL DEFAULT '',
-    data_sha256 TEXT NOT NULL DEFAULT '',
-    reused INTEGER NOT NULL DEFAULT 0,
-    shared INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX runs_queue ON runs (priority DESC, number) WHERE state = 'queued';
-CREATE INDEX runs_running ON runs (worker) WHERE state = 'running';
-CREATE INDEX runs_worker ON runs (worker);
-CREATE INDEX runs_owner ON runs (owner, number);
-CREATE INDEX runs_equal ON runs (fingerprint) WHERE state = 'finished';
-CREATE TABLE events (
-    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    seq INTEGER NOT NULL,
-    line TEXT NOT NULL,
-    PRIMARY KEY (run, seq)
-) STRICT, WITHOUT ROWID;
-"""
 PATIENCE_SECONDS = 10.0  # how long a write waits for another process's write
 RESERVE_PAGES = 16  # of a capped file, kept so that a run can still be given its ending
 SMALLEST_BYTES = 256 * 1024
 LONGEST_NAME = 200
+LONGEST_HANDICAP_SECONDS = 300.0  # a long run lets shorter ones pass that came at most so much later
+ORDER = "priority DESC, turn, due, number"  # of the queue
+EARLIER = ("state = 'queued' AND (kind = 'question') = ? "
+           "AND (-priority, turn, due, number) < (SELECT -priority, turn, due, number FROM runs WHERE id = ?)")
 
 
 class Unwritable(LabError):
@@ -120,7 +90,8 @@ COLUMNS = ", ".join(field.name.removesuffix("_json") for field in fields(Run))
 
 
 class Store:
-    """One kept connection for all threads of a process: a bare insert takes 0.01 ms, connecting again 3.7 ms."""
+    """Two kept connections for all threads of a process, one that writes and one that reads: a bare insert takes 0.01 ms, connecting again 3.7 ms, and
+    whoever only asks need not stand behind a write that waits for those of other processes."""
 
     def __init__(self, folder: Path, *, largest_bytes: int | None = None, patience: float = PATIENCE_SECONDS,
                  clock: Callable[[], float] = time.time) -> None:
@@ -130,17 +101,19 @@ class Store:
         self.path = self.root / "lab.sqlite3"
         self._clock = clock
         self._patience = patience
-        self._lock = threading.RLock()
+        self._lock, self._reading = threading.RLock(), threading.Lock()
+        self._writer: int | None = None  # the thread in whose transaction the store is
         self._held: sqlite3.Connection | None = None
         with self._explained():
             _make_folder(self.root / "runs")
-            self._db = _connect(self.path, patience)
+            self._db, self._reader = _connect(self.path, patience), _connect(self.path, patience)
             self._page_bytes = self._value("PRAGMA page_size")
             self._pages = largest_bytes // self._page_bytes if largest_bytes else 0
             self._prepare()
 
     def close(self) -> None:
         self.release()
+        self._reader.close()
         self._db.close()
 
     def __enter__(self) -> Store:
@@ -151,36 +124,77 @@ class Store:
 
     # ── the queue ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def submit(self, spec: Job, owner: str, *, kind: str = "train", title: str = "", priority: int = 0) -> Run:
-        """Put a run at the end of the queue; a higher `priority` goes before a lower one."""
-        with self._write() as db:
-            return self._insert(db, spec, owner, kind, title, priority=priority)
+    def submit(self, spec: Job, owner: str, *, kind: str = "train", title: str = "", priority: int = 0, seconds: float | None = 0.0) -> Run:
+        """Put a run into the queue; a higher `priority` goes before a lower one.
 
-    def claim(self, worker: str, kinds: Sequence[str] = ("train",)) -> Run | None:
-        """Give the oldest queued run to one worker and to no other, or None. Costs one short read while the queue is empty."""
+        Within a priority owners take turns: the first runs of all who wait, then their second ones, and so on; who comes later joins the round that is
+        going on. Within a round a run that takes `seconds` stands where one would that came so much later, at most LONGEST_HANDICAP_SECONDS, so short ones
+        pass it and nobody is passed for ever. None is a run of which that is not known: it counts as a long one.
+        """
+        with self._write() as db:
+            longer = LONGEST_HANDICAP_SECONDS if seconds is None else min(max(seconds, 0.0), LONGEST_HANDICAP_SECONDS)
+            return self._insert(db, spec, owner, kind, title, priority=priority, turn=self._turn(db, owner, kind), due=self._clock() + longer)
+
+    def claim(self, worker: str, kinds: Sequence[str] = ("train",), running: int | None = None) -> Run | None:
+        """Give the first run of the queue to one worker and to no other, or None. Costs one short read while the queue is empty.
+
+        `running` is how many runs of one owner may go on at a time: those of an owner who has so many wait, and others pass them.
+        """
         marks = ", ".join("?" * len(kinds))
-        first = f"SELECT number FROM runs WHERE state = 'queued' AND kind IN ({marks}) ORDER BY priority DESC, number LIMIT 1"
-        if self._value(first, *kinds) is None:
+        busy = ("" if running is None else " AND (SELECT count(*) FROM runs AS going WHERE going.state = 'running' AND going.kind <> 'question' "
+                "AND going.owner = runs.owner) < ?")
+        first = f"SELECT number FROM runs WHERE state = 'queued' AND kind IN ({marks}){busy} ORDER BY {ORDER} LIMIT 1"
+        asked = (*kinds, *(() if running is None else (running,)))
+        if self._value(first, *asked) is None:
             return None
         with self._write() as db:
             claimed = db.execute(
-                f"UPDATE runs SET state = 'running', worker = ?, started = ? WHERE number = ({first}) RETURNING {COLUMNS}",
-                (worker, self._clock(), *kinds),
+                f"UPDATE runs SET state = 'running', worker = ?, started = ? WHERE number = ({first}) RETURNING {COLUMNS}, turn",
+                (worker, self._clock(), *asked),
             ).fetchone()
-        return _run(claimed) if claimed else None
+            if claimed is None:
+                return None
+            run = _run(claimed[:-1])
+            db.execute("INSERT INTO rounds VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET turn = max(turn, excluded.turn)", (run.kind, claimed[-1]))
+        return run
 
     def place(self, run_id: str) -> int:
-        """1 for the next run to be claimed, 2 for the one after it …; 0 once it has left the queue."""
+        """1 for the next run to be claimed, 2 for the one after it …; 0 once it has left the queue. Questions have a queue of their own."""
         run = self.run(run_id)
         if run.state != "queued":
             return 0
-        return 1 + self._value("SELECT count(*) FROM runs WHERE state = 'queued' AND (priority > ? OR priority = ? AND number < ?)",
-                               run.priority, run.priority, run.number)
+        return 1 + self._value(f"SELECT count(*) FROM runs WHERE {EARLIER}", run.kind == "question", run.id)
 
-    def waiting(self, owner: str | None = None) -> int:
-        """How many runs are queued or running, of one owner or of all: what a limit on an owner is checked against."""
-        whose = " AND owner = ?" if owner is not None else ""
-        count = f"SELECT (SELECT count(*) FROM runs WHERE state = 'queued'{whose}) + (SELECT count(*) FROM runs WHERE state = 'running'{whose})"
+    def queue(self, before: Run | None = None, limit: int = 1000) -> list[Run]:
+        """The runs and looks that wait, the next first; with `before` those that come before that one, questions where it is one."""
+        if before is None:
+            return self._select(f"state = 'queued' AND kind <> 'question' ORDER BY {ORDER} LIMIT ?", limit)
+        return self._select(f"{EARLIER} ORDER BY {ORDER} LIMIT ?", before.kind == "question", before.id, limit)
+
+    def order(self, limit: int = 10_000) -> list[str]:
+        """The ids of the runs and looks that wait, the next first."""
+        return [run for run, in self._rows(f"SELECT id FROM runs WHERE state = 'queued' AND kind <> 'question' ORDER BY {ORDER} LIMIT ?", limit)]
+
+    def queue_mark(self) -> str:
+        """Another one whenever a run has joined or left the queue."""
+        return str(self._value("SELECT count(*) || '.' || coalesce(max(number), 0) FROM runs WHERE state = 'queued' AND kind <> 'question'"))
+
+    def ends_mark(self) -> str:
+        """Another one whenever a run has ended or was deleted."""
+        return str(self._rows("SELECT max(finished), count(finished) FROM runs WHERE finished IS NOT NULL")[0])
+
+    def in_state(self, state: str, limit: int = 1000) -> list[Run]:
+        """Runs, looks and questions in one state, the earliest first."""
+        return self._select("state = ? ORDER BY number LIMIT ?", state, limit)
+
+    def submitted(self, owner: str, seconds: float) -> int:
+        """How many runs an owner has submitted in the last so many seconds, those answered from the history left out."""
+        return self._value("SELECT count(*) FROM runs WHERE owner = ? AND kind = 'train' AND reused = 0 AND created > ?", owner, self._clock() - seconds)
+
+    def waiting(self, owner: str | None = None, questions: bool = False) -> int:
+        """How many runs (and looks), or else questions, are queued or running, of one owner or of all: what a limit on an owner is checked against."""
+        which = f"AND kind {'=' if questions else '<>'} 'question'" + (" AND owner = ?" if owner is not None else "")
+        count = f"SELECT (SELECT count(*) FROM runs WHERE state = 'queued' {which}) + (SELECT count(*) FROM runs WHERE state = 'running' {which})"
         return self._value(count, *([owner, owner] if owner is not None else []))
 
     def cancel(self, run_id: str) -> Run:
@@ -243,6 +257,11 @@ class Store:
     def events(self, run_id: str, after: int = 0) -> list[tuple[int, Event]]:
         return [(seq, from_json(line)) for seq, line in self.lines(run_id, after)]
 
+    def step(self, run_id: str) -> int:
+        """How far a run is, from its newest events alone; 0 before its first step."""
+        newest = self._rows("SELECT seq, line FROM events WHERE run = ? ORDER BY seq DESC LIMIT 5", run_id)
+        return next((step for _, line in newest if (step := getattr(from_json(line), "step", 0))), 0)
+
     def result(self, run_id: str) -> RunResult:
         """All that is known of a run so far."""
         events = self.events(run_id)
@@ -260,13 +279,14 @@ class Store:
 
     def history(self, owner: str | None, *, limit: int = 50, before: int | None = None, state: str | None = None,
                 search: str = "", shared: bool = False) -> list[Run]:
-        """Newest first: an owner's runs, or everybody's for None. `before` is the `number` where the last page ended.
+        """Newest first: an owner's trainings, or everybody's for None. `before` is the `number` where the last page ended.
 
         `search` looks in title, model, task and method; `shared` leaves only the runs that their owners shared.
         """
         words = f"%{_literal(search)}%"
         tests: list[tuple[str, tuple[Any, ...]]] = [
             (test, values) for wanted, test, values in (
+                (True, "kind = 'train'", ()),
                 (owner is not None, "owner = ?", (owner,)),
                 (before is not None, "number < ?", (before,)),
                 (state is not None, "state = ?", (state,)),
@@ -277,6 +297,10 @@ class Store:
         where = " AND ".join(f"({test})" for test, _ in tests) or "1"
         return self._select(f"{where} ORDER BY number DESC LIMIT ?", *(value for _, values in tests for value in values), limit)
 
+    def looks(self, run_id: str) -> list[Run]:
+        """The looks at a run, newest first."""
+        return self._select("kind = 'look' AND json_extract(spec, '$.run') = ? ORDER BY number DESC", run_id)
+
     def rename(self, run_id: str, title: str) -> Run:
         return self._set(run_id, "title", _name("title", title))
 
@@ -284,13 +308,19 @@ class Store:
         return self._set(run_id, "shared", int(shared))
 
     def delete(self, run_id: str) -> None:
-        """Remove a run, its events and its folder; a running one has to be cancelled first."""
+        """Remove a run, its events, its folder, the looks at it and the questions to it; a running one has to be cancelled first."""
         with self._write(ending=True) as db:
             run = self.run(run_id)
             if run.state == "running":
                 raise LabError(f"run {run_id} is running: cancel it before you delete it")
             _remove_folder(self.folder(run_id))
-            db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+            db.execute("DELETE FROM runs WHERE id = ? OR kind IN ('look', 'question') AND json_extract(spec, '$.run') = ?", (run_id, run_id))
+
+    def forget_questions(self, owner: str, keep: int) -> None:
+        """Remove an owner's questions that have ended, but for the newest: what was typed is nobody's history."""
+        with self._write(ending=True) as db:
+            db.execute("DELETE FROM runs WHERE kind = 'question' AND owner = ? AND finished IS NOT NULL AND number NOT IN "
+                       "(SELECT number FROM runs WHERE kind = 'question' AND owner = ? ORDER BY number DESC LIMIT ?)", (owner, owner, keep))
 
     def reuse(self, owner: str, spec: Job, weights_sha256: str, data_sha256: str, *, title: str = "") -> Run | None:
         """Answer from the history: a finished run of the same spec, weights and data becomes a new run of `owner`, marked as reused.
@@ -304,9 +334,28 @@ class Store:
             now = self._clock()
             run = self._insert(db, spec, owner, "train", title, state="finished", started=now, finished=now, reused=1,
                                weights_sha256=weights_sha256, data_sha256=data_sha256)
-            db.execute("INSERT INTO events SELECT ?, seq, line FROM events WHERE run = ?", (run.id, equal[0].id))
-            _copy_folder(self.folder(equal[0].id) / "adapter", self.folder(run.id) / "adapter")
+            self._take(db, run.id, equal[0].id)
             return run
+
+    def answer(self, run: Run) -> bool:
+        """Give a run that was claimed the result of an equal one of somebody else's that finished while it waited, as `reuse` would have at its start.
+
+        Here weights and data need not be compared: both were to be trained by this lab at the same time. False where there is none: it has to be made.
+        """
+        equal = self._select("state = 'finished' AND kind = 'train' AND reused = 0 AND fingerprint = ? AND owner <> ? AND finished > ? "
+                             "AND weights_sha256 <> '' ORDER BY number DESC LIMIT 1", run.fingerprint, run.owner, run.created)
+        if run.kind != "train" or not equal:
+            return False
+        with self._write() as db:
+            self._take(db, run.id, equal[0].id)
+            db.execute("UPDATE runs SET state = 'finished', finished = ?, reused = 1, weights_sha256 = ?, data_sha256 = ? WHERE id = ?",
+                       (self._clock(), equal[0].weights_sha256, equal[0].data_sha256, run.id))
+        return True
+
+    def _take(self, db: sqlite3.Connection, run_id: str, equal_id: str) -> None:
+        """The events and the adapter of one run for another."""
+        db.execute("INSERT INTO events SELECT ?, seq, line FROM events WHERE run = ?", (run_id, equal_id))
+        _copy_folder(self.folder(equal_id) / "adapter", self.folder(run_id) / "adapter")
 
     def has_equal(self, spec: Job, weights_sha256: str, data_sha256: str) -> bool:
         """Whether `reuse` would find something."""
@@ -331,6 +380,55 @@ class Store:
         kept = (path for path in (self.root / "runs").iterdir() if path.name in mine)
         return sum(file.stat().st_size for path in kept for file in path.rglob("*") if file.is_file())
 
+    def disk_bytes(self) -> int:
+        """Bytes of all that lies in the folder: the database, the adapters, uploaded sets, logs. Files that go meanwhile count for nothing."""
+        found = 0
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                with suppress(OSError):
+                    found += os.stat(os.path.join(folder, name)).st_size  # noqa: PTH116, PTH118  thousands of files: Path costs three times as much
+        return found
+
+    def expire(self, *, runs_before: float | None = None, adapters_before: float | None = None) -> tuple[int, int]:
+        """Remove runs that ended before one time, and adapters of those that ended before another; returns how many of each. What waits or runs stays."""
+        gone = self._select("finished < ?", runs_before) if runs_before is not None else []
+        removed = 0
+        for run in gone:
+            with suppress(LabError):  # its look or question went with a run before it, or its folder cannot be removed now: tried again at the next sweep
+                self.delete(run.id)
+                removed += 1
+        emptied = 0
+        if adapters_before is not None:
+            for (run_id,) in self._rows("SELECT id FROM runs WHERE kind = 'train' AND finished < ?", adapters_before):
+                folder = self.folder(run_id) / "adapter"
+                if folder.is_dir():
+                    _remove_folder(folder)
+                    emptied += 1
+        return removed, emptied
+
+    def salt(self) -> str:
+        """A secret of this folder, made once, from which keys are made that nobody can guess."""
+        with self._write() as db:
+            db.execute("INSERT INTO secrets VALUES ('salt', ?) ON CONFLICT (name) DO NOTHING", (secrets.token_hex(32),))
+        return self._value("SELECT value FROM secrets WHERE name = 'salt'")
+
+    def ended_since(self, moment: float) -> list[Run]:
+        """Runs and looks that ended later than that, the earliest first: what a log tells of."""
+        return self._select("finished > ? AND kind <> 'question' ORDER BY finished LIMIT 1000", moment)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """{kind: {state: how many}} of the whole history."""
+        found: dict[str, dict[str, int]] = {}
+        for kind, state, many in self._rows("SELECT kind, state, count(*) FROM runs GROUP BY kind, state"):
+            found.setdefault(kind, {})[state] = many
+        return found
+
+    def copy_to(self, path: Path) -> None:
+        """The database as it is at one moment, as one file without a journal, also while others write."""
+        with self._explained(), closing(_connect(self.path, self._patience)) as source, closing(sqlite3.connect(path, isolation_level=None)) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+
     def hold(self) -> None:
         """Become the one lab that serves this folder, until `release` or the end of the process, however it ends.
 
@@ -351,18 +449,37 @@ class Store:
             self._held.close()
             self._held = None
 
+    # ── for what else is kept in the same file ────────────────────────────────────────────────────────────────────────
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        return self._rows(query, *values)
+
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        """One transaction, as every write of the store's own."""
+        return self._write()
+
+    @property
+    def now(self) -> float:
+        return self._clock()
+
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _prepare(self) -> None:
         version = self._value("PRAGMA user_version")
         if version > VERSION:
             raise LabError(f"{self.path} was written by a newer lab (version {version}, this one knows {VERSION}): update the lab or choose another folder")
-        if version == 0:
+        if version < VERSION:
             with self._write() as db:
-                if self._value("PRAGMA user_version") == 0:  # nobody else was faster
-                    for statement in SCHEMA.split(";"):
+                for step in STEPS[self._value("PRAGMA user_version"):]:  # asked again: another process may have been faster
+                    for statement in step.split(";"):
                         db.execute(statement)
-                    db.execute(f"PRAGMA user_version = {VERSION}")
+                db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _turn(self, db: sqlite3.Connection, owner: str, kind: str) -> int:
+        """The round that a new run of an owner belongs to: the one that is going on, or the one after their latest that began or waits."""
+        found = db.execute("SELECT coalesce((SELECT turn FROM rounds WHERE kind = ?), 1), (SELECT turn FROM runs WHERE owner = ? AND kind = ? AND turn > 0 "
+                           "AND (state <> 'cancelled' OR started IS NOT NULL) ORDER BY number DESC LIMIT 1)", (kind, owner, kind)).fetchone()
+        return max(found[0], (found[1] or 0) + 1)
 
     def _insert(self, db: sqlite3.Connection, spec: Job, owner: str, kind: str, title: str, **more: Any) -> Run:
         values = {
@@ -399,8 +516,9 @@ class Store:
         return next((row[0] for row in self._rows(query, *values)), None)
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
-        with self._lock, self._explained():
-            return self._db.execute(query, values).fetchall()
+        within = self._writer == threading.get_ident()  # a transaction sees what it has written so far
+        with nullcontext() if within else self._reading, self._explained():
+            return (self._db if within else self._reader).execute(query, values).fetchall()
 
     @contextmanager
     def _write(self, *, ending: bool = False) -> Iterator[sqlite3.Connection]:
@@ -409,6 +527,7 @@ class Store:
             if self._pages:
                 self._db.execute(f"PRAGMA max_page_count = {self._pages if ending else self._pages - RESERVE_PAGES}")
             self._db.execute("BEGIN IMMEDIATE")
+            self._writer = threading.get_ident()
             try:
                 yield self._db
                 self._db.execute("COMMIT")
@@ -416,6 +535,8 @@ class Store:
                 if self._db.in_transaction:  # SQLite itself rolls back on some errors
                     self._db.execute("ROLLBACK")
                 raise
+            finally:
+                self._writer = None
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -510,6 +631,6 @@ def _copy_folder(source: Path, target: Path) -> None:
 
 def _link_or_copy(source: str, target: str) -> None:
     try:
-        link(source, target)
+        os.link(source, target)
     except OSError:
         shutil.copy2(source, target)

@@ -152,7 +152,7 @@ def usual(model: str, method: str) -> RunSpec | None:
         spec = RunSpec.parse({"model": model, "method": method, "task": "movies"})
     except LabError:
         return None
-    return None if {"steps", "lr"} & set(spec.method.fixed) or not sum(spec.counts.by_role.values()) else spec
+    return None if {"steps", "lr"} & set(spec.method.fixed) or not spec.counts.trainable else spec
 
 
 def round_rate(lr: float) -> float:

@@ -11,30 +11,33 @@ import pytest
 from lab.runners import _machine
 from lab.supply import default_cache
 from lab.waiting import spin_briefly
-from tests.__main__ import QUICK, SEEDED
+from tests.__main__ import BROWSER, QUICK, SHARED
 
 REAL = {"cache", "real_workshop"}  # fixtures of the real pretrained weights and data
-WAITING = ("test_runners.py", "test_serve.py", "test_supply.py", "test_cli.py", "test_readme.py")  # they start programs and wait for them
+FIRST = ("test_page.py", "test_real_prompts.py", "test_goals.py", "test_every_method.py",
+         "test_runners.py", "test_serve.py", "test_supply.py", "test_cli.py", "test_readme.py")
 
 spin_briefly(os.environ)
-if "PYTEST_XDIST_WORKER" in os.environ:  # the cores have work already; on the seeded models a second thread only costs time
+os.environ.setdefault("LAB_COMPILE", "0")  # workers that tests start: their compiler would take a core from what is tested
+if "PYTEST_XDIST_WORKER" in os.environ:  # the cores have work already
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Processes for whole passes that leave the real models out, one a core; whatever else is asked for runs in one: it wants all cores, or is timed."""
-    whole = config.args_source is not pytest.Config.ArgsSource.ARGS and not config.option.keyword
-    return _machine.cores() if whole and config.option.markexpr in (QUICK, SEEDED) else 0
+    """Processes for whole passes that share the machine, one a core; whatever else is asked for runs in one: it wants all cores, or is timed."""
+    named = config.args_source is pytest.Config.ArgsSource.ARGS and config.args != ["tests/ui"]
+    whole = not named and not config.option.keyword
+    return _machine.cores() if whole and config.option.markexpr in (QUICK, SHARED, BROWSER) else 0
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses real models. Tests that wait go first, so that others fill the time, and no long one is left for the end."""
+    """Marks what uses real models. Files that wait or take long go first, beside some that compute, and no long one is left for the end."""
     for item in items:
         if item.get_closest_marker("slow") and REAL & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
-    items.sort(key=lambda item: item.path.name not in WAITING)
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -10,17 +10,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TIERS = (
-    {"contracts", "events", "catalogue", "waiting", "metrics", "seeds"},
-    {"methods", "models", "tasks", "accounting", "exhibits"},
-    {"lenses", "spec", "describe"},
-    {"supply", "engine", "store", "compare", "serving", "lessons", "export", "forecast"},
-    {"runners", "ui", "cli", "recording", "probing", "sweeping", "__main__"},
+    {"contracts", "events", "catalogue", "waiting", "metrics", "seeds", "logs", "secrecy"},
+    {"methods", "models", "tasks", "owndata", "accounting", "exhibits"},
+    {"lens", "lenses", "spec", "describe", "diagnosed", "diagnoses"},
+    {"supply", "engine", "store", "compare", "serving", "lessons", "export", "forecast", "measurement", "measurements",
+     "recording", "comparing", "measuring", "museum", "schema", "classroom"},
+    {"runners", "ui", "cli", "probing", "sweeping", "reporting", "pushing", "hosting", "backup", "__main__"},
 )
 TIER = {name: tier for tier, names in enumerate(TIERS) for name in names}
 FILES = sorted((ROOT / "lab").rglob("*.py"))
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "datasets"}
 ONLY_IN = {"gradio": ("ui",), "sqlite3": ("store",), "ray": ("runners",), "spaces": ("runners",)}
-WITH_TORCH = ("engine", "exhibits", "accounting/tracing.py", "methods/_bottleneck.py", "methods/_parametrized.py", "methods/_prompts.py", "methods/_shifted.py")
+WITH_TORCH = ("engine", "exhibits", "accounting/tracing.py", "methods/_bottleneck.py", "methods/_parametrized.py", "methods/_prompts.py", "methods/_shifted.py",
+              "lenses/_")
 
 
 def place(path: Path) -> str:

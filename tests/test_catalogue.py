@@ -14,6 +14,7 @@ from lab.engine import Workshop, train
 from lab.events import Evaluated, Observed, fold
 from lab.metrics import METRICS
 from lab.spec import RunSpec
+from tests._breadth import WHOLE
 
 MODELS = [key for key, model in catalogue.entries("models").items() if model.seeded]
 TASKS = {key: task for key, task in catalogue.entries("tasks").items() if not task.package and not task.hub}
@@ -21,10 +22,11 @@ CORE = ("lora", "full", "prompt_tuning", "houlsby", "top_layers")
 FITTING = [(model, task) for model in MODELS for task in TASKS if TASKS[task].fits(catalogue.find("models", model).kind).ok]
 QUICK = ("seed-bert", "seed-llama", "seed-vit")  # each of their tasks with one method; all other runs are among the slow tests
 TRIALS = [pytest.param(*pair, method, id="-".join((*pair, method)), marks=() if pair[0] in QUICK and method == once else pytest.mark.slow)
-          for pair, once in zip(FITTING, cycle(CORE)) for method in CORE]
+          for pair, once, twice in zip(FITTING, cycle(CORE), cycle((*CORE[2:], *CORE[:2]))) for method in CORE if WHOLE or method in (once, twice)]
 TINY = {"steps": 2, "batch": 2, "tokens": 24, "eval_items": 4, "eval_every": 2, "train_items": 8, "dtype": "float32"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "task", "method"), TRIALS)
 def test_a_run_of_every_model_and_task(model: str, task: str, method: str, workshop: Workshop, tmp_path: Path) -> None:
     goal = TASKS[task]

@@ -87,7 +87,7 @@ def test_a_run_leaves_its_folder_and_its_events(tmp_path: Path, train: Any) -> N
     code, out, error = train(TOY, "--out", tmp_path / "run", "--events", "-")
     assert code == 0, error
     events = [from_json(line) for line in out.splitlines()]
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"spec.json", "events.jsonl", "result.json", "adapter"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"spec.json", "events.jsonl", "result.json", "report.html", "adapter"}
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result == json.loads(json.dumps(fold(events).to_dict()))
     assert (tmp_path / "run" / "events.jsonl").read_text() == out
@@ -151,6 +151,7 @@ def test_an_output_folder_that_cannot_be_made(tmp_path: Path, train: Any) -> Non
     assert code == 2 and "give another folder" in error
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGINT") or sys.platform == "win32", reason="needs Unix signals")
 def test_ctrl_c_ends_a_run_with_what_it_has(tmp_path: Path, cache: Path) -> None:
     path = written(tmp_path, {**TOY, "steps": 5000, "eval_every": 0})

@@ -164,6 +164,18 @@ def test_it_learns(workshop: Workshop, run: Any) -> None:
 # ── the base stays as it was ──────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("base", [BERT, LLAMA], ids=["bert", "llama"])
+def test_a_base_that_was_looked_into_hands_out_copies_that_are_as_fast(base: dict[str, Any], workshop: Workshop, finish: Any) -> None:
+    """transformers leaves hooks in a module that was asked for its attention, and a block with hooks inside is not run as one function."""
+    spec = RunSpec.parse({**base, "method": "lora"})
+    pristine = finish(prepare(spec, workshop))[1].pristine
+    ids = torch.tensor([[5, 6, 7]])
+    attentions = pristine.module(input_ids=ids, output_attentions=True).attentions
+    copied = bases.fresh(pristine)
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in copied.modules())
+    assert all(torch.equal(one, other) for one, other in zip(attentions, copied(input_ids=ids, output_attentions=True).attentions, strict=True))
+
+
 SUPPORTED = [pytest.param(base, name, id=f"{base['model']}-{name}") for base in (BERT, LLAMA) for name, kind in catalogue.entries("methods").items()
              if kind().supports(shape_of(catalogue.find("models", base["model"]).config)).ok]
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from lab.contracts import LabError
-from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, Preparing, Started, Stepped, fold, from_json, to_json
+from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, Preparing, Restarted, Started, Stepped, fold, from_json, to_json
 
 STARTED = Started(spec={"model": "m"}, fingerprint="f", weights_sha256="w", data_sha256="d", versions={"torch": "2"}, counts={"trainable": 3},
                   device="cpu", dtype="float32", threads=2, items={"test": 10})
@@ -22,7 +22,7 @@ STREAM: list[Event] = [
 ]
 
 
-@pytest.mark.parametrize("event", [*STREAM, Failed("because", "do this", "lr", 3), Cancelled(3)], ids=lambda event: event.name)
+@pytest.mark.parametrize("event", [*STREAM, Failed("because", "do this", "lr", 3), Cancelled(3), Restarted(2, "lost")], ids=lambda event: event.name)
 def test_an_event_is_one_line_and_comes_back_equal(event: Event) -> None:
     line = to_json(event)
     assert "\n" not in line and json.loads(line)["event"] == event.name
@@ -49,6 +49,13 @@ def test_the_result_has_the_keys_scripts_rely_on() -> None:
                 "steps_per_second", "samples"):
         assert key in result
     json.dumps(result, allow_nan=False)
+
+
+def test_a_run_that_begins_anew_forgets_what_the_lost_machine_told() -> None:
+    lost = [*STREAM[:-1], Restarted(2, "the machine that ran it was lost")]
+    assert fold(lost).state == "preparing" and "start 2" in fold(lost).preparing.what
+    assert not fold(lost).losses and not fold(lost).scores and not fold(lost).observed and fold(lost).started is None
+    assert fold([*lost, *STREAM]) == fold(STREAM)
 
 
 def test_a_failed_run_keeps_its_curve_and_its_reason() -> None:

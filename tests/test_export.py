@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+import nbformat
 import pytest
 
 from lab import catalogue, cli, export
@@ -19,12 +20,13 @@ from lab.contracts import LabError, Method
 from lab.export import _names
 from lab.spec import RunSpec
 from lab.ui import code
+from tests._breadth import WHOLE, spread
 
 METHODS = catalogue.entries("methods")
 MODELS = catalogue.entries("models")
 NO_PEFT = {"dylora", "houlsby", "intrinsic", "longlora", "parallel", "pfeiffer", "sparse", "stack"}  # modules of the lab's own
 TASK = {"seed-vit": "digits"}
-NOT_IN_IT = {"model", "task", "method", "eval_items", "eval_every"}  # a script does not ask test texts
+NOT_IN_IT = {"model", "task", "method", "eval_items", "eval_every", "tested_on"}  # a script does not ask test texts
 OTHER = {"steps": 7, "batch": 3, "tokens": 16, "lr": 0.5, "warmup": 0.5, "weight_decay": 0.25, "clip": 0.0, "optimizer": "sgd", "dtype": "bfloat16", "seed": 5,
          "checkpointing": True, "quantization": "int8", "attention": "sdpa", "adapter_dtype": "bfloat16", "device": "cuda",
          "train_items": 30, "shuffle_labels": True}
@@ -90,7 +92,8 @@ def test_the_script_changes_with_every_knob(method: str) -> None:
     kind = METHODS[method]
     model = "seed-llama" if method == "llama_adapter" else "seed-bert"
     for name in kind.model_fields:
-        others = {"text": {"init": "text"}, "which": {"layers": 1}, "chosen": {"which": "chosen", "chosen": "1"}}.get(name, {})
+        others = {"text": {"init": "text"}, "which": {"layers": 1}, "chosen": {"which": "chosen", "chosen": "1"},
+                  "pull": {"pull_text": "good"}, "pull_text": {"pull": 1.0}}.get(name, {})
         settings = {"name": method, **(others if set(others) <= set(kind.model_fields) else {})}
         usual = outcome(model=model, method=settings)
         told = [outcome(model=model, method={**settings, name: value}) for value in values(kind, name)]
@@ -142,7 +145,7 @@ def test_parts_of_the_model_are_marked() -> None:
 def test_an_exhibit_lies_beside_its_method() -> None:
     """Every file of lab/exhibits is shown somewhere, with the first line of its docstring; the page tells it with the script and without."""
     shown = {key: export.exhibit(kind()) for key, kind in METHODS.items()}
-    files = Path(cli.__file__).with_name("exhibits").glob("[!_]*.py")
+    files = (Path(cli.__file__).parents[1] / "exhibits").glob("[!_]*.py")
     assert {source.path for source in shown.values() if source} == {f"lab/exhibits/{file.name}" for file in files}
     assert shown["lora"].about.startswith("LoRA in plain torch") and shown["dora"] is None
     for model, method in (("seed-bert", "lora"), ("seed-bert", "houlsby")):
@@ -181,11 +184,12 @@ def own_workshop(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def fetched_workshop(cache: Path) -> Any:
-    """The same with the real pretrained models and fetched data; no other test sees these bases."""
+def fetched_workshop() -> Any:
+    """The same with fetched data, and the real pretrained models for tests that are marked so; no other test sees these bases."""
     from lab.engine import Workshop
+    from lab.supply import default_cache
 
-    return Workshop(cache)
+    return Workshop(default_cache())
 
 
 @pytest.fixture
@@ -233,6 +237,23 @@ def without_dropout(base: Path, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {name: 0.0 for name in config if "drop" in name}))
 
 
+@pytest.mark.parametrize(("method", "model"), [("lora", "seed-bert"), ("prompt_tuning", "seed-llama")])
+def test_the_notebook_does_what_the_script_does(method: str, model: str, own_workshop: Any, compared: Callable[..., Both], tmp_path: Path) -> None:
+    found = compared(own_workshop, model=model, method=method)
+    book = nbformat.read(tmp_path / export.NOTEBOOK, as_version=4)
+    nbformat.validate(book)
+    assert book.cells[0].cell_type == "markdown" and book.cells[0].source.startswith("# ") and book.cells[1].source.startswith("%pip install")
+    cells, said, names = [cell.source for cell in book.cells[2:]], io.StringIO(), {}
+    assert len(cells) >= 5 and not any("sys" in cell for cell in cells)
+    shutil.rmtree(tmp_path / "base")  # its weights drop units out, which draws other masks than in the lab
+    (tmp_path / "still").rename(tmp_path / "base")
+    with redirect_stdout(said):
+        for cell in cells:
+            exec(compile(cell, "a cell", "exec"), names)
+    count, *steps = said.getvalue().strip().split("\n")
+    assert (int(count.split()[1]), [float(line.split()[1]) for line in steps]) == found.script
+
+
 @pytest.mark.parametrize(("method", "model"), [("lora", "seed-bert"), ("prompt_tuning", "seed-llama"), ("bitfit", "seed-bert")])
 def test_the_script_counts_and_learns_as_the_lab_does(method: str, model: str, own_workshop: Any, compared: Callable[..., Both]) -> None:
     found = compared(own_workshop, model=model, method=method)
@@ -240,7 +261,7 @@ def test_the_script_counts_and_learns_as_the_lab_does(method: str, model: str, o
 
 
 SEEDED = [model for model, entry in MODELS.items() if entry.seeded]
-PAIRS = [(spec.method.key, spec.model) for spec in fitting(SEEDED) if spec.method.key not in NO_PEFT | {"in_context"}]
+PAIRS = spread((spec.method.key, spec.model) for spec in fitting(SEEDED) if spec.method.key not in NO_PEFT | {"in_context"})
 
 
 @pytest.mark.slow
@@ -254,6 +275,7 @@ def test_every_method_of_peft_is_among_them() -> None:
     assert {method for method, _ in PAIRS} == set(METHODS) - NO_PEFT - {"in_context"}
 
 
+TAKING = ("seed-bert", "seed-llama", "seed-t5")
 TURNED: list[dict[str, Any]] = [
     *({"method": {"name": "lora", "init": init}} for init in ("gaussian", "orthogonal", "zero_a")), {"method": {"name": "lora", "targets": ["ffn_out"]}},
     {"method": {"name": "lora", "rank": 3, "alpha": 5.5, "targets": "all"}, "weight_decay": 0.1, "clip": 0.1, "warmup": 0.0, "optimizer": "sgd"},
@@ -261,6 +283,7 @@ TURNED: list[dict[str, Any]] = [
     {"method": {"name": "pissa", "init": "pissa_niter_4"}},
     {"method": {"name": "adalora", "orthogonality": 0.0}}, {"method": {"name": "adalora", "before": 0.2, "after": 0.2, "every": 2}},
     *({"method": {"name": "prompt_tuning", "init": init, "virtual_tokens": 7}} for init in ("random", "text", "labels")),
+    *({"method": {"name": "prompt_tuning", "init": init, "pull": 0.5, "pull_text": "a good film"}} for init in ("random", "vocabulary")),
     {"method": {"name": "prompt_tuning", "virtual_tokens": 150}}, {"method": {"name": "multitask_prompt", "rank": 3}},
     {"method": {"name": "multitask_prompt", "init": "random"}}, {"method": {"name": "p_tuning", "encoder": "lstm"}},
     {"method": {"name": "prefix_tuning", "init": "zero"}}, {"method": {"name": "prefix_tuning", "init": "random", "projection": True}},
@@ -277,8 +300,8 @@ TURNED: list[dict[str, Any]] = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["seed-bert", "seed-llama", "seed-t5"])
-@pytest.mark.parametrize("change", TURNED, ids=json.dumps)
+@pytest.mark.parametrize(("change", "model"), [(change, model) for place, change in enumerate(TURNED) for turn, model in enumerate(TAKING)
+                                               if WHOLE or (place + turn) % 3 == 0], ids=json.dumps)
 def test_turned_knobs_do_the_same_as_in_the_lab(change: dict[str, Any], model: str, fetched_workshop: Any, compared: Callable[..., Both]) -> None:
     try:
         found = compared(fetched_workshop, model=model, **change)
@@ -300,7 +323,8 @@ def test_written_answers_and_images_are_learned_as_in_the_lab(model: str, task: 
 @pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize(("model", "method"), [
-    ("minilm-l6", "lora"), ("minilm-l6", "prompt_tuning"), ("minilm-l6", "full"), ("smollm2-135m", "lora"), ("smollm2-135m", "prefix_tuning")])
+    ("minilm-l6", "lora"), ("smollm2-135m", "lora"), *([("minilm-l6", "prompt_tuning"), ("minilm-l6", "full"), ("smollm2-135m", "prefix_tuning")]
+                                                     if WHOLE else [])])
 def test_scripts_on_real_weights(model: str, method: str, fetched_workshop: Any, compared: Callable[..., Both]) -> None:
     found = compared(fetched_workshop, model=model, method=method, batch=8 if model == "minilm-l6" else 2)
     assert found.same(1e-3), found

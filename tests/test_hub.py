@@ -27,6 +27,8 @@ from lab.tasks import ag_news
 from lab.tasks._hub import MOST
 from lab.tasks._splits import letters
 
+pytestmark = pytest.mark.slow  # a server of our own, and processes that fetch from it
+
 WEIGHTS_SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
 TINY = {"config.json": CONFIG.encode(), "model.safetensors": WEIGHTS, "tokenizer.json": b"{}"}
 ASK_TINY = "model(model_of(None, hub='nobody/tiny'))"
@@ -110,7 +112,6 @@ def test_what_a_repository_lacks_is_named_with_the_way_out(change: dict[str, Any
     assert "Way out: connect once, or choose a seeded model" in told and served.asked == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("key", "tokenizer"), [
     ("seed-t5", "sentence pieces"), ("seed-gpt2", "tokenizer.json"), ("seed-gpt2", "vocab.json with merges.txt"), ("seed-bert", "vocab.txt"),
     ("seed-neox", "tokenizer.json"), ("seed-qwen2", "vocab.json with merges.txt"),
@@ -164,7 +165,6 @@ def as_on_the_hub(files: dict[str, bytes], key: str, tokenizer: str) -> dict[str
 # ── data sets ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS, **by_key)
 def test_a_data_set_arrives_as_parquet_and_becomes_splits(task: Task, served: type[Handler], tmp_path: Path, finish: Callable[..., Any]) -> None:
     served.repositories[f"datasets/{task.hub.repository}"] = repository(task)
@@ -241,7 +241,6 @@ def test_progress_is_told_in_bytes(served: type[Handler], tmp_path: Path) -> Non
     assert lines and all(line.endswith(f" {largest}") and 0 <= int(line.split()[-2]) <= largest for line in lines)
 
 
-@pytest.mark.slow
 def test_files_of_another_commit_are_not_taken_for_this_one(served: type[Handler], tmp_path: Path) -> None:
     served.repositories["datasets/stanfordnlp/sst2"], served.left = repository(SST2), 1000
     assert "REFUSED" in said(tmp_path / "cache", ask_for(SST2))
@@ -259,7 +258,6 @@ def test_files_that_the_hub_did_not_promise_are_refused(served: type[Handler], t
     assert not list((tmp_path / "cache").rglob("*.parquet"))
 
 
-@pytest.mark.slow
 def test_two_processes_fetch_once(served: type[Handler], tmp_path: Path) -> None:
     served.repositories["datasets/stanfordnlp/sst2"] = repository(SST2)
     served.gate.clear()
@@ -273,7 +271,6 @@ def test_two_processes_fetch_once(served: type[Handler], tmp_path: Path) -> None
     assert len(served.asked) == 2, served.asked
 
 
-@pytest.mark.slow
 def test_altered_data_are_fetched_again(served: type[Handler], tmp_path: Path) -> None:
     served.repositories["datasets/stanfordnlp/sst2"] = repository(SST2)
     assert "READY" in said(tmp_path / "cache", ask_for(SST2))

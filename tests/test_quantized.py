@@ -17,6 +17,7 @@ from lab.contracts import LabError
 from lab.engine import bases
 from lab.engine.job import prepare
 from lab.spec import RunSpec
+from tests._breadth import REAL
 
 ROOT = Path(__file__).parent.parent
 FORMATS = ("nf4", "nf4_double", "fp4", "int8")
@@ -27,6 +28,7 @@ BOTH = pytest.mark.parametrize("base", [BERT, LLAMA], ids=["encoder", "decoder"]
 CLAIMED = [key for key, method in catalogue.entries("methods").items() if method.quantizable]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantization", every_nth(2, FORMATS))
 @BOTH
 def test_it_trains_and_repeats(base: dict[str, Any], quantization: str, workshop: Any, run: Any) -> None:
@@ -38,6 +40,7 @@ def test_it_trains_and_repeats(base: dict[str, Any], quantization: str, workshop
     assert "bitsandbytes" in first.started.versions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("quantization", FORMATS)
 @BOTH
@@ -143,6 +146,7 @@ def test_bitsandbytes_is_kept_from_the_network(tmp_path: Path) -> None:
     assert (seen.returncode, seen.stdout, seen.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantization", every_nth(2, FORMATS))
 @BOTH
 def test_the_folder_to_take_home_loads_on_the_base_as_it_was_trained(
@@ -161,17 +165,18 @@ def test_the_folder_to_take_home_loads_on_the_base_as_it_was_trained(
     assert right == pytest.approx(result.scores["tuned"].score, abs=1e-6 if exact else 0.1) and result.scores["tuned"].items == 100
 
 
-@pytest.mark.slow
-def test_double_quantised_smollm2_learns_in_a_third_of_the_memory(real_workshop: Any, run: Any) -> None:
-    spec = {"model": "smollm2-135m", "task": "movies", "method": LORA, "quantization": "nf4_double", "dtype": "bfloat16", "batch": 4, "steps": 5,
-            "eval_items": 4, "eval_every": 0, "lr": 2e-3, "warmup": 0.0, "device": "cpu"}
-    result, whole = (run(real_workshop, **{**spec, "quantization": how}) for how in ("nf4_double", None))
-    losses = [loss for _, loss in result.losses]
-    assert sum(losses[-2:]) < sum(losses[:2])
-    trained = result.started.counts["trainable"] * 4
-    small, large = (seen.seen("memory")["parts"]["weights"] - trained for seen in (result, whole))
-    assert 110e6 < small < 113e6 and 268e6 < large < 270e6
-    parsed = RunSpec.parse(spec)
-    guess = estimate(parsed.method, parsed.shape, parsed.counts, batch=4, tokens=parsed.tokens, dtype="bfloat16", optimizer="adamw_fused",
-                     checkpointing=False, quantization="nf4_double")
-    assert guess["parts"]["weights"] - trained == pytest.approx(small, rel=0.01)
+if "smollm2-135m" in REAL:  # a run and the scores around it take minutes where the processor has no bfloat16
+    @pytest.mark.slow
+    def test_double_quantised_smollm2_learns_in_a_third_of_the_memory(real_workshop: Any, run: Any) -> None:
+        spec = {"model": "smollm2-135m", "task": "movies", "method": LORA, "quantization": "nf4_double", "dtype": "bfloat16", "batch": 4, "steps": 5,
+                "eval_items": 4, "eval_every": 0, "lr": 2e-3, "warmup": 0.0, "device": "cpu"}
+        result, whole = (run(real_workshop, **{**spec, "quantization": how}) for how in ("nf4_double", None))
+        losses = [loss for _, loss in result.losses]
+        assert sum(losses[-2:]) < sum(losses[:2])
+        trained = result.started.counts["trainable"] * 4
+        small, large = (seen.seen("memory")["parts"]["weights"] - trained for seen in (result, whole))
+        assert 110e6 < small < 113e6 and 268e6 < large < 270e6
+        parsed = RunSpec.parse(spec)
+        guess = estimate(parsed.method, parsed.shape, parsed.counts, batch=4, tokens=parsed.tokens, dtype="bfloat16", optimizer="adamw_fused",
+                         checkpointing=False, quantization="nf4_double")
+        assert guess["parts"]["weights"] - trained == pytest.approx(small, rel=0.01)

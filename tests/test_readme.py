@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import catalogue
+from lab.lessons import read as read_lesson
 
 ROOT = Path(__file__).parent.parent
 # what the page is asked for: the method's card, its form, its drawing and its script
@@ -80,13 +81,13 @@ def test_the_example_spec_is_one() -> None:
 
 
 @pytest.mark.slow
-def test_a_method_a_model_and_a_task_are_one_file_each(tmp_path: Path) -> None:
+def test_a_method_a_model_a_task_and_a_lens_are_one_file_each(tmp_path: Path) -> None:
     """The README's own files, dropped into a copy of the lab, and trained from the command line."""
     shutil.copytree(ROOT / "lab", tmp_path / "lab", ignore=shutil.ignore_patterns("__pycache__"))
     names = re.findall(r"`(lab/\w+/\w+\.py)`", README)
     examples = blocks("python")
-    assert len(examples) == 3 and [Path(name).parts[1] for name in names[-3:]] == ["methods", "models", "tasks"]
-    for name, code in zip(names[-3:], examples, strict=True):
+    assert len(examples) == 4 and [Path(name).parts[1] for name in names[-4:]] == ["methods", "models", "tasks", "lenses"]
+    for name, code in zip(names[-4:], examples, strict=True):
         (tmp_path / name).write_text(code)
     spec = {"model": "seed-bert-wide", "task": "weather", "method": "value_tuning", "lr": 3e-3, "steps": 60, "eval_items": 30}
     (tmp_path / "spec.json").write_text(json.dumps(spec))
@@ -96,5 +97,14 @@ def test_a_method_a_model_and_a_task_are_one_file_each(tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert result["counts"]["by_role"] == {"value": 64 * 64 + 64}
     assert result["scores"]["tuned"]["score"] > result["scores"]["untrained"]["score"]
+    lengths = [seen["value"] for seen in result["observed"] if seen["lens"] == "trained_length"]
+    assert len(lengths) > 3 and lengths[0] != lengths[-1]
     done = subprocess.run([sys.executable, "-c", IN_THE_PAGE], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_example_lesson_is_one(tmp_path: Path) -> None:
+    (text,) = blocks("markdown")
+    (tmp_path / "40-half.md").write_text(text)
+    lesson = read_lesson(tmp_path / "40-half.md", ROOT / "assets" / "comparisons")
+    assert lesson.runs["eight"].counts.method == lesson.matter.claims["doubled"].than == 2 * 36_864

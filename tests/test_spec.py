@@ -21,14 +21,14 @@ def spec(**changes: object) -> RunSpec:
 
 def test_defaults_are_filled_in_from_model_and_method() -> None:
     made = spec()
-    assert (made.task, made.steps, made.batch, made.lr) == ("movies", 100, 16, 1e-3)
+    assert (made.task, made.steps, made.batch, made.lr) == ("movies", 100, 16, 3e-3)
     assert RunSpec.parse({**LORA, "model": "smollm2-135m"}).steps == 60
 
 
 def test_equal_specs_have_equal_fingerprints_however_they_were_written() -> None:
     again = RunSpec.from_json(spec().to_json())
     assert again == spec() and again.fingerprint == spec().fingerprint
-    assert spec(steps=100, lr=0.001, method={"rank": 8, "name": "lora"}).fingerprint == spec().fingerprint
+    assert spec(steps=100, lr=0.003, method={"rank": 8, "name": "lora"}).fingerprint == spec().fingerprint
     assert spec(seed=1).fingerprint != spec().fingerprint
     assert spec(method={"name": "lora", "rank": 9}).fingerprint != spec().fingerprint
 

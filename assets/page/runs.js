@@ -1,7 +1,8 @@
 // The Runs tab: what this browser has run. Open, rename, delete, export, and two of them side by side.
 import { ask, download, el, fill, promptFor, say } from "./dom.js";
 import { draw, figureHolder, showChart } from "./figure.js";
-import { goTo, known, question, who } from "./session.js";
+import { files } from "./pieces.js";
+import { goTo, handOver, known, question, who } from "./session.js";
 
 const STATES = [["", "every state"], ["finished", "finished"], ["running", "running"], ["queued", "waiting"], ["failed", "failed"], ["cancelled", "stopped"]];
 const WORDS = { queued: "waiting", cancelled: "stopped" };
@@ -71,10 +72,11 @@ export function mount(element, { props, server, watch }) {
     const mark = el("input", { type: "checkbox", "aria-label": `mark ${name}`, checked: page.marked.includes(run.id), onchange: () => marked(run.id, mark.checked) });
     return el("div", { class: "run-row" }, mark,
       el("div", { class: "about" }, el("span", { class: "name", title: name }, name), " ", el("span", { class: `chip ${run.state}` }, WORDS[run.state] || run.state), el("p", {}, run.settings),
-        run.reason && run.state === "failed" ? el("p", {}, run.reason) : null),
+        run.reason && run.state === "failed" ? el("p", {}, run.reason) : null, files(run.files)),
       el("span", { class: "value" }, run.score || "–", el("small", {}, "test score")), el("span", { class: "value" }, run.share || "–", el("small", {}, "trained")),
       el("span", { class: "value" }, new Date(run.at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" }), el("small", {}, run.seconds || " ")),
-      el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => open(run.id) }, "Open"), el("button", { type: "button", class: "plain", onclick: () => rename(run) }, "Rename"),
+      el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => open(run.id) }, "Open"),
+        run.state === "queued" ? null : el("button", { type: "button", class: "plain", onclick: () => handOver("inside", { run: run.id }) }, "Look inside"), el("button", { type: "button", class: "plain", onclick: () => rename(run) }, "Rename"),
         el("button", { type: "button", class: "plain", onclick: () => remove(run) }, "Delete")));
   }
 

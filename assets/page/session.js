@@ -6,7 +6,7 @@ const waiting = [];
 // The key comes from the server once a page load; questions that need it wait for it.
 export function known(value) {
   if (!value || !value.owner || owner) return;
-  owner = value.owner;
+  owner = recall("owner") || value.owner; // of a name that was taken up again on this device
   waiting.splice(0).forEach((go) => go(owner));
 }
 
@@ -32,9 +32,49 @@ export function address() {
 
 // `spec` comes escaped from the server. Other parts of the query, a theme for instance, stay as they are.
 export function setAddress({ run, spec }) {
-  const kept = [...new URLSearchParams(location.search)].filter(([name]) => name !== "run" && name !== "spec").map((pair) => pair.map(encodeURIComponent).join("="));
-  const parts = [...kept, ...(run ? [`run=${encodeURIComponent(run)}`] : []), ...(spec ? [`spec=${spec}`] : [])];
-  history.replaceState(history.state, "", location.pathname + (parts.length ? "?" + parts.join("&") : ""));
+  replaceQuery(["run", "spec"], [...(run ? [`run=${encodeURIComponent(run)}`] : []), ...(spec ? [`spec=${spec}`] : [])]);
+}
+
+const COMPARING = ["compare", "looked", "place"];
+const opened = new URLSearchParams(location.search);
+
+// What the page was opened with: other tabs write to the address before this one is built.
+export function comparisonOpened() {
+  const found = opened.get("compare") ? { compare: opened.get("compare"), looked: opened.get("looked") } : null;
+  opened.delete("compare");
+  return found;
+}
+
+// `compare` comes escaped from the server; null where its tab is left, so that a reload opens what is looked at.
+export function setComparison(compare, looked = []) {
+  replaceQuery(COMPARING, compare ? comparisonQuery(compare, looked) : []);
+}
+
+export function comparisonQuery(compare, looked) {
+  return [`compare=${compare}`, ...(looked.length ? [`looked=${looked.join(".")}`] : []), "place=compare"];
+}
+
+// What a teacher's link sets: controls that cannot be changed, controls that are not shown, lessons without predictions or without live runs.
+const listed = (name) => new Set((opened.get(name) || "").split(",").filter((each) => /^[a-z_]{1,30}$/.test(each)));
+export const teacher = { lock: listed("lock"), hide: listed("hide"), predicts: opened.get("predict") !== "off", recorded: opened.get("runs") === "recorded" };
+
+// Of the lesson that is open; `learn` may be asked for before its tab is built.
+const LEARNING = ["lesson", "place"];
+
+export function lessonOpened() {
+  const found = opened.get("lesson");
+  opened.delete("lesson");
+  return found;
+}
+
+export function setLesson(key) {
+  replaceQuery(LEARNING, key ? [`lesson=${encodeURIComponent(key)}`, "place=learn"] : []);
+}
+
+function replaceQuery(names, parts) {
+  const kept = [...new URLSearchParams(location.search)].filter(([name]) => !names.includes(name)).map((pair) => pair.map(encodeURIComponent).join("="));
+  const query = [...kept, ...parts].join("&");
+  history.replaceState(history.state, "", location.pathname + (query ? `?${query}` : ""));
 }
 
 export function remember(key, value) {
@@ -47,6 +87,17 @@ export function recall(key) {
 
 export function goTo(place) {
   document.getElementById(`place-${place}-button`)?.click();
+}
+
+// A run of one's own with these settings, escaped: the Train tab reads the address as it does when a link is opened.
+export function trainWith(spec) {
+  setAddress({ run: null, spec });
+  goTo("train");
+  window.dispatchEvent(new PopStateEvent("popstate"));
+}
+
+export function trainDraft(draft) {
+  trainWith(encodeURIComponent(JSON.stringify(draft)));
 }
 
 const handed = new Map();

@@ -5,6 +5,7 @@ import { el, fill, say } from "./dom.js";
 import { createForm } from "./form.js";
 import { createHome } from "./home.js";
 import "./linked.js";
+import { refreshOwn } from "./own.js";
 import { counts, memoryBar, memoryParts, shareBar, terms } from "./pieces.js";
 import { address, handOver, known, question, recall, remember, setAddress, who } from "./session.js";
 import { createWatch } from "./watch.js";
@@ -53,6 +54,7 @@ export function mount(element, { props, server, watch }) {
   window.addEventListener("lab-open", (event) => open(event.detail));
   window.addEventListener("popstate", begin_from_address);
   begin_from_address();
+  refreshOwn();
 
   async function begin_from_address() {
     const { run, spec } = address();
@@ -65,7 +67,8 @@ export function mount(element, { props, server, watch }) {
   }
 
   async function openLink(spec) {
-    const answer = await question(server, "open_link", { spec }).catch(() => ({ error: "the lab cannot be reached: load the page again" }));
+    form.button.disabled = true; // until the form says what the link says, there is something else to train than what was meant
+    const answer = await question(server, "open_link", { spec, owner: await who() }).catch(() => ({ error: "the lab cannot be reached: load the page again" }));
     if (!answer.error) {
       page.edited = true; // what the link says is not to be overwritten by a run that is found
       return paint(answer.draft, answer);
@@ -203,6 +206,7 @@ function createPanel(again) {
         el("p", { class: "big", id: "trainable" }, price.trainable, el("small", {}, `${price.share} of all numbers are trained`)), shareBar(price.part), counts(price.rows),
         el("h3", {}, "Count it by hand"), terms(price.terms, price.total, price.linked),
         el("h3", {}, "Memory of one step, estimated"), memoryBar(price.memory, price.memory.bytes), el("details", {}, el("summary", {}, "by part"), memoryParts([price.memory])),
+        el("p", { class: "soft" }, "A rule of thumb, with every text at its full length: usually more than a run measures, on the tiniest models less."),
         el("p", { class: "soft" }, el("button", { type: "button", class: "link", id: "trace-step", onclick: () => handOver("memory", price.step) }, "Follow it through one step"), ", and what would make it smaller"),
         el("h3", {}, "Time"), el("p", { class: "soft" }, price.time),
         price.made_before ? el("p", { class: "soft" }, "This very run has been made here before: ",

@@ -1,10 +1,11 @@
 // One run as it goes: asks for what is new, draws it, and finds back by itself after a lost network.
 import { ask, el, fill, say, showToCopy } from "./dom.js";
 import { draw, figureHolder, showChart } from "./figure.js";
-import { blockDrawing, counts, memoryBar, memoryParts, scoreRows, shareBar } from "./pieces.js";
-import { question, who } from "./session.js";
+import { onHub } from "./hub.js";
+import { blockDrawing, counts, files, memoryBar, memoryParts, scoreRows, shareBar } from "./pieces.js";
+import { handOver, question, who } from "./session.js";
 
-const FAST = 250, STEADY = 500, HIDDEN = 5000; // milliseconds between questions
+const FAST = 250, HIDDEN = 5000; // milliseconds between questions, where the lab does not say
 const ENDED = ["finished", "failed", "cancelled"];
 const WORDS = { queued: "waiting", preparing: "preparing", running: "running", finished: "finished", failed: "failed", cancelled: "stopped" };
 const SPOKEN = { queued: "Your run is waiting.", preparing: "Your run is being prepared.", running: "Training has begun.", finished: "The run is finished; its results are below the chart.",
@@ -80,7 +81,9 @@ export function createWatch(server, { opened, edit, close, try_next }) {
       offline.hidden = true;
       if (answer.error) return missing(answer.error);
       if (answer.state) show(answer);
+      else if (answer.status) say(status, state.view.status = answer.status); // another place in the queue
       state.mark = answer.mark;
+      state.again = 1000 * answer.again;
     } catch {
       if (state.run !== run) return;
       state.tries += 1;
@@ -88,7 +91,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
       say(offline, "No connection to the lab. Your run goes on without this page; asking again every few seconds.");
     }
     if (ENDED.includes(state.view?.state) && !state.tries) return;
-    const pause = document.hidden ? HIDDEN : state.tries ? Math.min(5000, 500 * 2 ** state.tries) : state.view?.state === "running" ? STEADY : FAST;
+    const pause = document.hidden ? HIDDEN : state.tries ? Math.min(5000, 500 * 2 ** state.tries) : state.again || FAST;
     state.timer = setTimeout(() => look(run), pause);
   }
 
@@ -139,7 +142,14 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   }
 
   function failure(view) {
-    notice.hidden = view.state !== "failed";
+    const found = view.diagnoses?.[0];
+    notice.hidden = view.state !== "failed" && !found;
+    notice.classList.toggle("diagnosis", Boolean(found));
+    if (found) {
+      fill(notice, el("p", {}, el("b", {}, `${found.title}. `), found.says), el("p", {}, found.advice), view.diagnoses.slice(1).map((each) => el("p", {}, el("b", {}, `${each.title}. `), each.says)),
+        found.knob && view.mine ? el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => edit(view.draft, found.knob) }, "Take me to that knob")) : null);
+      return;
+    }
     if (view.state !== "failed") return;
     fill(notice, el("p", {}, el("b", {}, view.reason)), view.advice ? el("p", {}, view.advice) : null,
       el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => edit(view.draft, view.knob) }, view.knob ? "Take me to that knob" : "Change the settings"),
@@ -152,8 +162,11 @@ export function createWatch(server, { opened, edit, close, try_next }) {
       [el("p", { class: "soft" }, view.nothing)]));
     redraw(trained, view.trained, () => (view.trained ? [el("p", { class: "big" }, view.trained.trainable, el("small", {}, `${view.trained.share} of all numbers`)), shareBar(view.trained.part),
       counts(view.trained.rows), blockDrawing(view.trained.block)] : [el("p", { class: "soft" }, "The lab no longer knows this method.")]));
-    redraw(cost, [view.cost, view.done], () => costs(view));
+    redraw(cost, [view.cost, view.done, view.files], () => costs(view));
     redraw({ body: next, drawn: next.drawn, keep: next }, [view.next, ended], () => (ended && view.next.length ? [el("h3", {}, "What next?"), el("div", { class: "buttons" },
+      view.unbegun ? null : el("button", { type: "button", class: "plain look-inside", onclick: () => handOver("inside", { run: state.run }) }, "Look inside"),
+      view.done && view.cost.adapter ? el("button", { type: "button", class: "plain try-it", onclick: () => handOver("try", { run: state.run }) }, "Try it") : null,
+      view.beside && view.done && view.id ? el("button", { type: "button", class: "plain beside", onclick: () => handOver("compare", { spec: view.draft }) }, view.beside) : null,
       view.next.map((offer) => el("button", { type: "button", class: "plain", onclick: () => try_next(offer.draft) }, offer.words)))] : []));
   }
 
@@ -175,7 +188,9 @@ export function createWatch(server, { opened, edit, close, try_next }) {
       moment ? el("p", { class: "soft" }, moment) : null,
       view.cost.against ? el("p", { class: "soft against" }, [traced?.bar ? null : view.cost.against, traced?.against, traced?.bar ? view.cost.against : null].filter(Boolean).join(" ")) : null,
       machine ? el("p", { class: "soft" }, machine) : null,
-      view.done && adapter && view.id ? el("a", { class: "plain button", href: `adapter/${view.id}.zip`, download: "" }, `Download the adapter (${adapter})`) : null];
+      view.done && adapter && view.id && (view.files || []).some((each) => each.words === "Adapter") ? el("a", { class: "plain button", href: view.files.find((each) => each.words === "Adapter").href, download: "" }, `Download the adapter (${adapter})`) : null,
+      view.done && adapter && view.hub && view.mine ? onHub(view) : null,
+      files((view.files || []).filter((each) => each.words !== "Adapter"))];
   }
 
   // What the run measured is held against a traced step of the same size, which may take a few seconds.

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -245,8 +245,9 @@ def _read_by(task: Task) -> str:
     return fingerprint([task.key, _data_of(task), _source(task.read)])
 
 
+@cache
 def _source(function: Any) -> dict[str, str]:
-    """The code that a function may use: its own file and, in the lab's catalogues, the files beside it."""
+    """The code that a function may use: its own file and, in the lab's catalogues, the files beside it. Read once: it is the code that is running."""
     function = getattr(function, "func", function)  # inside a functools.partial
     own = getattr(sys.modules.get(getattr(function, "__module__", "")), "__file__", None)
     if own is None:

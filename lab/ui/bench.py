@@ -1,54 +1,47 @@
 """What the tabs share: the store, the recorded runs, the limits, and what is known of this machine's pace."""
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from statistics import median
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 from lab import catalogue
-from lab.contracts import LabError
+from lab.classroom import Limits, Offer, Settings
+from lab.classroom.meter import Meter
+from lab.classroom.offer import check_limits, completed
+from lab.classroom.register import Register
+from lab.comparing import Shelf
+from lab.contracts import LabError, Task
 from lab.forecast.forecaster import Forecaster
+from lab.lens import Look
+from lab.lessons import Lesson
+from lab.lessons.bank import Bank
+from lab.lessons.glossary import Entry
+from lab.logs import short
+from lab.owndata.shelf import Shelf as OwnData
+from lab.owndata.shelf import is_own
 from lab.recording import Recorded
 from lab.spec import RunSpec
 from lab.store import Run, Store
 from lab.sweeping import Sweep
 from lab.ui.desk import Desk
+from lab.ui.pace import Paces
 
-REMEMBERED = 512  # past runs whose pace is kept
-LOOKED_AT = 40  # of the newest runs of a model
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much one browser, and all together, may ask for at a time."""
-
-    waiting: int = 4
-    queue: int = 200
-    steps: int = 5000
+LOG = logging.getLogger(__name__)
+HOUR_SECONDS = 3600.0
+FIRST = {"model": "minilm-l6", "method": "lora"}  # what stands in a form first, as far as it is offered
 
 
-@dataclass(frozen=True)
-class Past:
-    """What a finished run tells of this machine."""
-
-    steps_per_second: float
-    rest: float  # seconds beside the training: the loading, and above all the scoring
-    dtype: str
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How fast runs like this one went here, and where that comes from."""
-
-    steps_per_second: float
-    rest: float  # seconds beside the training, for as many test texts as this run has
-    source: str
-
-    def total(self, steps: int) -> float:
-        return (steps / self.steps_per_second if steps else 0.0) + self.rest
+def pass_of(run: Run) -> str:
+    """What a link to a file of a run carries: only who was let in to look at the run has been given it, and nobody learns the owner's key from it."""
+    return hashlib.sha256(f"{run.id} {run.owner}".encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -57,27 +50,109 @@ class Bench:
 
     store: Store
     recorded: Sequence[Recorded] = ()
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
+    settings: Settings = field(default_factory=Settings)  # of whoever hosts the lab
     workers: Callable[[], Sequence[Any]] = tuple  # as the runner reports them: name, state …
+    submitted: Callable[[Run], None] = lambda run: None  # told of each run that was queued, in the context of whoever asked for it
+    data: Callable[[Task], Generator[Any, None, Any]] | None = None  # reads the items of a task whose files lie here
     hashes: Callable[[RunSpec], tuple[str, str]] = lambda spec: ("", "")  # of the weights and data that lie here, "" where they do not
     sweeps: Mapping[tuple[str, str], Sweep] = field(default_factory=dict)  # (model, method) → the learning rates that were tried
     forecaster: Forecaster | None = None  # foretells memory with a process of its own, which is started when first needed
-    pasts: OrderedDict[str, Past] = field(default_factory=OrderedDict)
+    ready: Shelf | None = None  # questions that can be compared at once, and what was recorded of them
+    lessons: Mapping[str, Lesson] = field(default_factory=dict)
+    glossary: Mapping[str, Entry] = field(default_factory=dict)  # what technical words mean, by each of their forms
+    bank: Bank | None = None  # the test before and after the course
+    museum: Mapping[str, Recorded] = field(default_factory=dict)  # runs that are broken on purpose, by the diagnosis of each
+    assets: Path | None = None  # the folder with what was recorded for lessons
 
     @cached_property
     def desk(self) -> Desk:
         """Where all tabs ask for a foretold step: one queue for one tracing process."""
         return Desk(self.forecaster)
 
+    @cached_property
+    def paces(self) -> Paces:
+        return Paces(self.store)
+
+    @cached_property
+    def owndata(self) -> OwnData:
+        """Sets that people uploaded; each is used by its owner only."""
+        return OwnData(self.store.root)
+
+    @cached_property
+    def offer(self) -> Offer:
+        return Offer.of(self.settings)
+
+    @cached_property
+    def meter(self) -> Meter:
+        return Meter(self.store, self.settings.budgets)
+
+    @cached_property
+    def register(self) -> Register:
+        """Who is in the class, and what they sent of their lessons."""
+        return Register(self.store)
+
+    @cached_property
+    def first(self) -> dict[str, Any]:
+        """Model, task and method that are offered and go together: the usual ones where they are, else the first that do."""
+        models = [FIRST["model"], *catalogue.entries("models")]
+        methods = [FIRST["method"], *catalogue.entries("methods")]
+        tasks = [None, *catalogue.entries("tasks")]
+        for model, method, task in product(models, methods, tasks):
+            with suppress(LabError):
+                if self.offer.has("models", model) and self.offer.has("methods", method):
+                    spec = self.drafted({"model": model, "method": method, **({"task": task} if task else {})})
+                    return {"model": spec.model, "method": method, **({"task": task} if task else {})}
+        raise LabError("models, tasks and methods are such that none of these models learns one of these tasks with one of these methods: offer more of them")
+
+    def drafted(self, draft: Mapping[str, Any]) -> RunSpec:
+        """A spec from what somebody chose, with this lab's limits for what was left open. Raises LabError for what is not offered."""
+        spec = RunSpec.parse(completed(draft, self.limits))
+        self.offer.check(spec)
+        return spec
+
+    def check(self, spec: RunSpec) -> None:
+        """Raises LabError for a run that this lab does not offer, or not of this size."""
+        self.offer.check(spec)
+        known = self.paces.of(spec) if self.limits.seconds is not None else None
+        check_limits(spec, self.limits, known.total(spec.steps) if known else None)
+
     def submit(self, spec: RunSpec, owner: str) -> Run:
         """Queue a run. Raises LabError where a limit of this lab is reached."""
-        if spec.steps > self.limits.steps:
-            raise LabError(f"steps is {spec.steps:,}: this lab allows {self.limits.steps:,}")
+        self.check(spec)
+        self.owndata.check(spec.task, owner)
+        self._check_member(owner)
+        self._check_room(owner)
+        if self.limits.per_hour is not None and self.store.submitted(owner, HOUR_SECONDS) >= self.limits.per_hour:
+            raise LabError(f"you have started {self.limits.per_hour} runs within the last hour, as many as this lab allows: wait a little, or look at "
+                           "those you have")
+        self.meter.check()
+        pace = self.paces.of(spec)
+        run = self.store.submit(spec, owner, seconds=pace.total(spec.steps) if pace else None)
+        self.submitted(run)
+        LOG.info("run submitted", extra={"run": run.id, "owner": short(owner), "model": str(spec.model), "method": spec.method.key})
+        return run
+
+    def look(self, asked: Look, owner: str) -> Run:
+        """Queue a look at a finished run, ahead of trainings, which take longer. One that equals a look already there, made or on its way, is that look."""
+        equal = (run for run in self.store.looks(asked.run) if run.fingerprint == asked.fingerprint and run.state not in ("failed", "cancelled"))
+        found = next(equal, None)
+        if found is None:
+            self._check_member(owner)
+            self._check_room(owner)
+            self.meter.check()
+            found = self.store.submit(asked, owner, kind="look", priority=1)
+        return found
+
+    def _check_member(self, owner: str) -> None:
+        if self.settings.members_only and not self.register.member(owner):
+            raise LabError("only members of the class can start runs here: join it in the Class tab, with the class code and your name")
+
+    def _check_room(self, owner: str) -> None:
         if self.store.waiting(owner) >= self.limits.waiting:
             raise LabError(f"{self.limits.waiting} of your runs are waiting or running: let one end, or stop one")
         if self.store.waiting() >= self.limits.queue:
             raise LabError("the lab's queue is full: try again in a minute")
-        return self.store.submit(spec, owner)
 
     def made_before(self, spec: RunSpec) -> bool:
         """Whether a finished run of the same spec, weights and data is in the history, whoever made it."""
@@ -85,6 +160,9 @@ class Bench:
 
     def again(self, spec: RunSpec, owner: str) -> Run:
         """That run's result as a run of this browser. Raises LabError where it is gone."""
+        self.offer.check(spec)
+        self.owndata.check(spec.task, owner)
+        self._check_member(owner)
         run = self.store.reuse(owner, spec, *self.hashes(spec))
         if run is None:
             raise LabError("that run has been deleted meanwhile: press Train to make it again")
@@ -97,54 +175,13 @@ class Bench:
             raise LabError("only the browser that started this run can change it")
         return run
 
-    def pace(self, spec: RunSpec) -> Pace | None:
-        """Median of past runs of the same model and method; None where there are none."""
-        alike = [run for run in self._finished(spec) if run.settings["method"]["name"] == spec.method.key]
-        same = [run for run in alike if all(run.settings[key] == getattr(spec, key) for key in ("batch", "tokens"))]
-        seen = [(self._past(run), run.settings["eval_items"]) for run in (same or alike)[:5]]
-        seen = [(past, items) for past, items in seen if past.steps_per_second or not spec.steps]
-        if not seen:
-            return None
-        runs = f"{len(seen)} past run" + "s" * (len(seen) > 1)
-        return Pace(median(past.steps_per_second for past, _ in seen), median(past.rest / items for past, items in seen) * spec.eval_items,
-                    f"as in {runs} here" if same else f"roughly, from {runs} with another batch or text length")
+    def check_reader(self, run: Run, owner: str) -> None:
+        """A run is its owner's until they share it; then whoever knows its address may look at it."""
+        if not run.shared and run.owner != owner:
+            what = "this run was made with somebody's own data" if is_own(run.settings.get("task")) else "this run is private"
+            raise LabError(f"{what}: only the browser that made it can open it, until it is shared there with “Copy link”")
 
-    def dtype(self, spec: RunSpec) -> str:
-        """The number format this machine will calculate in, as the newest past run of the same model did; `auto` where that is not known."""
-        if spec.dtype != "auto" or spec.method.trains_base:
-            return spec.dtype if spec.dtype != "auto" else "float32"
-        for run in self._finished(spec):
-            kind = catalogue.entries("methods").get(run.settings["method"]["name"])
-            if run.settings["dtype"] == "auto" and kind and not kind.trains_base:
-                return self._past(run).dtype
-        return "auto"
-
-    def _finished(self, spec: RunSpec) -> list[Run]:
-        """The newest finished runs of the same model, whoever made them."""
-        found = self.store.history(None, state="finished", search=str(spec.model), limit=LOOKED_AT)
-        return [run for run in found if run.settings["model"] == spec.model]
-
-    def wait(self, place: int, workers: int) -> float | None:
-        """Seconds until the run at this place of the queue begins, by the pace of runs like those before it; None where one of them is not known."""
-        running = self.store.history(None, state="running", limit=workers)
-        ahead = sorted(self.store.history(None, state="queued", limit=LOOKED_AT), key=lambda run: (-run.priority, run.number))[: place - 1]
-        times = [self._left(run) for run in (*running, *ahead)]
-        return None if None in times or place > LOOKED_AT else sum(times) / workers
-
-    def _left(self, run: Run) -> float | None:
-        """Seconds that a run has before it."""
-        try:
-            pace = self.pace(run.spec)
-        except LabError:
-            return None
-        done = self.store.result(run.id).step if run.state == "running" else 0
-        return pace.total(run.spec.steps - done) if pace else None
-
-    def _past(self, run: Run) -> Past:
-        if run.id not in self.pasts:
-            while len(self.pasts) >= REMEMBERED:
-                self.pasts.popitem(last=False)
-            result = self.store.result(run.id)
-            rest = max(0.0, result.seconds.get("total", 0.0) - result.seconds.get("training", 0.0))
-            self.pasts[run.id] = Past(result.steps_per_second, rest, result.started.dtype if result.started else "auto")
-        return self.pasts[run.id]
+    def check_taker(self, run: Run, given: str) -> None:
+        """Whoever may read a run may take its files home. Raises LabError for anybody else."""
+        if not secrets.compare_digest(given.encode(), pass_of(run).encode()):
+            self.check_reader(run, "")

@@ -9,10 +9,11 @@ from lab import catalogue
 from lab.contracts import LabError, Shape
 from lab.events import Evaluated, RunResult
 from lab.metrics import METRICS
+from lab.owndata.entry import known as known_task
 from lab.spec import RunSpec
 from lab.ui import anatomy, formula
-from lab.ui.bench import Pace
 from lab.ui.charts import PARTS, task_of
+from lab.ui.pace import Pace
 from lab.ui.wording import about, asked, pace, percent, positions, roughly, score, seconds, size, whole
 
 WHO = {
@@ -117,7 +118,7 @@ def _seeded(result: RunResult) -> bool:
 
 def _noise(result: RunResult) -> str:
     """Why a written answer may be no text at all."""
-    task = catalogue.entries("tasks").get(task_of(result))
+    task = known_task(task_of(result))
     return UNREAD if task and task.writes and _seeded(result) else ""
 
 
@@ -136,7 +137,7 @@ def _measured(seen: Evaluated, result: RunResult) -> str:
     """What the scores are, and of which items."""
     metric = METRICS.get(seen.metric)
     what = f"{seen.metric[0].upper()}{seen.metric[1:]} on {seen.items:,} {asked(task_of(result), 'test')}"
-    task = catalogue.entries("tasks").get(task_of(result))
+    task = known_task(task_of(result))
     unseen = " about what it was taught" if task and task.recalls else " that no step has seen"
     return f"{what}{unseen}; ± is one standard error. {metric.about if metric and seen.metric != 'accuracy' else ''}".rstrip()
 
@@ -166,7 +167,7 @@ def _score(who: str, seen: Evaluated, shape: Shape | None, task: str | None) -> 
     name, about = WHO.get(who, (who.replace("_", " "), ""))
     if who == "base" and shape:
         about = ASKED[shape.kind]
-    known = catalogue.entries("tasks").get(task)
+    known = known_task(task)
     if who == "prompt" and known:
         about = f"the same model, not trained: of {1 + len(known.wordings)} wordings the one that did best on validation items"
     if who == "untrained" and shape and not shape.writes:

@@ -24,6 +24,7 @@ from lab.ui import address, controls
 from lab.ui.bench import Bench
 
 PATIENCE_SECONDS = 120  # for one archive; most of it is loading torch
+OWNER = "x-lab-owner"  # says whose own data may be packed
 MOST_TEXTS = 200_000  # steps x batch: 20 MB of film reviews
 
 
@@ -50,6 +51,7 @@ def route(bench: Bench) -> Route:
     def archive(request: Request) -> Response:
         try:
             spec = controls.parse(address.read(request.query_params.get("spec", "")).to_dict())
+            bench.owndata.check(spec.task, request.headers.get(OWNER, ""))
             _allowed(bench, spec)
         except LabError as error:
             return PlainTextResponse(str(error), 400)

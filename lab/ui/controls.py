@@ -1,7 +1,7 @@
 """From knobs to a form: every control with its label, help, limits and default, described as plain values that the page draws."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -27,7 +27,7 @@ FAMILIES = {
     "selective": "Selective: some of the model's own weights", "none": "Nothing is trained",
 }
 MAIN = ("steps", "lr", "batch", "seed")  # the other settings of a run are folded away
-HIDDEN = ("model", "task", "method", "device")  # chosen above, or not offered yet
+HIDDEN = ("model", "task", "method", "device", "tested_on")  # chosen above, or not offered yet
 DECADES = (1, 3)
 
 
@@ -56,6 +56,8 @@ def measured(sweep: Sweep, lr: float) -> dict[str, Any]:
         return {"help": f"{about} None of the {many} rates that were tried beats the larger class ({sweep.majority:.2f}) within {where}: "
                         f"this method needs more steps than that, or another model."}
     score = f" {tried.score:.2f} ± {tried.se:.2f} on validation texts, naming the larger class, {sweep.majority:.2f}." if tried and tried.score else ""
+    if many == 1:
+        return {"help": f"{about} No other rate than {plain(sweep.tried[0].lr)} was tried on this model, for {where}.{score}"}
     return {"band": list(sweep.good),
             "help": f"{about} {plain(lr)} was chosen from {many} that were tried, each for {where}.{score} The band holds those within 2 points of the best."}
 
@@ -191,10 +193,12 @@ def _ladder(high: float) -> list[int]:
     return [digit * 10**power for power in range(5) for digit in (1, 2, 3, 5) if digit * 10**power <= high]
 
 
-def parse(draft: Any) -> RunSpec:
+def parse(draft: Any, made: Callable[[Mapping[str, Any]], RunSpec] = RunSpec.parse) -> RunSpec:
     """What a browser sends becomes a spec, or a LabError in words: limits are enforced here, not in the form."""
     if not isinstance(draft, Mapping) or not isinstance(draft.get("model"), str):
         raise LabError("the form sent no model: load the page again")
-    spec = RunSpec.parse(draft)
+    spec = made(draft)
     spec.base, spec.goal  # noqa: B018  both raise for what cannot be run
+    if spec.goal.gone:
+        raise LabError(f"task is gone: {spec.goal.gone}")
     return spec

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from lab.contracts import LabError
-from lab.forecast.answer import static
+from lab.forecast.answer import addressed, static
 from lab.forecast.forecaster import Forecaster
 from lab.forecast.order import Order
 
@@ -55,7 +55,8 @@ class Desk:
         found = self.forecaster.at_once(order, closely)
         if found is not None:
             return found
-        return self._finished(_name(order))
+        found = self._finished(_name(order))
+        return found and addressed(order, found)
 
     def order(self, order: Order) -> None:
         """Have it traced. Raises LabError where too many wait."""
@@ -105,4 +106,4 @@ class Desk:
 
 
 def _name(order: Order) -> str:
-    return f"{order.key} {order.plan.depths} {order.spec.batch} {order.tokens} {order.device.key}"
+    return f"{order.key} {order.plan.depths} {order.spec.batch} {order.tokens}"

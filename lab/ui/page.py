@@ -5,7 +5,7 @@ import io
 import secrets
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,23 @@ import gradio as gr
 import plotly
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from lab.classroom import translation
 from lab.contracts import LabError
-from lab.ui import code, family, memory, runs, train
+from lab.ui import ask, classroom, code, compare, family, files, hub, inside, learn, memory, own, runs, train
 from lab.ui.bench import Bench
+from lab.ui.classroom import capacity
+from lab.ui.kept import Once
 from lab.ui.security import Guard
 from lab.ui.view import view
 
-TITLE = "The PEFT Lab"
 STORED = {"storage_key": "peft-lab", "secret": "peft-lab-browser"}  # fixed, or a restart of the lab would forget every browser
 
 
-BANNER = f"""<header class="lab lab-header"><h1>{TITLE}</h1>
+BANNER = """<header class="lab lab-header"><h1>The PEFT Lab</h1>
 <p>PEFT: parameter-efficient fine-tuning. Train a few numbers of a model, and see what that buys and costs.</p>
 <button type="button" class="plain" aria-label="switch between light and dark">Dark</button></header>"""
 
@@ -42,39 +44,55 @@ class Place:
 
 
 PLACES = (
-    Place("learn", "Learn"), Place("train", "Train", train.tab), Place("methods", "Methods", family.tab), Place("compare", "Compare"),
-    Place("memory", "Memory", memory.tab), Place("inside", "Look inside"), Place("try", "Try"), Place("runs", "Runs", runs.tab), Place("class", "Class"),
+    Place("learn", "Learn", learn.tab), Place("train", "Train", train.tab), Place("methods", "Methods", family.tab), Place("compare", "Compare", compare.tab),
+    Place("memory", "Memory", memory.tab), Place("inside", "Look inside", inside.tab), Place("try", "Try", ask.tab), Place("runs", "Runs", runs.tab),
+    Place("class", "Class", classroom.tab),
 )
 
 
+def places(bench: Bench) -> list[Place]:
+    """Those that work and that this lab shows; what a tab may be asked is there only with the tab."""
+    return [place for place in PLACES if place.make is not None and bench.settings.shows(place.key)]
+
+
 def build(bench: Bench) -> gr.Blocks:
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+    shown = places(bench)
+    first = "train" if any(place.key == "train" for place in shown) else shown[0].key
+    with gr.Blocks(title=bench.settings.title, analytics_enabled=False, fill_width=True) as page:
         browser = gr.BrowserState(None, **STORED)
-        view("header.js", BANNER, elem_id="banner")
-        with gr.Tabs(selected="train", elem_id="places"):
+        view("header.js", BANNER, elem_id="banner", title=bench.settings.title)
+        if hub.offered():
+            gr.LoginButton("Sign in to take adapters home", elem_id="sign-in", size="sm")
+        with gr.Tabs(selected=first, elem_id="places", overflow_behavior="wrap"):  # a menu would hide tabs that links name
             views = []
-            for place in PLACES:
-                if place.make is not None:
-                    with gr.Tab(place.title, id=place.key, elem_id=f"place-{place.key}"):
-                        views.append(place.make(bench))
-        page.load(lambda key: known(key, len(views)), browser, [browser, *views], api_visibility="private", show_progress="hidden")
+            for place in shown:
+                with gr.Tab(place.title, id=place.key, elem_id=f"place-{place.key}"):
+                    views.append(place.make(bench))
+
+        def begin(key: Any, request: gr.Request) -> list[Any]:
+            return known(key, len(views), hub.owner(bench, request))
+
+        page.load(begin, browser, [browser, *views], api_visibility="private", show_progress="hidden")
     return page
 
 
-def known(key: Any, views: int) -> list[Any]:
-    """A browser keeps the unguessable key it was given first; its runs belong to that key."""
+def known(key: Any, views: int, account: str = "") -> list[Any]:
+    """A browser keeps the unguessable key it was given first; its runs belong to that key, or to the account that is signed in."""
     key = key if isinstance(key, str) and 20 <= len(key) <= 100 else secrets.token_urlsafe(24)
-    return [key, *({"owner": key} for _ in range(views))]
+    return [key, *({"owner": account or key} for _ in range(views))]
 
 
 def launching(bench: Bench, assets: Path) -> dict[str, Any]:
     """What `launch` is told: nothing but our own page is served, nothing is sent anywhere."""
     return {
-        "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]), "head": head(),
+        "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        "head": head(bench.settings.translation is not None),
         "footer_links": [], "run_history": False, "enable_monitoring": False, "show_error": False,
         "max_file_size": "2mb", "allowed_paths": [], "state_session_capacity": 500, "max_threads": 100,
         "mcp_server": False, "ssr_mode": False, "share": False, "quiet": True, "pwa": False,
-        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None, "middleware": [Middleware(Guard)], "routes": routes(bench, assets)},
+        "_frontend": False,  # it would ask for its own page and give up where that takes over 3 s, as on a busy machine
+        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None, "middleware": [Middleware(Guard), Middleware(Once)],
+                       "routes": routes(bench, assets)},
     }
 
 
@@ -86,14 +104,22 @@ HEAD = """
 <link rel="stylesheet" href="lab-assets/anatomy.css">
 <link rel="stylesheet" href="lab-assets/code.css">
 <link rel="stylesheet" href="lab-assets/memory.css">
-<script src="lab-assets/plotly.min.js" defer></script>
+<link rel="stylesheet" href="lab-assets/inside.css">
+<link rel="stylesheet" href="lab-assets/inside_more.css">
+<link rel="stylesheet" href="lab-assets/try.css">
+<link rel="stylesheet" href="lab-assets/compare.css">
+<link rel="stylesheet" href="lab-assets/own.css">
+<link rel="stylesheet" href="lab-assets/learn.css">
+<link rel="stylesheet" href="lab-assets/class.css">
+<link rel="preload" href="lab-assets/plotly.min.js" as="script" fetchpriority="low">
 """
 # fetched side by side, not one after another
-SCRIPTS = ("train", "dom", "session", "form", "home", "figure", "pieces", "watch", "header", "code", "anatomy", "linked")
+SCRIPTS = ("train", "dom", "session", "form", "home", "figure", "pieces", "watch", "header", "code", "anatomy", "linked", "own", "own_panel")
 
 
-def head() -> str:
-    return HEAD + "".join(f'<link rel="modulepreload" href="lab-assets/{name}.js">\n' for name in SCRIPTS)
+def head(translated: bool = False) -> str:
+    other = '<script type="module" src="lab-assets/translate.js"></script>\n' if translated else ""
+    return HEAD + other + "".join(f'<link rel="modulepreload" href="lab-assets/{name}.js">\n' for name in SCRIPTS)
 
 
 def routes(bench: Bench, assets: Path) -> list[Any]:
@@ -106,14 +132,28 @@ def routes(bench: Bench, assets: Path) -> list[Any]:
     def adapter(request: Request) -> Response:
         try:
             run = bench.store.run(request.path_params["run"])
+            bench.check_taker(run, request.query_params.get("pass", ""))
             packed = zipped(bench.store.folder(run.id) / "adapter")
         except LabError as error:
             return PlainTextResponse(str(error), 404)
         name = f"{run.settings['method']['name']}-{run.settings['model']}-{run.id[:6]}.zip"
         return Response(packed, media_type="application/zip", headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"})
 
-    return [Route("/lab-assets/plotly.min.js", plotly_script), Mount("/lab-assets", StaticFiles(directory=assets / "page")),
-            Route("/adapter/{run}.zip", adapter), code.route(bench)]
+    def glossary(request: Request) -> Response:
+        said = {form: {"term": entry.term, "says": entry.says} for form, entry in bench.glossary.items()}
+        return JSONResponse(said, headers={"cache-control": "max-age=600"})
+
+    other = translation.read(bench.settings.translation) if bench.settings.translation is not None else None
+
+    def words(request: Request) -> Response:
+        return JSONResponse(asdict(other), headers={"cache-control": "no-cache"})
+
+    others = [Route("/translation.json", words)] if other is not None else []
+    return [Route("/lab-assets/plotly.min.js", plotly_script), Route("/glossary.json", glossary), *others,
+            Mount("/lab-assets", StaticFiles(directory=assets / "page")),
+            Mount("/lesson-figures", StaticFiles(directory=assets / "figures" / "lessons", check_dir=False)),
+            Route("/adapter/{run}.zip", adapter), code.route(bench), files.route(bench), *hub.routes(bench), *own.routes(bench),
+            *capacity.routes(bench), *(classroom.routes(bench) if bench.settings.shows("class") else [])]
 
 
 def zipped(folder: Path) -> bytes:

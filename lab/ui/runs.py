@@ -1,8 +1,6 @@
 """The Runs tab: what this browser has run; open, compare two, rename, delete, export."""
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -13,14 +11,17 @@ import gradio as gr
 from lab.contracts import LabError
 from lab.events import RunResult
 from lab.store import Run
-from lab.ui import charts, wording
+from lab.ui import charts, files, wording
 from lab.ui.bench import Bench
 from lab.ui.controls import label
 from lab.ui.picture import sentence, title
+from lab.ui.sheet import sheet
 from lab.ui.view import answered, view
 from lab.ui.wording import listing, percent, plain, score, seconds, size, whole
 
 PAGE = 50
+COLUMNS = ("id", "title", "created", "state", "model", "task", "method", "knobs", "steps", "batch", "lr", "seed", "trainable", "share",
+           "test_score", "standard_error", "test_items", "training_seconds", "steps_per_second", "peak_bytes")
 
 
 def tab(bench: Bench) -> gr.HTML:
@@ -55,8 +56,12 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     @answered
     def pair(asked: Any) -> dict[str, Any]:
         runs = [store.run(str(run_id)) for run_id in list(asked.get("runs", ()))[:2]]
+        for run in runs:
+            bench.check_reader(run, str(asked.get("owner", "")))
         if len(runs) != 2:
             raise LabError("mark two runs to see them side by side")
+        for run in runs:
+            bench.check_reader(run, str(asked.get("owner", "")))
         return side_by_side([(run, store.result(run.id)) for run in runs])
 
     @answered
@@ -75,7 +80,7 @@ def row(run: Run, result: RunResult) -> dict[str, Any]:
         "colour": charts.colour(run.settings["method"]["name"]), "created": time.strftime("%Y-%m-%d %H:%M", time.gmtime(run.created)), "at": run.created,
         "score": score(tuned.score, tuned.standard_error, tuned.metric) if tuned else "", "trained": whole(counts["trainable"]) if counts else "",
         "share": percent(counts["share"]) if counts else "", "shared": run.shared,
-        "seconds": seconds(result.seconds["total"]) if "total" in result.seconds else "",
+        "seconds": seconds(result.seconds["total"]) if "total" in result.seconds else "", "files": files.offered(run, result) if run.ended else [],
     }
 
 
@@ -126,14 +131,13 @@ def as_json(results: Sequence[tuple[Run, RunResult]]) -> str:
 
 
 def as_csv(results: Sequence[tuple[Run, RunResult]]) -> str:
-    """One row a run; a text that a spreadsheet would take for a formula is marked as text."""
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(["id", "title", "created", "state", "model", "task", "method", "knobs", "steps", "batch", "lr", "seed", "trainable", "share",
-                     "test_score", "standard_error", "test_items", "training_seconds", "steps_per_second", "peak_bytes"])
-    for run, result in results:
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell for cell in _cells(run, result)])
-    return table.getvalue()
+    """One row a run."""
+    return sheet(COLUMNS, [_cells(run, result) for run, result in results])
+
+
+def as_csv_with(column: str, results: Sequence[tuple[str, Run, RunResult]]) -> str:
+    """The same behind a column of one's own."""
+    return sheet([column, *COLUMNS], [[value, *_cells(run, result)] for value, run, result in results])
 
 
 def _cells(run: Run, result: RunResult) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from lab.spec import RunSpec
-from lab.ui import address, cards, code, controls
+from lab.ui import address, cards, code, offered
 from lab.ui.bench import Bench
 from lab.ui.foretold import foretold
 from lab.ui.home import home
@@ -15,8 +15,6 @@ from lab.ui.live import Watcher
 from lab.ui.memory.asked import step_of
 from lab.ui.picture import title
 from lab.ui.view import answered, view
-
-FIRST = {"model": "minilm-l6", "method": "lora"}
 
 
 def tab(bench: Bench) -> gr.HTML:
@@ -26,9 +24,10 @@ def tab(bench: Bench) -> gr.HTML:
 
 def start(bench: Bench) -> dict[str, Any]:
     """What the page needs to draw itself before it asks anything."""
-    spec = controls.defaults(**FIRST)
-    return {"catalogues": controls.catalogues(), "form": controls.form(**FIRST, sweeps=bench.sweeps), "draft": FIRST,
-            "price": price(bench, spec), "home": home(bench.recorded), "limits": {"steps": bench.limits.steps}}
+    first = bench.first
+    recorded = [each for each in bench.recorded if bench.offer.fits(each.spec)]
+    return {"catalogues": offered.catalogues(bench), "form": offered.form(bench, **first), "draft": first,
+            "price": price(bench, offered.parse(bench, first)), "home": home(recorded), "limits": {"steps": bench.limits.steps}}
 
 
 def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
@@ -37,29 +36,30 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def form(asked: Any) -> dict[str, Any]:
-        return controls.form(str(asked.get("model")), str(asked.get("method")), asked.get("task") or None, bench.sweeps)
+        return offered.form(bench, str(asked.get("model")), str(asked.get("method")), asked.get("task") or None)
 
     @answered
     def count(asked: Any) -> dict[str, Any]:
-        return price(bench, controls.parse(asked))
+        return price(bench, offered.parse(bench, asked))
 
     @answered
     def script(asked: Any) -> dict[str, Any]:
-        return code.shown(controls.parse(asked))
+        return code.shown(offered.parse(bench, asked))
 
     @answered
     def open_link(asked: Any) -> dict[str, Any]:
-        spec = controls.parse(address.read(str(asked.get("spec"))).to_dict())
-        return {"draft": address.short(spec), "form": controls.form(spec.model, spec.method.key, spec.task, bench.sweeps), "price": price(bench, spec)}
+        spec = offered.parse(bench, address.read(str(asked.get("spec"))).to_dict())
+        bench.owndata.check(spec.task, str(asked.get("owner", "")))
+        return {"draft": address.short(spec), "form": offered.form(bench, spec.model, spec.method.key, spec.task), "price": price(bench, spec)}
 
     @answered
     def submit(asked: Any) -> dict[str, Any]:
-        run = bench.submit(controls.parse(asked.get("draft")), str(asked.get("owner", "")))
+        run = bench.submit(offered.parse(bench, asked.get("draft")), str(asked.get("owner", "")))
         return {"run": run.id}
 
     @answered
     def again(asked: Any) -> dict[str, Any]:
-        run = bench.again(controls.parse(asked.get("draft")), str(asked.get("owner", "")))
+        run = bench.again(offered.parse(bench, asked.get("draft")), str(asked.get("owner", "")))
         return {"run": run.id}
 
     @answered
@@ -87,5 +87,5 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
 def price(bench: Bench, spec: RunSpec) -> dict[str, Any]:
     """The instant panel, and the spec with every default filled in."""
-    return {**cards.before(spec, bench.dtype(spec)), "time": cards.estimated_time(bench.pace(spec), spec), "address": address.query(spec),
+    return {**cards.before(spec, bench.paces.dtype(spec)), "time": cards.estimated_time(bench.paces.of(spec), spec), "address": address.query(spec),
             "spec": spec.to_dict(), "made_before": bench.made_before(spec), "step": step_of(spec)}

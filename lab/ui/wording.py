@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor, log10
+from typing import Any
 
-from lab import catalogue
 from lab.metrics import METRICS
+from lab.owndata import entry as tasks
+from lab.owndata.shelf import is_own
 
 THIN = "\u202f"  # between a number and its unit
 
@@ -18,7 +21,7 @@ def percent(share: float) -> str:
     value = 100 * share
     if value == 0:
         return f"0{THIN}%"
-    digits = 0 if value >= 99.95 else 1 if value >= 10 else 2 if value >= 0.1 else 4
+    digits = 0 if value >= 99.95 else 1 if value >= 10 else 2 if value >= 0.1 else 4 if value >= 0.001 else 1 - floor(log10(value))
     return f"{value:.{digits}f}{THIN}%"
 
 
@@ -73,13 +76,19 @@ def scored(value: float, metric: str, fewer: int = 0) -> str:
 
 def unit(task: str | None) -> str:
     """What a step of this task reads: texts, or images."""
-    known = catalogue.entries("tasks").get(task)
+    known = tasks.known(task)
     return "images" if known and known.inks else "texts"
+
+
+def task_said(key: Any) -> str:
+    """The key of a task of the lab, which is a word; of an uploaded set its title."""
+    known = tasks.known(key) if is_own(key) else None
+    return known.title if known else str(key)
 
 
 def asked(task: str | None, split: str) -> str:
     """What the items of a split are: test texts, validation images; where the test asks for what was taught, questions."""
-    known = catalogue.entries("tasks").get(task)
+    known = tasks.known(task)
     if known and known.recalls:
         return {"test": "questions", "validation": "taught texts"}.get(split, unit(task))
     return f"{split} {unit(task)}"

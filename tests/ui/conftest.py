@@ -7,15 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from _serving import ROOT, answers, free_port, wait_for
-
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
+from _serving import FLAGS, ROOT, answers, free_port, wait_for
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,21 @@ def missing(reason: str) -> None:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """`python -m lab serve` on a free port, with an empty folder of runs and of weights: only seeded models are used."""
+    with served(tmp_path_factory) as found:
+        yield found
+
+
+@contextmanager
+def served(tmp_path_factory: pytest.TempPathFactory, **settings: str) -> Iterator[Lab]:
+    """The same as a context, with settings of its host as variables of the environment."""
     data, port = tmp_path_factory.mktemp("lab"), free_port()
-    environment = {**os.environ, "LAB_CACHE": str(tmp_path_factory.mktemp("cache"))}
+    environment = {**os.environ, "LAB_CACHE": str(tmp_path_factory.mktemp("cache")), **settings}
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "lab", "serve", "--port", str(port), "--data", str(data)], cwd=ROOT, env=environment,
                                text=True, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}/"
     try:
-        wait_for(lambda: answers(url), 60, "the lab does not answer")
+        wait_for(lambda: answers(url), 240, "the lab does not answer")
         seconds = time.monotonic() - began
         wait_for(lambda: any((data / "workers").glob("*.ready")), 300, "no worker gets warm")
         yield Lab(url, process, data, seconds)
@@ -68,26 +73,41 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def browser(chromium: Any) -> Any:
+    """One browser window for the first visit of each test: what it has loaded and compiled is kept, what belongs to a visitor is not."""
+    return chromium.new_context(accept_downloads=True)
+
+
 @pytest.fixture
-def visitor(chromium: Any, lab: Lab) -> Iterator[Callable[..., Any]]:
+def visitor(chromium: Any, browser: Any, lab: Lab) -> Iterator[Callable[..., Any]]:
     """Opens a page in a browser of its own: `visitor("?run=…", width=390)`. Script errors and outside requests fail the test."""
-    contexts, trouble = [], []
+    contexts, pages, trouble = [], [], []
+
+    def another() -> Any:
+        contexts.append(chromium.new_context(accept_downloads=True))
+        return contexts[-1]
 
     def visit(path: str = "", *, width: int = 1440, height: int = 900, scheme: str = "light", context: Any = None) -> Any:
+        page = (context or (another() if pages else browser)).new_page()
+        pages.append(page)
         if context is None:
-            context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True)
-            contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(30_000)
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # nothing is drawn sixty times a second
+        page.set_default_timeout(60_000)  # a browser beside another one on two busy cores
         page.on("pageerror", lambda error: trouble.append(f"script error: {error}"))
         page.on("request", lambda request: None if request.url.startswith((lab.url, "data:", "blob:")) else trouble.append(f"outside request: {request.url}"))
         page.goto(lab.url + path)
         page.wait_for_selector(".bench")
         return page
 
+    browser.new_cdp_session(blank := browser.new_page()).send("Storage.clearDataForOrigin", {"origin": lab.url.rstrip("/"), "storageTypes": "all"})
+    blank.close()
     yield visit
     for context in contexts:
         context.close()
+    for page in browser.pages:
+        page.close()
     assert not trouble
 
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from lab import catalogue
-from tests.ui._serving import findings
+from tests.ui._serving import WIDTHS, findings, wait_for, widths
 
 pytestmark = pytest.mark.browser
 SHORT = {"model": "seed-bert", "method": {"name": "lora", "rank": 4}, "steps": 60}
@@ -58,6 +58,7 @@ def stop(page: Any) -> None:
 # ── the first screen ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.alone
 def test_without_a_click_two_recorded_runs_are_on_the_screen(visitor: Callable[..., Any]) -> None:
     page = visitor()
     page.wait_for_selector(".home .plot .main-svg")
@@ -76,6 +77,7 @@ def test_run_it_yourself_leads_to_the_first_knob(visitor: Callable[..., Any]) ->
 # ── choose ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.alone
 def test_a_knob_moves_the_count_at_once(visitor: Callable[..., Any]) -> None:
     page = visitor()
     counted(page, "74,498")
@@ -94,6 +96,20 @@ def test_a_bad_value_is_told_in_words_and_nothing_is_sent(visitor: Callable[...,
     assert page.locator("#train-button").is_disabled() and page.locator("#knob-rank").get_attribute("aria-invalid") == "true"
     page.fill("#knob-rank", "8")
     page.wait_for_function("!document.querySelector('#train-button').disabled")
+
+
+def test_nothing_is_trained_before_the_form_says_what_the_link_says(chromium: Any, visitor: Callable[..., Any]) -> None:
+    held = []
+    context = chromium.new_context()
+    context.route("**/component_server/", lambda route: held.append(route))
+    page = visitor(link(SHORT), context=context)
+    wait_for(lambda: page.wait_for_timeout(50) or held, 30, "the page asks for nothing")
+    assert page.locator("#train-button").is_disabled()
+    context.unroute("**/component_server/")  # those that are held go on
+    page.click("#train-button")
+    page.wait_for_selector(ENDED, timeout=120_000)
+    assert "LoRA" in page.locator(".watch h2").first.inner_text()
+    context.close()
 
 
 def test_an_emptied_field_shows_its_default_again(visitor: Callable[..., Any]) -> None:
@@ -166,6 +182,7 @@ def test_a_base_in_4_bits_stays_only_where_the_method_takes_it(visitor: Callable
     assert page.input_value("#knob-quantization") == ""
 
 
+@pytest.mark.alone
 def test_choose_train_watch_understand(visitor: Callable[..., Any], tmp_path: Path) -> None:
     page = visitor(link(SHORT))
     counted(page, "1,090")
@@ -304,6 +321,12 @@ def test_what_was_typed_outlives_a_reload(visitor: Callable[..., Any]) -> None:
 def test_a_link_opens_a_run_in_another_browser_to_look_at(visitor: Callable[..., Any]) -> None:
     page = train(visitor(), LONG)
     page.wait_for_selector(".watch[data-state=running]")
+    private = visitor("?" + page.url.partition("?")[2])
+    private.get_by_text("This run is private").wait_for()
+    page.get_by_role("button", name="Copy link").click()
+    page.locator("dialog", has_text="Copy this link").or_(page.get_by_role("button", name="Copied")).first.wait_for()
+    if page.locator("dialog[open]").count():  # where the browser does not let a page write to the clipboard
+        page.click("dialog .main")
     other = visitor("?" + page.url.partition("?")[2])
     other.wait_for_selector(".watch[data-state=running]")
     assert other.get_by_role("button", name="Stop").is_hidden()
@@ -318,7 +341,7 @@ def test_a_lost_network_loses_nothing(visitor: Callable[..., Any]) -> None:
     page.context.set_offline(True)
     page.wait_for_selector(".offline:not([hidden])")
     page.context.set_offline(False)
-    page.wait_for_selector(ENDED)
+    page.wait_for_selector(ENDED, timeout=120_000)
     assert page.locator(".offline").is_hidden()
 
 
@@ -401,22 +424,17 @@ def test_two_runs_at_a_glance_and_as_files(visitor: Callable[..., Any]) -> None:
 # ── looks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1024, 1200, 1440, 1920])
-def test_nothing_sticks_out_at_any_width(visitor: Callable[..., Any], width: int) -> None:
-    page = train(visitor(width=width, height=844))
+def test_nothing_sticks_out_at_any_width(visitor: Callable[..., Any]) -> None:
+    page = train(visitor(width=390, height=844))
     page.wait_for_selector(ENDED)
     for place in ("train", "runs"):
         page.click(f"#place-{place}-button")
-        page.wait_for_timeout(300)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.click("#place-train-button")
-    assert page.locator("#train-button").is_visible()
+        for _ in widths(page, *WIDTHS, 1200, 1920):
+            assert page.locator(f"#place-{place}-button").is_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
-def test_no_serious_accessibility_finding(visitor: Callable[..., Any], axe: str, scheme: str, width: int) -> None:
-    page = visitor(width=width, scheme=scheme)
+def test_no_serious_accessibility_finding(visitor: Callable[..., Any], axe: str) -> None:
+    page = visitor()
     page.wait_for_selector(".home .plot .main-svg")
     found = findings(page, axe, "home")
     train(page)
@@ -449,7 +467,10 @@ def test_the_server_gives_away_nothing_it_need_not(visitor: Callable[..., Any], 
     assert str(lab.data) not in page.content() and str(Path.home()) not in page.content()
 
 
+@pytest.mark.alone
 def test_the_page_process_is_light(lab: Any, visitor: Callable[..., Any]) -> None:
     visitor()
-    assert psutil.Process(lab.process.pid).memory_info().rss < 250_000_000
+    process = psutil.Process(lab.process.pid)
+    assert not [each.path for each in process.memory_maps() if "libtorch" in each.path], "the page process loaded torch"
+    assert process.memory_info().rss < 350_000_000  # 205 MB at its start, 172 of them Gradio's; 275 after all visits of these tests
     assert lab.seconds < 20, f"{lab.seconds:.1f} s until the first answer"  # 3 s on a quiet machine

@@ -37,6 +37,7 @@ def test_page_and_workers_begin_and_end_together(tmp_path: Path) -> None:
     assert workers and not alive
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_told_in_words(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -50,4 +51,4 @@ def test_a_port_in_use_is_told_in_words(tmp_path: Path) -> None:
 def test_an_unknown_runner_is_told_in_words(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "app.py", "--data", str(tmp_path), "--runner", "cloud"], cwd=ROOT, text=True,
                           capture_output=True, timeout=60, check=False)
-    assert done.returncode == 2 and 'unknown runner "cloud": there is local' in done.stderr
+    assert done.returncode == 2 and 'unknown runner "cloud": there are local, zerogpu and ray' in done.stderr
