@@ -7,10 +7,9 @@ import string
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from _hub_server import Repository
-
 from lab import catalogue
 from lab.contracts import Task
+from tests._hub_server import Repository
 
 LABELS = {
     "sst2": ("label", ("negative", "positive")), "rotten_tomatoes": ("label", ("neg", "pos")),

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from _hub_server import Account, writing
 
 from lab import catalogue, hosting
 from lab.cli import main
 from lab.contracts import LabError
+from tests._hub_server import Account, writing
 
 ROOT = Path(__file__).parents[1]
 HARDWARE = list(hosting.HARDWARE)

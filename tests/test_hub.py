@@ -14,11 +14,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import _hub_data
 import pytest
 from _archives import CONFIG, WEIGHTS, only_links, wheel
-from _hub_data import TASKS, repository
-from _hub_server import ROOT, Handler, Repository, said, serving, start
 
 from lab import catalogue
 from lab.contracts import Item, LabError, Task
@@ -26,6 +23,9 @@ from lab.supply import Supply, hub
 from lab.tasks import ag_news
 from lab.tasks._hub import MOST
 from lab.tasks._splits import letters
+from tests import _hub_data
+from tests._hub_data import TASKS, repository
+from tests._hub_server import ROOT, Handler, Repository, said, serving, start
 
 pytestmark = pytest.mark.slow  # a server of our own, and processes that fetch from it
 

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from _hub_server import ROOT, Repository, serving
 
 from lab.contracts import LabError, Unavailable
 from lab.supply.configs import config_of
+from tests._hub_server import ROOT, Repository, serving
 
 LLAMA = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 24, "num_attention_heads": 4, "intermediate_size": 40, "vocab_size": 50}
 PROGRAM = """

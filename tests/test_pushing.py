@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import yaml
-from _hub_server import ROOT, Account, writing
 from itsdangerous import TimestampSigner
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -31,6 +30,7 @@ from lab.spec import RunSpec
 from lab.store import Store
 from lab.ui import hub
 from lab.ui.bench import Bench
+from tests._hub_server import ROOT, Account, writing
 
 MINE = "m" * 24
 SECRET = hashlib.sha256(b"secret-v4").hexdigest()  # of the session, as gradio makes it

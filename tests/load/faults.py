@@ -7,6 +7,8 @@ A real lab with two workers, in a program of its own, on a small file system whe
     page stopped       SIGTERM while runs go on; started anew                  asleep         everything stands still for seconds, as a laptop does
     database locked    another program holds the database for seconds          disk full      no byte is left on it for seconds
     cache broken       files of the cache are cut or overwritten               tab closed     a browser goes away in the middle of its questions
+    clock moved        the wall clock of page and workers is hours off, for seconds
+    network gone       what serves a data set breaks off in the middle of a file, and is there again seconds later
 
 Afterwards a run that was submitted behind the fault has to begin: the seconds until then are told for each kind, and held to 5 where a worker was there.
 """
@@ -16,6 +18,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import sqlite3
@@ -24,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
@@ -32,31 +35,39 @@ from typing import Any
 
 import psutil
 
+from lab import catalogue
 from lab.contracts import LabError
 from lab.events import ENDS, Restarted, Started
 from lab.spec import RunSpec
 from lab.store import Run, Store
+from tests._hub_data import repository
+from tests._hub_server import Handler, serving
 from tests.ui._serving import ROOT, answers, free_port, wait_for
 
 DISK_BYTES = 60_000_000
+MOVED_CLOCK = Path(__file__).parent / "clock"
+FETCHED = "sst2"  # a task whose texts come from the Hub
 GOES_ON_SECONDS = 5.0
 READY_SECONDS = 300
 STEPS = (3, 60, 200)
-KINDS = (*("worker killed",) * 3, "page killed", "page stopped", "asleep", "database locked", "disk full", "cache broken", "tab closed")
+KINDS = (*("worker killed",) * 3, "page killed", "page stopped", "asleep", "database locked", "disk full", "cache broken", "tab closed", "clock moved",
+         "network gone")
 ALONE = ("page killed", "page stopped")  # after these the workers have to be started, so the time until a run begins is no matter of the queue
 
 
 class Lab:
     """The program, started again where it was ended."""
 
-    def __init__(self, folder: Path) -> None:
-        self.data, self.cache, self.log = folder / "disk" / "data", folder / "cache", (folder / "log").open("a")
-        self.port = free_port()
+    def __init__(self, folder: Path, hub: str) -> None:
+        self.data, self.cache, self.clock, self.log = folder / "disk" / "data", folder / "cache", folder / "clock", (folder / "log").open("a")
+        self.port, self.hub = free_port(), hub
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "lab", "serve", "--port", str(self.port), "--data", str(self.data), "--workers", "2"]
-        environment = {**os.environ, "LAB_CACHE": str(self.cache), "LAB_COMPILE": "0", "OMP_NUM_THREADS": "1"}
+        environment = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}
+        environment |= {"LAB_CACHE": str(self.cache), "LAB_COMPILE": "0", "OMP_NUM_THREADS": "1", "HF_ENDPOINT": self.hub, "NO_PROXY": "127.0.0.1",
+                        "HF_HOME": str(self.cache / "hf"), "PYTHONPATH": str(MOVED_CLOCK), "LAB_MOVED_CLOCK": str(self.clock)}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self.log, stderr=self.log)
         wait_for(lambda: answers(f"http://127.0.0.1:{self.port}/"), READY_SECONDS, "the lab does not answer")
         wait_for(self.ready, READY_SECONDS, "no worker gets warm")
@@ -75,8 +86,9 @@ class Lab:
 class Faults:
     """`inject` brings one about and takes it back."""
 
-    def __init__(self, lab: Lab, disk: Path, mounted: bool, drawn: random.Random) -> None:
-        self.lab, self.disk, self.mounted, self.drawn = lab, disk, mounted, drawn
+    def __init__(self, lab: Lab, hub: type[Handler], mounted: bool, drawn: random.Random, submit: Callable[[str], None]) -> None:
+        self.lab, self.hub, self.disk, self.mounted, self.drawn, self.submit = lab, hub, lab.data.parent, mounted, drawn, submit
+        self.broken_off = 0  # downloads that stopped in the middle
 
     def inject(self, kind: str) -> None:
         time.sleep(self.drawn.uniform(0, 0.6))
@@ -135,6 +147,21 @@ class Faults:
                 tab.sendall(b"GET /config HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
                 tab.recv(self.drawn.randrange(1, 3000))
 
+    def _clock_moved(self) -> None:
+        self.lab.clock.write_text(str(self.drawn.choice((-1, 1)) * self.drawn.uniform(60, 100_000)), encoding="ascii")
+        time.sleep(self.drawn.uniform(0.5, 4))
+        self.lab.clock.unlink()
+
+    def _network_gone(self) -> None:
+        """What a run before this one had fetched is taken away, so that a worker that does not hold it any more fetches it again."""
+        name, data = next(iter(self.hub.repositories.items()))
+        shutil.rmtree(self.lab.cache / "data" / name.removeprefix("datasets/").replace("/", "_"), ignore_errors=True)
+        self.hub.left = self.drawn.randrange(sum(map(len, data.files.values())))
+        self.submit(FETCHED)
+        time.sleep(self.drawn.uniform(0.5, 4))
+        self.broken_off += self.hub.left == 0
+        self.hub.left = None
+
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[bool]:
@@ -160,8 +187,8 @@ def persistent(work: Any) -> Any:
             time.sleep(0.2)
 
 
-def submitted(store: Store, seed: int, steps: int, priority: int = 0) -> Run:
-    spec = RunSpec.parse({"model": "seed-bert", "task": "toy", "method": "lora", "steps": steps, "batch": 4, "eval_items": 8, "eval_every": 0, "seed": seed,
+def submitted(store: Store, seed: int, steps: int, priority: int = 0, task: str = "toy") -> Run:
+    spec = RunSpec.parse({"model": "seed-bert", "task": task, "method": "lora", "steps": steps, "batch": 4, "eval_items": 8, "eval_every": 0, "seed": seed,
                           "dtype": "float32"})
     return persistent(lambda: store.submit(spec, f"student {seed % 7}", priority=priority))
 
@@ -198,12 +225,13 @@ def wrong(store: Store, runs: list[Run]) -> list[str]:
 def tried(count: int, seed: int, seconds: float = float("inf")) -> dict[str, Any]:
     ends = time.monotonic() + seconds
     drawn, waited, kinds, states, runs = random.Random(seed), {}, Counter(), Counter(), []
-    with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "disk") as mounted:
-        lab = Lab(Path(name))
+    with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "disk") as mounted, serving() as (hub, address):
+        hub.repositories["datasets/stanfordnlp/sst2"] = repository(catalogue.find("tasks", FETCHED))
+        lab = Lab(Path(name), address)
         lab.data.mkdir()
         lab.start()
-        faults = Faults(lab, lab.data.parent, mounted, drawn)
         with Store(lab.data) as store:
+            faults = Faults(lab, hub, mounted, drawn, lambda task: runs.append(submitted(store, len(runs), STEPS[0], 1, task)))
             try:
                 for place in range(count):
                     if time.monotonic() > ends:
@@ -224,8 +252,8 @@ def tried(count: int, seed: int, seconds: float = float("inf")) -> dict[str, Any
             finally:
                 lab.end()
                 lab.log.close()
-    return {"faults": kinds.total(), "seed": seed, "kinds": dict(kinds), "disk_filled": mounted, "runs": states.total(), "states": dict(states),
-            "wrong": trouble[:20], "wrong_count": len(trouble),
+    return {"faults": kinds.total(), "seed": seed, "kinds": dict(kinds), "disk_filled": mounted, "downloads_broken_off": faults.broken_off,
+            "runs": states.total(), "states": dict(states), "wrong": trouble[:20], "wrong_count": len(trouble),
             "seconds_until_a_run_begins": {kind: [round(median(each), 2), round(max(each), 2)] for kind, each in waited.items()}}
 
 
