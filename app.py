@@ -38,13 +38,15 @@ def serve(host: str | None, port: int | None, data: Path, runner: str, address: 
     from lab.ui.bench import Bench
 
     settings = read(config, os.environ)
+    kept = os.environ.get("LAB_BACKUP")
+    _check_variables(data, kept)
     secrecy.guard()
     sys.setswitchinterval(SWITCH_SECONDS)
     largest = settings.budgets.disk_mb and settings.budgets.disk_mb * 1_000_000
     stopped, at_once = threading.Event(), threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda number, frame: (at_once if stopped.is_set() else stopped).set())
-    log, kept = logging.getLogger("lab"), os.environ.get("LAB_BACKUP")
+    log = logging.getLogger("lab")
     with ExitStack() as ends:
         ends.callback(logging.getLogger().removeHandler, logs.configure())
         if kept and backup.restore(Path(kept), data):
@@ -73,6 +75,23 @@ def serve(host: str | None, port: int | None, data: Path, runner: str, address: 
             _copy(data, kept)
         log.info("lab stops", extra={"waiting": store.waiting()})
     return 0
+
+
+def _check_variables(data: Path, kept: str | None) -> None:
+    """What a variable says wrongly is told at the start, and not when it is first needed. Raises LabError."""
+    from lab import backup
+    from lab.contracts import LabError
+    from lab.owndata.shelf import keep_days
+    from lab.supply import default_cache
+    from lab.ui import rates
+
+    rates.allowed_per_minute(), rates.proxies(), keep_days()
+    if kept:
+        backup.check(data, Path(kept))
+    try:
+        default_cache().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(f"the cache {default_cache()} cannot be made ({error.strerror}): set LAB_CACHE to a folder that can be written to") from None
 
 
 def _sweep(store: Any, settings: Any) -> None:

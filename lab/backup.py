@@ -29,14 +29,19 @@ class Copied:
     removed: int
 
 
-def copy(data: Path, target: Path) -> Copied:
-    """Raises LabError where there is nothing to copy, or the target holds something else."""
-    if not (data / DATABASE).is_file():
-        raise LabError(f"{data} has no {DATABASE}: give the data folder of a lab")
+def check(data: Path, target: Path) -> None:
+    """Raises LabError for a folder that no copy may be put into."""
     if target.exists() and not (target / MARK).exists() and (not target.is_dir() or any(target.iterdir())):
         raise LabError(f"{target} holds something else: choose an empty folder for the copy")
     if target.resolve().is_relative_to(data.resolve()) or data.resolve().is_relative_to(target.resolve()):
         raise LabError(f"{target} and {data} lie within each other: choose another folder for the copy")
+
+
+def copy(data: Path, target: Path) -> Copied:
+    """Raises LabError where there is nothing to copy, or the target holds something else."""
+    if not (data / DATABASE).is_file():
+        raise LabError(f"{data} has no {DATABASE}: give the data folder of a lab")
+    check(data, target)
     try:
         target.mkdir(parents=True, exist_ok=True)
         (target / MARK).touch()

@@ -438,6 +438,17 @@ def test_scores_of_quizzes_and_tests(bench: Bench) -> None:
     assert [row[:4] for row in rows[1:]] == [["Ann", LESSON, str(len(quiz)), str(len(quiz))], ["Ann", "test, form B", str(len(right) - 1), str(len(right))]]
 
 
+def test_the_first_answer_counts_where_the_page_explains_the_right_one(bench: Bench) -> None:
+    join(bench, ANN, "Ann")
+    for kind, name in (("quiz", "symmetry"), ("observation", "which-moved"), ("prediction", "speed")):
+        for place in (2, 1):
+            bench.register.record(ANN, LESSON, kind, name, place)
+    assert {each.kind: each.value for each in bench.register.records()} == {"quiz": 2, "observation": 2, "prediction": 1}
+    client, token = at_the_desk(bench)
+    rows = list(csv.DictReader(io.StringIO(tell(bench, "export", client, token=token, what="observations")["text"])))
+    assert [(row["kind"], row["question"]) for row in rows] == [("observation", "which-moved"), ("quiz", "symmetry")] and all(row["asked"] for row in rows)
+
+
 # ── health ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

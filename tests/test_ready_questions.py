@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from lab.classroom.settings import Limits
 from lab.compare import Comparison
 from lab.compare.varied import GROUPS, group, swept
 from lab.comparing import Shelf, record
@@ -70,6 +71,15 @@ def test_a_recorded_question_shows_its_result_at_once(page: Page) -> None:
     (row,) = told["rows"]
     assert row[0] == "9" and "python -m lab.comparing" in row[1] and "torch" in row[4] and len(row[5]) == len(row[6]) == 12
     assert 'unknown question "none"' in page.ask("question", key="none")["error"]
+
+
+def test_limits_are_for_what_would_be_run_not_for_what_is_recorded(page: Page) -> None:
+    page = Page(replace(page.bench, limits=Limits(rank=4, steps=2)))
+    recorded = page.ask("question", key="rank")["draft"]
+    assert page.ask("plan", recorded)["error"] is None
+    assert page.ask("look", recorded)["done"] == 9
+    error = page.ask("plan", {**recorded, "seeds": [0, 1, 2, 3]})["error"]
+    assert (error["arm"] == "rank 1" and error["text"].startswith("steps is")) or (error["arm"] == "rank 16" and error["text"].startswith("rank is 16")), error
 
 
 def test_own_arms_stand_beside_recorded_ones_and_times_are_kept_apart(page: Page, workshop: Any) -> None:

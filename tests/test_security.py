@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import os
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from lab.contracts import LabError
 from lab.events import Finished, Started
 from lab.spec import RunSpec
 from lab.store import Store
@@ -143,8 +146,21 @@ def test_a_bucket_gives_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> Non
     assert list(buckets.kept) == ["c", "d", "e"], "the memory of them is bounded"
     monkeypatch.setenv("LAB_RATE", "60")
     assert rates.allowed_per_minute() == 60
-    monkeypatch.setenv("LAB_RATE", "many")
+    monkeypatch.setenv("LAB_RATE", "")
     assert rates.allowed_per_minute() == rates.PER_MINUTE
+
+
+@pytest.mark.parametrize(("name", "value", "told"), [
+    ("LAB_RATE", "many", "LAB_RATE is many: must be a whole number, 1 to"), ("LAB_RATE", "0", "LAB_RATE is 0"), ("LAB_PROXIES", "-1", "LAB_PROXIES is -1"),
+    ("LAB_KEEP_DATA", "for ever", "LAB_KEEP_DATA is for ever: must be a number of days"), ("LAB_BACKUP", "HERE", "holds something else"),
+    ("LAB_CACHE", "HERE/file/cache", "set LAB_CACHE to a folder that can be written to"),
+])
+def test_a_variable_that_makes_no_sense_is_told_at_the_start(name: str, value: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(name, value.replace("HERE", str(tmp_path)))
+    check = runpy.run_path(str(Path(__file__).parent.parent / "app.py"))["_check_variables"]
+    with pytest.raises(LabError, match=told):
+        check(tmp_path / "data", os.environ.get("LAB_BACKUP"))
 
 
 @pytest.mark.parametrize(("forwarded", "trusted", "expected"), [

@@ -8,7 +8,7 @@ const TOKEN = "peft-lab-desk"; // for this tab of the browser only, and for hour
 const OFTEN = 3000, SELDOM = 10000;
 const VIEWS = [["queue", "Runs"], ["progress", "Progress"], ["predictions", "Predictions"], ["gallery", "Results"], ["files", "Files"]];
 const FILES = [["progress", "Progress in lessons", "a row a student and lesson"], ["predictions", "Predictions", "what each expected before a result"],
-  ["observations", "Observations", "answers within lessons, and whether they are right"], ["quiz", "Scores", "of the quizzes and of the two forms of the test"], ["runs", "Runs", "of members, with settings and measured values"]];
+  ["observations", "Observations", "each answer within lessons and their quizzes, and whether it is right: the first one counts"], ["quiz", "Scores", "of the quizzes and of the two forms of the test, first answers"], ["runs", "Runs", "of members, with settings and measured values"]];
 
 export function createDesk(again) {
   const state = { view: "queue", lesson: "", task: "", truth: false, drawn: "", timer: 0, turn: 0 };

@@ -7,7 +7,7 @@ import { createRace } from "./compare_race.js";
 import { createReady } from "./compare_ready.js";
 import { createResult } from "./compare_result.js";
 import { ask, el, fill, say } from "./dom.js";
-import { comparisonOpened, known, question, recall, remember, setComparison, taken, who } from "./session.js";
+import { comparisonOpened, goTo, known, question, recall, remember, setComparison, taken, who } from "./session.js";
 
 const PAUSE = 250, FAST = 1200, HIDDEN = 5000; // milliseconds: after the last key, and between questions while runs go on
 const LOST = { error: "The lab cannot be reached. What you chose is kept; try again in a moment." };
@@ -305,7 +305,7 @@ export function mount(element, { props, server, watch }) {
   }
 
   function openRun(id) {
-    document.getElementById("place-train-button")?.click();
+    goTo("train");
     window.dispatchEvent(new CustomEvent("lab-open", { detail: id }));
   }
 

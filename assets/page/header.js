@@ -1,5 +1,5 @@
 // The switch between light and dark in the header, which this browser remembers, and the tab that a link may name.
-import { goTo, recall, remember } from "./session.js";
+import { goTo, offers, recall, remember } from "./session.js";
 
 export function mount(element, { props }) {
   const { title } = props;
@@ -21,6 +21,6 @@ export function mount(element, { props }) {
 
 // The tabs are built beside this script, by the page.
 function whenThere(place, tries = 50) {
-  if (document.getElementById(`place-${place}-button`)) goTo(place);
+  if (offers(place)) goTo(place);
   else if (tries) setTimeout(() => whenThere(place, tries - 1), 100);
 }

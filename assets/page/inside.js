@@ -6,7 +6,7 @@ import { createList } from "./inside_lens.js";
 import { applies as hasPrompt, draw as drawPrompt } from "./inside_prompt.js";
 import { draw as drawTrials } from "./inside_trials.js";
 import "./linked.js";
-import { address, goTo, known, question, recall, remember, setAddress, taken, trainWith, who } from "./session.js";
+import { address, goTo, known, offers, question, recall, remember, setAddress, taken, trainWith, who } from "./session.js";
 
 const FAST = 400, STEADY = 1500, HIDDEN = 5000; // milliseconds between questions, while something goes on
 const GOING = ["queued", "running"];
@@ -80,7 +80,7 @@ export function mount(element, { props, server, watch }) {
     chip.textContent = "";
     fill(body, el("div", { class: "inside-empty" }, el("h3", {}, "There is no run to look into yet"),
       el("p", { class: "soft" }, "Train one: a soft prompt of 20 virtual tokens takes about a minute, and its nearest words can be read here while it learns."),
-      el("button", { type: "button", class: "main", onclick: () => goTo("train") }, "Choose and train")));
+      offers("train") && el("button", { type: "button", class: "main", onclick: () => goTo("train") }, "Choose and train")));
   }
 
   function open(run, picked) {

@@ -5,7 +5,7 @@ import { createMuseum } from "./learn_museum.js";
 import { createTest } from "./learn_test.js";
 import { createTeacher } from "./learn_teacher.js";
 import { flush, memberName, sendLesson } from "./member.js";
-import { goTo, known, question, recall, remember, setLesson, lessonOpened, taken } from "./session.js";
+import { goTo, known, offers, question, recall, remember, setLesson, lessonOpened, taken } from "./session.js";
 
 const LOST = "The lab cannot be reached; try again in a moment.";
 
@@ -18,7 +18,7 @@ export function mount(element, { props, server, watch }) {
   const trouble = el("div", { class: "notice", role: "alert", hidden: true });
   const body = el("div", { class: "learn-body" });
   const museum = createMuseum(server);
-  const lesson = createLesson(server, { close: map, progress, open });
+  const lesson = createLesson(server, { close: map, progress, open, resultSeen });
   fill(holder, el("div", { class: "lab learn-page" }, trouble, body));
   window.addEventListener("lab-member", () => { if (page.begun && !page.opened) map(); });
   window.addEventListener("lab-handed", () => { if (page.begun) takeOver(); });
@@ -45,12 +45,12 @@ export function mount(element, { props, server, watch }) {
     return (recall("learn") || {})[key] || { step: 0, guesses: {}, runs: {}, ended: false };
   }
 
-  // What a browser keeps of a lesson: the step, the guesses, its runs, and whether the end was reached.
+  // What a browser keeps of a lesson: the step, the guesses, its runs, results `seen` since it was begun and `told` ever, and whether the end was reached.
   function progress(key, change) {
     const kept = recall("learn") || {};
     const before = done(key), now = { ...before, ...change };
     remember("learn", { ...kept, [key]: now });
-    sendLesson(key, now, change, before, (name) => resultSeen(name, before.seen || []));
+    sendLesson(key, now, change, before, (name) => resultSeen(name, [...(before.seen || []), ...(before.told || [])]));
     return now;
   }
 
@@ -81,7 +81,7 @@ export function mount(element, { props, server, watch }) {
 
   function ofClass() {
     if (memberName()) return [` Your class sees it as ${memberName()}'s.`];
-    return document.getElementById("place-class-button") ? [" In a class? ", el("button", { type: "button", class: "link", onclick: () => goTo("class") }, "Join it")] : [];
+    return offers("class") ? [" In a class? ", el("button", { type: "button", class: "link", onclick: () => goTo("class") }, "Join it")] : [];
   }
 
   function hours(minutes) {

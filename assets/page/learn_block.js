@@ -3,7 +3,7 @@ import { el, fill, say } from "./dom.js";
 import { createGuess } from "./learn_guess.js";
 import { createFigure, createResult } from "./learn_result.js";
 import { words } from "./learn_words.js";
-import { handOver, question, trainDraft, who } from "./session.js";
+import { handOver, offers, question, trainDraft, who } from "./session.js";
 
 const LOST = "The lab cannot be reached; try again in a moment.";
 const VERDICTS = { holds: "holds here", contradicted: "contradicted here", "cannot tell": "cannot be told here", "not run": "not run yet" };
@@ -71,5 +71,5 @@ function explore(server, block) {
     return trainDraft(block.draft);
   };
   return { node: el("div", { class: "learn-explore" }, el("p", {}, el("span", { class: "tag" }, "Change one thing"), block.text),
-    el("button", { type: "button", class: "plain", onclick: go }, block.comparison ? "Open it in Compare" : "Open it in Train")) };
+    offers(block.comparison ? "compare" : "train") && el("button", { type: "button", class: "plain", onclick: go }, block.comparison ? "Open it in Compare" : "Open it in Train")) };
 }

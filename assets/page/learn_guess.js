@@ -22,9 +22,18 @@ export function createGuess(block, context) {
     button.textContent = "Change my guess";
   }
 
+  // Once its result has been looked at, a guess stays what it was.
+  function settle() {
+    const guess = context.kept().guesses?.[block.name];
+    if (node.disabled || guess === undefined || !context.resultSeen(block.name)) return;
+    node.disabled = true;
+    button.hidden = true;
+    say(done, `You guessed: ${made.said(guess)}. The result has been shown, so this guess stays.`);
+  }
+
   const kept = context.kept().guesses?.[block.name];
   if (kept !== undefined) told(kept);
-  return { node, waits: () => (context.kept().guesses?.[block.name] === undefined ? "Make your guess to go on." : "") };
+  return { node, settle, waits: () => (context.kept().guesses?.[block.name] === undefined ? "Make your guess to go on." : "") };
 }
 
 const KINDS = { number, choice, order, curve: (block, kept) => createCurve(block, kept) };

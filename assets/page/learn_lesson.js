@@ -4,7 +4,7 @@ import { explain } from "./glossary.js";
 import { createBlock } from "./learn_block.js";
 import { words } from "./learn_words.js";
 
-export function createLesson(server, { close, progress, open }) {
+export function createLesson(server, { close, progress, open, resultSeen }) {
   const state = { lesson: null, kept: null, all: [], blocks: [], turn: 0, seen: new Set() };
   const title = el("h2", { tabindex: "-1" });
   const where = el("p", { class: "soft", role: "status", "aria-live": "polite" });
@@ -46,7 +46,7 @@ export function createLesson(server, { close, progress, open }) {
     const turn = state.turn;
     return {
       lesson: state.lesson, open, alive: () => turn === state.turn, kept: () => state.kept,
-      keep: (change) => { state.kept = progress(state.lesson.key, change); settle(); }, settle,
+      keep: (change) => { state.kept = progress(state.lesson.key, change); settle(); }, settle, resultSeen: (name) => resultSeen(name, state.kept.seen || []),
     };
   }
 
@@ -54,6 +54,7 @@ export function createLesson(server, { close, progress, open }) {
   function settle() {
     if (!state.lesson) return;
     const { sequence } = state.lesson;
+    for (const block of state.blocks.flat()) block.settle?.();
     const waiting = (state.blocks.at(-1) || []).find((each) => each.waits && each.waits());
     const last = state.blocks.length >= sequence.length;
     next.disabled = Boolean(waiting);
@@ -87,7 +88,7 @@ export function createLesson(server, { close, progress, open }) {
   }
 
   function again() {
-    state.kept = progress(state.lesson.key, { step: 0, guesses: {}, answers: {}, ended: false });
+    state.kept = progress(state.lesson.key, { step: 0, guesses: {}, answers: {}, seen: [], told: [...new Set([...(state.kept.told || []), ...(state.kept.seen || [])])], ended: false });
     show(state.lesson, state.kept, state.all);
     node.scrollIntoView({ block: "start" });
   }

@@ -5,7 +5,7 @@ import { el, fill, say } from "./dom.js";
 import { draw, figureHolder } from "./figure.js";
 import { gap } from "./learn_gap.js";
 import { counts, memoryBar, scoreRows, shareBar, terms } from "./pieces.js";
-import { handOver, question, teacher, who } from "./session.js";
+import { handOver, offers, question, teacher, who } from "./session.js";
 
 const LOST = "The lab cannot be reached; try again in a moment.";
 const ENDED = ["finished", "failed", "cancelled"];
@@ -19,7 +19,7 @@ export function createResult(server, block, context) {
   const show = el("button", { type: "button", class: "main", onclick: () => reveal() }, block.kind === "run" ? "Show what came out" : "Show the result");
   const train = block.kind === "run" && block.offered && !(teacher.recorded && block.recorded) ? el("button", { type: "button", class: block.recorded ? "plain" : "main", onclick: () => begin() }, "Run it yourself") : null;
   const stop = el("button", { type: "button", class: "plain", hidden: true, onclick: () => halt() }, "Stop");
-  const further = block.kind === "compare" ? el("button", { type: "button", class: "plain", onclick: () => handOver("compare", { comparison: block.comparison }) }, "Open it in Compare") : null;
+  const further = block.kind === "compare" && offers("compare") ? el("button", { type: "button", class: "plain", onclick: () => handOver("compare", { comparison: block.comparison }) }, "Open it in Compare") : null;
   const status = el("p", { class: "status", role: "status" });
   const chart = figureHolder("The run as it goes", 300);
   const body = el("div", { class: "learn-result-body" });

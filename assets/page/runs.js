@@ -2,7 +2,7 @@
 import { ask, download, el, fill, promptFor, say } from "./dom.js";
 import { draw, figureHolder, showChart } from "./figure.js";
 import { files } from "./pieces.js";
-import { goTo, handOver, known, question, who } from "./session.js";
+import { goTo, handOver, known, offers, question, who } from "./session.js";
 
 const STATES = [["", "every state"], ["finished", "finished"], ["running", "running"], ["queued", "waiting"], ["failed", "failed"], ["cancelled", "stopped"]];
 const WORDS = { queued: "waiting", cancelled: "stopped" };
@@ -76,7 +76,7 @@ export function mount(element, { props, server, watch }) {
       el("span", { class: "value" }, run.score || "–", el("small", {}, "test score")), el("span", { class: "value" }, run.share || "–", el("small", {}, "trained")),
       el("span", { class: "value" }, new Date(run.at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" }), el("small", {}, run.seconds || " ")),
       el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => open(run.id) }, "Open"),
-        run.state === "queued" ? null : el("button", { type: "button", class: "plain", onclick: () => handOver("inside", { run: run.id }) }, "Look inside"), el("button", { type: "button", class: "plain", onclick: () => rename(run) }, "Rename"),
+        run.state === "queued" || !offers("inside") ? null : el("button", { type: "button", class: "plain", onclick: () => handOver("inside", { run: run.id }) }, "Look inside"), el("button", { type: "button", class: "plain", onclick: () => rename(run) }, "Rename"),
         el("button", { type: "button", class: "plain", onclick: () => remove(run) }, "Delete")));
   }
 

@@ -85,6 +85,11 @@ export function recall(key) {
   try { return JSON.parse(localStorage.getItem("peft-lab-" + key)); } catch { return null; }
 }
 
+// Whether the tab is there: whoever hosts the lab may leave some out.
+export function offers(place) {
+  return Boolean(document.getElementById(`place-${place}-button`));
+}
+
 export function goTo(place) {
   document.getElementById(`place-${place}-button`)?.click();
 }

@@ -7,7 +7,7 @@ import { createHome } from "./home.js";
 import "./linked.js";
 import { refreshOwn } from "./own.js";
 import { counts, memoryBar, memoryParts, shareBar, terms } from "./pieces.js";
-import { address, handOver, known, question, recall, remember, setAddress, who } from "./session.js";
+import { address, handOver, known, offers, question, recall, remember, setAddress, who } from "./session.js";
 import { createWatch } from "./watch.js";
 
 export function mount(element, { props, server, watch }) {
@@ -207,7 +207,7 @@ function createPanel(again) {
         el("h3", {}, "Count it by hand"), terms(price.terms, price.total, price.linked),
         el("h3", {}, "Memory of one step, estimated"), memoryBar(price.memory, price.memory.bytes), el("details", {}, el("summary", {}, "by part"), memoryParts([price.memory])),
         el("p", { class: "soft" }, "A rule of thumb, with every text at its full length: usually more than a run measures, on the tiniest models less."),
-        el("p", { class: "soft" }, el("button", { type: "button", class: "link", id: "trace-step", onclick: () => handOver("memory", price.step) }, "Follow it through one step"), ", and what would make it smaller"),
+        !offers("memory") ? null : el("p", { class: "soft" }, el("button", { type: "button", class: "link", id: "trace-step", onclick: () => handOver("memory", price.step) }, "Follow it through one step"), ", and what would make it smaller"),
         el("h3", {}, "Time"), el("p", { class: "soft" }, price.time),
         price.made_before ? el("p", { class: "soft" }, "This very run has been made here before: ",
           el("button", { type: "button", class: "link", id: "again", onclick: again }, "show its result")) : null);

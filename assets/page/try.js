@@ -1,6 +1,6 @@
 // The Try tab: choose a finished run, type a text or take a test item, and read the answers side by side. Python says every number.
 import { el, fill, say, showToCopy } from "./dom.js";
-import { address, goTo, known, question, recall, remember, setAddress, taken, trainWith, who } from "./session.js";
+import { address, goTo, known, offers, question, recall, remember, setAddress, taken, trainWith, who } from "./session.js";
 import { createAsk } from "./try_ask.js";
 import { createMix } from "./try_mix.js";
 import { createReply } from "./try_reply.js";
@@ -102,7 +102,7 @@ export function mount(element, { props, server, watch }) {
     say(about, "");
     fill(body, el("div", { class: "try-empty" }, el("h3", {}, "Nothing of yours to ask yet"),
       el("p", { class: "soft" }, "A run that has finished keeps what it trained, and can be asked here. A first one takes about half a minute."),
-      el("button", { type: "button", class: "main", onclick: () => goTo("train") }, "Choose and train")));
+      offers("train") && el("button", { type: "button", class: "main", onclick: () => goTo("train") }, "Choose and train")));
   }
 
   function open(run, picked) {

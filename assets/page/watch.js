@@ -3,7 +3,7 @@ import { ask, el, fill, say, showToCopy } from "./dom.js";
 import { draw, figureHolder, showChart } from "./figure.js";
 import { onHub } from "./hub.js";
 import { blockDrawing, counts, files, memoryBar, memoryParts, scoreRows, shareBar } from "./pieces.js";
-import { handOver, question, who } from "./session.js";
+import { handOver, offers, question, who } from "./session.js";
 
 const FAST = 250, HIDDEN = 5000; // milliseconds between questions, where the lab does not say
 const ENDED = ["finished", "failed", "cancelled"];
@@ -164,9 +164,9 @@ export function createWatch(server, { opened, edit, close, try_next }) {
       counts(view.trained.rows), blockDrawing(view.trained.block)] : [el("p", { class: "soft" }, "The lab no longer knows this method.")]));
     redraw(cost, [view.cost, view.done, view.files], () => costs(view));
     redraw({ body: next, drawn: next.drawn, keep: next }, [view.next, ended], () => (ended && view.next.length ? [el("h3", {}, "What next?"), el("div", { class: "buttons" },
-      view.unbegun ? null : el("button", { type: "button", class: "plain look-inside", onclick: () => handOver("inside", { run: state.run }) }, "Look inside"),
-      view.done && view.cost.adapter ? el("button", { type: "button", class: "plain try-it", onclick: () => handOver("try", { run: state.run }) }, "Try it") : null,
-      view.beside && view.done && view.id ? el("button", { type: "button", class: "plain beside", onclick: () => handOver("compare", { spec: view.draft }) }, view.beside) : null,
+      view.unbegun || !offers("inside") ? null : el("button", { type: "button", class: "plain look-inside", onclick: () => handOver("inside", { run: state.run }) }, "Look inside"),
+      view.done && view.cost.adapter && offers("try") ? el("button", { type: "button", class: "plain try-it", onclick: () => handOver("try", { run: state.run }) }, "Try it") : null,
+      view.beside && view.done && view.id && offers("compare") ? el("button", { type: "button", class: "plain beside", onclick: () => handOver("compare", { spec: view.draft }) }, view.beside) : null,
       view.next.map((offer) => el("button", { type: "button", class: "plain", onclick: () => try_next(offer.draft) }, offer.words)))] : []));
   }
 

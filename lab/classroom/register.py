@@ -24,6 +24,7 @@ LARGEST_RECORD = 2000  # characters
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
 WORD_LENGTH = 12  # 31^12, about 60 bits
 KINDS = ("progress", "prediction", "observation", "quiz", "test")
+EXPLAINED = ("observation", "quiz", "test")  # what was right is shown as soon as one is answered
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Register:
     # ── what they sent ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def record(self, owner: str, lesson: str, kind: str, name: str, value: Any) -> None:
-        """Keep it in the place of what was said there before. Raises LabError for who is no member, or for too much."""
+        """Keep it in the place of what was said there before; of answers that the page explains at once, the first stays. Raises LabError for who is no
+        member, or for too much."""
         if kind not in KINDS:
             raise LabError(f'kind is "{shorten(kind)}": must be one of {", ".join(KINDS)}')
         text = json.dumps(value, ensure_ascii=False)
@@ -103,8 +105,9 @@ class Register:
                 raise LabError("you are in no class here: nothing was kept")
             if db.execute("SELECT count(*) FROM records WHERE owner = ?", (owner,)).fetchone()[0] >= MOST_RECORDS:
                 raise LabError(f"{MOST_RECORDS:,} of your answers are kept: tell whoever hosts the lab")
-            db.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (owner, lesson, kind, name) DO UPDATE "
-                       "SET value = excluded.value, at = excluded.at", (owner, lesson, kind, name, text, self._store.now))
+            known = "NOTHING" if kind in EXPLAINED else "UPDATE SET value = excluded.value, at = excluded.at"
+            db.execute(f"INSERT INTO records VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (owner, lesson, kind, name) DO {known}",
+                       (owner, lesson, kind, name, text, self._store.now))
 
     def records(self, kinds: Iterable[str] = KINDS, lesson: str | None = None, owner: str | None = None) -> list[Record]:
         """By lesson, kind, name and time."""

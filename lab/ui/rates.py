@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from lab.contracts import LabError, shorten
+
 PER_MINUTE = 1200  # of one visitor: a page asks once or twice a second, a hurried person ten times
 ADDRESS = 30  # times that for an address: a class often has one for all
 BURST_SECONDS = 10.0  # of the allowed rate may come at once
@@ -48,15 +50,22 @@ class Buckets:
 
 
 def allowed_per_minute() -> int:
-    """LAB_RATE, where it says a number."""
-    said = os.environ.get("LAB_RATE", "")
-    return max(1, int(said)) if said.isdigit() else PER_MINUTE
+    """LAB_RATE, by default PER_MINUTE. Raises LabError."""
+    return _whole("LAB_RATE", 1, 100_000_000, PER_MINUTE)
 
 
 def proxies() -> int:
-    """How many proxies stand in front and can be believed: LAB_PROXIES, else the one of a Space, else none."""
-    said = os.environ.get("LAB_PROXIES", "")
-    return int(said) if said.isdigit() else int("SPACE_ID" in os.environ)
+    """How many proxies stand in front and can be believed: LAB_PROXIES, else the one of a Space, else none. Raises LabError."""
+    return _whole("LAB_PROXIES", 0, 10, int("SPACE_ID" in os.environ))
+
+
+def _whole(name: str, low: int, high: int, usual: int) -> int:
+    said = os.environ.get(name, "").strip()
+    if not said:
+        return usual
+    if not said.isdecimal() or not low <= int(said) <= high:
+        raise LabError(f"{name} is {shorten(said)}: must be a whole number, {low:,} to {high:,}; left out, it is {usual:,}")
+    return int(said)
 
 
 def address(peer: str, forwarded: Iterable[str], trusted: int) -> str:

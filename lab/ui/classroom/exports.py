@@ -56,10 +56,11 @@ def _guess(asked: Any, value: Any) -> Any:
 
 
 def _observations(bench: Bench) -> str:
+    """A row an answer, to the questions after a result and to those at a lesson's end."""
     names = _names(bench)
     rows = [(names[each.owner], each.lesson, each.kind, each.name, asked.ask, asked.options[each.value - 1].text,
              int(asked.options[each.value - 1].right), _moment(each.at))
-            for each in bench.register.records(["observation"]) if (asked := _answered(bench, each))]
+            for each in bench.register.records(["observation", "quiz"]) if (asked := _answered(bench, each))]
     return sheet(("name", "lesson", "kind", "question", "asked", "answer", "right", "time"), rows)
 
 
