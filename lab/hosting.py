@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lab import catalogue
+from lab.classroom.settings import SHORTEST_CODE, SHORTEST_SECRET
 from lab.contracts import LabError
 
 FOLDERS = ("lab", "assets", "lessons")
@@ -93,7 +94,8 @@ def card(kind: Hardware, base: Mapping[str, Any]) -> str:
     models, sets = sorted(_models()), sorted(_sets())
     head = {**base, "python_version": kind.python, "suggested_hardware": kind.suggested, "hf_oauth": True,
             "hf_oauth_scopes": ["contribute-repos"], "models": models, "datasets": sets}
-    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n{BODY.format(title=kind.title, about=kind.about, python=kind.python)}"
+    body = BODY.format(title=kind.title, about=kind.about, python=kind.python, code=SHORTEST_CODE, secret=SHORTEST_SECRET)
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n{body}"
 
 
 BODY = """# The PEFT Lab
@@ -116,6 +118,9 @@ Settings are variables of the Space (they go along when it is duplicated; secret
 | `LAB_CACHE` | folder of fetched weights |
 | `LAB_RATE` | requests a minute that one visitor may send (default 1200) |
 | `LAB_PROXIES` | how many proxies stand in front (on a Space 1, by itself) |
+| `LAB_CLASS_CODE` | what students enter once to join the class: a secret of the Space, at least {code} characters |
+| `LAB_INSTRUCTOR_SECRET` | opens the Class tab for whoever teaches: a secret of the Space, at least {secret} characters |
+| `LAB_METHODS`, `LAB_LIMITS_STEPS` … | every key of the configuration has a variable; or commit a YAML file and name it in `LAB_CONFIG` |
 
 Apache-2.0. Models and data sets are fetched when a run first needs them, under their own licences.
 """

@@ -31,7 +31,7 @@ export function createDoor(again) {
 
     async function join(event) {
       event.preventDefault();
-      if (!agreed.checked) { say(wrong, "Read what is kept and tick that you agree. Without it you can use the lab as well; nothing is sent then."); return agreed.focus(); }
+      if (!agreed.checked) { say(wrong, `Read what is kept and tick that you agree. ${found.members_only ? "Without it no run of yours can be started; what is recorded is open to you, and nothing is sent." : "Without it you can use the lab as well; nothing is sent then."}`); return agreed.focus(); }
       button.disabled = true;
       const answer = await tellClass("join", { code: code.input.value.trim(), name: name.input.value, agreed: true });
       button.disabled = false;

@@ -22,7 +22,12 @@ export function mount(element, { props, server, watch }) {
   fill(holder, el("div", { class: "lab learn-page" }, trouble, body));
   window.addEventListener("lab-member", () => { if (page.begun && !page.opened) map(); });
   window.addEventListener("lab-handed", () => { if (page.begun) takeOver(); });
-  new IntersectionObserver((seen) => { if (seen.some((each) => each.isIntersecting)) begin(); }).observe(holder);
+  new IntersectionObserver((seen) => {
+    const shown = seen.some((each) => each.isIntersecting);
+    if (shown && page.opened) setLesson(page.opened);
+    else if (shown) begin();
+    else if (page.begun && !holder.offsetParent) setLesson(null); // a reload opens what is looked at
+  }).observe(holder);
 
   async function begin() {
     if (page.begun) return;

@@ -35,7 +35,7 @@ export function setAddress({ run, spec }) {
   replaceQuery(["run", "spec"], [...(run ? [`run=${encodeURIComponent(run)}`] : []), ...(spec ? [`spec=${spec}`] : [])]);
 }
 
-const COMPARING = ["compare", "looked", "place"];
+const COMPARING = ["compare", "looked"];
 const opened = new URLSearchParams(location.search);
 
 // What the page was opened with: other tabs write to the address before this one is built.
@@ -47,7 +47,7 @@ export function comparisonOpened() {
 
 // `compare` comes escaped from the server; null where its tab is left, so that a reload opens what is looked at.
 export function setComparison(compare, looked = []) {
-  replaceQuery(COMPARING, compare ? comparisonQuery(compare, looked) : []);
+  replaceQuery(COMPARING, compare ? comparisonQuery(compare, looked) : [], "compare");
 }
 
 export function comparisonQuery(compare, looked) {
@@ -59,7 +59,7 @@ const listed = (name) => new Set((opened.get(name) || "").split(",").filter((eac
 export const teacher = { lock: listed("lock"), hide: listed("hide"), predicts: opened.get("predict") !== "off", recorded: opened.get("runs") === "recorded" };
 
 // Of the lesson that is open; `learn` may be asked for before its tab is built.
-const LEARNING = ["lesson", "place"];
+const LEARNING = ["lesson"];
 
 export function lessonOpened() {
   const found = opened.get("lesson");
@@ -68,11 +68,13 @@ export function lessonOpened() {
 }
 
 export function setLesson(key) {
-  replaceQuery(LEARNING, key ? [`lesson=${encodeURIComponent(key)}`, "place=learn"] : []);
+  replaceQuery(LEARNING, key ? [`lesson=${encodeURIComponent(key)}`, "place=learn"] : [], "learn");
 }
 
-function replaceQuery(names, parts) {
-  const kept = [...new URLSearchParams(location.search)].filter(([name]) => !names.includes(name)).map((pair) => pair.map(encodeURIComponent).join("="));
+// `place` is the tab that these parts belong to: with none of them the address no longer names it, and leaves another tab's name alone.
+function replaceQuery(names, parts, place) {
+  const old = (name, value) => names.includes(name) || (name === "place" && place && (parts.length || value === place));
+  const kept = [...new URLSearchParams(location.search)].filter((pair) => !old(...pair)).map((pair) => pair.map(encodeURIComponent).join("="));
   const query = [...kept, ...parts].join("&");
   history.replaceState(history.state, "", location.pathname + (query ? `?${query}` : ""));
 }

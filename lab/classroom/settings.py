@@ -62,7 +62,7 @@ class Settings(BaseModel):
     models: list[str] | None = Field(None, min_length=1, description="models that are offered")
     tasks: list[str] | None = Field(None, min_length=1, description="tasks that are offered; own data stay possible")
     methods: list[str] | None = Field(None, min_length=1, description="methods that are offered")
-    tabs: list[Tab] | None = Field(None, min_length=1, description="tabs that are shown")
+    tabs: list[Tab] | None = Field(None, min_length=1, description=f"tabs that are shown, of {', '.join(TABS)}")
     lessons: Path | None = Field(None, strict=False, description="folder of further lessons")
     translation: Path | None = Field(None, strict=False, description="JSON file with other words for the page")
     class_code: str | None = Field(None, repr=False, description="what students enter once, with a name, to join the class")

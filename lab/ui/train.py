@@ -40,7 +40,9 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def count(asked: Any) -> dict[str, Any]:
-        return price(bench, offered.parse(bench, asked))
+        spec = offered.parse(bench, asked)
+        bench.check(spec)  # a limit is told while it can still be changed
+        return price(bench, spec)
 
     @answered
     def script(asked: Any) -> dict[str, Any]:
