@@ -4,9 +4,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 TIERS = (
@@ -23,6 +22,15 @@ HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "safeten
 ONLY_IN = {"gradio": ("ui",), "sqlite3": ("store",), "ray": ("runners",), "spaces": ("runners",)}
 WITH_TORCH = ("engine", "exhibits", "accounting/tracing.py", "methods/_bottleneck.py", "methods/_parametrized.py", "methods/_prompts.py", "methods/_shifted.py",
               "lenses/_")
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text()) for path in FILES}
+
+
+def inside(path: Path) -> str:
+    return path.relative_to(ROOT / "lab").as_posix()
 
 
 def place(path: Path) -> str:
@@ -43,44 +51,51 @@ def imports(tree: ast.AST) -> list[tuple[str, bool]]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_left_never_imports_right(path: Path) -> None:
-    if path.name == "__init__.py" and path.parent == ROOT / "lab":
-        return
-    assert place(path) in TIER, f"{path}: say in TIERS where {place(path)} stands"
-    for module, _ in imports(ast.parse(path.read_text())):
-        parts = module.split(".")
-        if parts[0] == "lab" and len(parts) > 1:
-            assert TIER[parts[1]] <= TIER[place(path)], f"{path.name} imports {module}, which stands to its right"
-            if place(path) == "ui":
-                assert parts[1] not in ("engine", "runners"), f"{path.name} imports {module}: the page knows workers only through the store"
+def test_left_never_imports_right() -> None:
+    found = []
+    for path, tree in trees().items():
+        if path == ROOT / "lab" / "__init__.py":
+            continue
+        assert place(path) in TIER, f"{path}: say in TIERS where {place(path)} stands"
+        for module, _ in imports(tree):
+            parts = module.split(".")
+            if parts[0] == "lab" and len(parts) > 1:
+                if TIER[parts[1]] > TIER[place(path)]:
+                    found.append(f"{inside(path)} imports {module}, which stands to its right")
+                if place(path) == "ui" and parts[1] in ("engine", "runners"):
+                    found.append(f"{inside(path)} imports {module}: the page knows workers only through the store")
+    assert not found, found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_heavy_libraries_stay_where_they_belong(path: Path) -> None:
-    inside = str(path.relative_to(ROOT / "lab"))
-    for module, at_top in imports(ast.parse(path.read_text())):
-        library = module.split(".")[0]
-        if library in HEAVY and at_top:
-            assert inside.startswith(WITH_TORCH), f"{inside} imports {library} at its top: put the import inside the function that needs it"
-        if library in ONLY_IN:
-            assert place(path) in ONLY_IN[library], f"{inside} imports {library}, which belongs to {ONLY_IN[library][0]}"
+def test_heavy_libraries_stay_where_they_belong() -> None:
+    found = []
+    for path, tree in trees().items():
+        for module, at_top in imports(tree):
+            library = module.split(".")[0]
+            if library in HEAVY and at_top and not inside(path).startswith(WITH_TORCH):
+                found.append(f"{inside(path)} imports {library} at its top: put the import inside the function that needs it")
+            if place(path) not in ONLY_IN.get(library, (place(path),)):
+                found.append(f"{inside(path)} imports {library}, which belongs to {ONLY_IN[library][0]}")
+    assert not found, found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_module_holds_state(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Global)], f"{path.name} uses `global`"
-    for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            calls = {ast.unparse(call.func) for call in ast.walk(node.value) if isinstance(call, ast.Call)}
-            assert not calls & {"Path", "Path.cwd", "Path.home", "torch.device", "os.getcwd"}, f"{path.name} keeps a path or a device: {ast.unparse(node)}"
+def test_no_module_holds_state() -> None:
+    found = []
+    for path, tree in trees().items():
+        if any(isinstance(node, ast.Global) for node in ast.walk(tree)):
+            found.append(f"{inside(path)} uses `global`")
+        for node in tree.body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                calls = {ast.unparse(call.func) for call in ast.walk(node.value) if isinstance(call, ast.Call)}
+                if calls & {"Path", "Path.cwd", "Path.home", "torch.device", "os.getcwd"}:
+                    found.append(f"{inside(path)} keeps a path or a device: {ast.unparse(node)}")
+    assert not found, found
 
 
 def test_what_the_page_imports_loads_no_torch() -> None:
     """In a fresh process: the whole catalogue, the spec, the store, supply, the runner and every module of the page."""
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in FILES
-             if not str(path.relative_to(ROOT / "lab")).startswith(WITH_TORCH)]
+             if not inside(path).startswith(WITH_TORCH)]
     program = f"""
 import importlib, sys
 for name in {names!r}:
