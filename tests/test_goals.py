@@ -13,6 +13,7 @@ from lab.recording import shelf
 from lab.runners.local import LocalRunner
 from lab.spec import RunSpec
 from lab.store import Store
+from tests._patience import within
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -72,7 +73,7 @@ def test_a_higher_rank_stores_more_pairs(workshop: Any, run: Any, told: Any) -> 
 
 def test_full_fine_tuning_reads_digits_within_a_minute(real_workshop: Any, run: Any, told: Any) -> None:
     result = told(run(real_workshop, model="seed-vit", method="full"))
-    assert result.scores["tuned"].score >= 0.90 and result.seconds["total"] < 60
+    assert result.scores["tuned"].score >= 0.90 and result.seconds["total"] < within(60)
 
 
 @pytest.mark.alone

@@ -18,6 +18,7 @@ from lab.runners._worker import CANCEL_SECONDS, Recorder, Settings
 from lab.runners.local import Death, LocalRunner, why
 from lab.spec import RunSpec
 from lab.store import SMALLEST_BYTES, Store, Unwritable
+from tests._patience import within
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60
@@ -94,7 +95,7 @@ def test_a_running_run_stops_soon_after_it_is_cancelled(lab):
     asked = time.time()
     store.cancel(run.id)
     assert ended(store, run).state == "cancelled"
-    assert time.time() - asked < 2
+    assert time.time() - asked < within(2)
     assert 0 < store.result(run.id).step < 5000 and isinstance(store.events(run.id)[-1][1], Cancelled)
 
 
@@ -102,8 +103,8 @@ def test_a_warm_worker_begins_at_once(lab):
     store, _ = lab
     begun = time.perf_counter()
     run = store.submit(SHORT, "ann")
-    until(lambda: store.events(run.id), 5)
-    assert time.perf_counter() - begun < 2
+    until(lambda: store.events(run.id), within(5))
+    assert time.perf_counter() - begun < within(2)
     ended(store, run)
 
 
@@ -196,7 +197,7 @@ def test_a_killed_lab_leaves_no_process_and_the_next_one_goes_on(tmp_path, cache
             assert family
             lab.kill()
             lab.wait()
-            assert not psutil.wait_procs(family, timeout=5)[1], "a worker outlived its lab"
+            assert not psutil.wait_procs(family, timeout=within(5))[1], "a worker outlived its lab"
             assert [store.run(run.id).state for run in (finished, mine, queued)] == ["finished", "running", "queued"]
             before = {run.id: store.lines(run.id) for run in (finished, mine)}
             lab = start()
@@ -215,7 +216,7 @@ def test_a_worker_ends_when_its_pipe_does_even_while_it_is_still_warming_up(tmp_
     time.sleep(1)
     assert worker.poll() is None
     worker.stdin.close()
-    assert worker.wait(5) == 0
+    assert worker.wait(within(5)) == 0
 
 
 @pytest.mark.slow

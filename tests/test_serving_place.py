@@ -15,6 +15,7 @@ from lab.runners.local import QUESTIONS, Death, LocalRunner, why
 from lab.serving import KIND, Question, told
 from lab.spec import RunSpec
 from lab.store import Store
+from tests._patience import within
 
 TINY = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 3, "eval_items": 16, "eval_every": 0}
 LONG = {**TINY, "steps": 5000, "batch": 64}
@@ -62,7 +63,7 @@ def test_a_question_waits_for_no_training(lab: Any) -> None:
     assert set(told(store.result(question.id))["answers"]) == {"tuned", "base"}
     began = time.monotonic()
     assert ended(store, asked(store, first, "another")).state == "finished"
-    assert time.monotonic() - began < 5, "the worker is warm and keeps the run opened"
+    assert time.monotonic() - began < within(5), "the worker is warm and keeps the run opened"
     assert question.id not in {run.id for run in store.history(None)} and len(runner.workers()) == 1
 
     until(lambda: not place_of(store.root))  # nobody has asked for a while: its memory is given back

@@ -14,6 +14,7 @@ from lab.contracts import LabError
 from lab.events import Cancelled, Evaluated, Failed, Finished, Observed, Started, Stepped, fold, to_json
 from lab.spec import RunSpec
 from lab.store import SMALLEST_BYTES, Store, Unwritable
+from tests._patience import within
 
 ROOT = Path(__file__).parents[1]
 LORA = RunSpec.parse({"model": "seed-bert", "task": "toy", "method": "lora", "steps": 10})
@@ -308,7 +309,7 @@ def test_reading_what_is_new_costs_the_same_in_a_long_run(store):
 def test_appending_is_cheap(store):
     run = store.submit(LORA, "ann")
     store.claim("w")
-    assert min(_seconds(lambda: [store.append(run.id, [step(number)]) for number in range(500)]) for _ in range(3)) / 500 < 0.003
+    assert min(_seconds(lambda: [store.append(run.id, [step(number)]) for number in range(500)]) for _ in range(3)) / 500 < within(0.003)
 
 
 def _seconds(work):
@@ -380,6 +381,7 @@ def test_a_running_run_is_not_deleted(store):
     assert store.run(run.id).state == "running"
 
 
+@pytest.mark.alone
 def test_ten_thousand_runs_open_at_once(store):
     with store._write() as db:  # one transaction: filling is not what is measured
         for number in range(10_000):
@@ -600,7 +602,7 @@ def test_who_asks_does_not_stand_behind_a_write_that_waits(store):
     time.sleep(0.1)
     began = time.perf_counter()
     assert store.run(first.id).owner == "ann" and store.place(first.id) == 1
-    assert time.perf_counter() - began < 0.1 and writes.is_alive()
+    assert time.perf_counter() - began < within(0.1) and writes.is_alive()
     other.execute("COMMIT")
     writes.join()
     assert [run.owner for run in store.queue()] == ["ann", "ben"], "what this thread wrote is seen at once"
