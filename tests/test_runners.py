@@ -21,7 +21,7 @@ from lab.store import SMALLEST_BYTES, Store, Unwritable
 from tests._patience import within
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 60
+PATIENCE = 180
 
 
 def spec(**more):

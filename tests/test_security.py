@@ -21,6 +21,7 @@ from lab.events import Finished, Started
 from lab.spec import RunSpec
 from lab.store import Store
 from lab.ui import rates
+from lab.ui.kept import Once
 from lab.ui.security import HEADERS, LARGEST_BODY_BYTES, SHUT, SHUT_TOP, Guard
 from tests.load.fuzz import Page
 
@@ -188,6 +189,16 @@ def test_who_asks_too_often_waits_and_nobody_else_does() -> None:
     statuses = [client.get("/", headers={"X-Forwarded-For": "4.4.4.4"}).status_code for _ in range(40)]
     assert statuses[:30] == [200] * 30 and 429 in statuses[30:], "and an address alone has a limit too"
     assert client.post("/", content=b"x" * 100_000, headers={"X-Forwarded-For": "5.5.5.5"}).text == "x" * 100_000, "a body arrives whole"
+
+
+@pytest.mark.parametrize("around", [[Guard], [Guard, Once]])
+def test_a_body_that_nobody_can_read_is_no_mistake_of_ours(around: list[Any]) -> None:
+    async def reads(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(str(await request.json()))
+
+    app = Starlette(routes=[Route("/x", reads, methods=["POST"])], middleware=[Middleware(each) for each in around])
+    answer = TestClient(app).post("/x", content=b"\xee&a")
+    assert (answer.status_code, answer.json()) == (400, {"error": "the page sent nothing that can be read: load it again"})
 
 
 def test_a_mistake_of_ours_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:

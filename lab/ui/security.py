@@ -31,6 +31,7 @@ SHUT = ("/upload", "/upload_progress", "/file=", "/file/", "/proxy=", "/stream/"
         "/deep_link", "/dev/", "/vibe", "/undo-vibe", "/profiling/", "/run-history", "/runs", "/openapi.json", "/info", "/token", "/app_id")
 SHUT_TOP = ("/monitoring", "/docs", "/redoc", "/openapi.json")
 API = "/gradio_api"
+AROUND = ("security.py", "kept.py")  # the middleware
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -102,10 +103,11 @@ class Answer:
 
 
 def ours(error: Exception) -> bool:
-    """Whether an exception comes from the lab's own code, or only passed by here."""
-    lab = str(Path(__file__).parents[1])
-    frames = traceback.extract_tb(error.__traceback__)
-    return any(frame.filename.startswith(lab) and frame.filename != __file__ for frame in frames)
+    """Whether an exception comes from the lab's own code, or only passed by here: what stands around Gradio is in the way of each request."""
+    here = Path(__file__).parent
+    passed = {str(here / name) for name in AROUND}
+    names = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return any(name.startswith(str(here.parent)) and name not in passed for name in names) or names[-1] in passed
 
 
 def shut(path: str) -> bool:
