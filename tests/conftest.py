@@ -16,6 +16,7 @@ from tests.__main__ import BROWSER, QUICK, SHARED
 REAL = {"cache", "real_workshop"}  # fixtures of the real pretrained weights and data
 FIRST = ("test_page.py", "test_real_prompts.py", "test_goals.py", "test_every_method.py",
          "test_runners.py", "test_serve.py", "test_supply.py", "test_cli.py", "test_readme.py")
+QUICK_CASES = 8  # of one test, in the quick part
 
 spin_briefly(os.environ)
 os.environ.setdefault("LAB_COMPILE", "0")  # workers that tests start: their compiler would take a core from what is tested
@@ -33,7 +34,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses real models. Files that wait or take long go first, beside some that compute, and no long one is left for the end."""
+    """Marks what uses real models, and of a test with many cases all but a spread as slow. Files that wait or take long go first, beside some that
+    compute, and no long one is left for the end."""
+    cases: dict[tuple[Any, str], list[pytest.Item]] = {}
+    for item in items:
+        if not item.get_closest_marker("slow"):
+            cases.setdefault((item.path, item.name.partition("[")[0]), []).append(item)
+    for same in cases.values():
+        quick = {place * len(same) // QUICK_CASES for place in range(QUICK_CASES)} if len(same) > QUICK_CASES else range(len(same))
+        for place, item in enumerate(same):
+            if place not in quick:
+                item.add_marker("slow")
     for item in items:
         if item.get_closest_marker("slow") and REAL & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)

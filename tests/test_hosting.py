@@ -104,6 +104,7 @@ def test_what_cannot_be_built_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
         hosting.requirements("gradio>=6\n", hosting.HARDWARE["zero-gpu"])
 
 
+@pytest.mark.slow
 def test_a_push_makes_the_space_hold_exactly_the_tree(trees: dict[str, Path], account: tuple[Account, str]) -> None:
     own, address = account
     environment = {"HF_TOKEN": own.token, "HF_HUB_DISABLE_XET": "1"}

@@ -74,6 +74,7 @@ def test_where_no_file_can_be_had_the_weights_stay(module: nn.Module, tmp_path: 
     assert not mapped.settle(nn.Linear(8, 8), "ab" * 32, tmp_path), "too small to be worth a file"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the system does not say what is shared")
 def test_two_processes_hold_it_once(tmp_path: Path) -> None:
     def started() -> Any:

@@ -29,6 +29,7 @@ def found(workshop: Workshop) -> dict[str, Any]:
     return {key: list(measure(key, knobs, workshop)) for key, knobs in SMALL.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", SMALL)
 def test_a_measurement_gives_what_it_says(key: str, found: dict[str, Any]) -> None:
     *progress, seen = found[key]

@@ -29,6 +29,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop(tmp_path_factory.mktemp("cache"), offline=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", SMALL)
 def test_a_measurement_gives_what_it_says(key: str, workshop: Workshop) -> None:
     *progress, found = measure(key, SMALL[key], workshop)
@@ -72,6 +73,7 @@ def test_activations_grow_with_the_texts_and_the_trained_share_does_not(workshop
         assert sum(row[2:]) == row[1]
 
 
+@pytest.mark.slow
 def test_rslora_is_lora_with_another_alpha(workshop: Workshop) -> None:
     """To the last bit: 16 sqrt(r) / r and 16 / sqrt(r) are the same number where r is a square. Divided by r, a higher rank grows less."""
     *_, found = measure("rank-scaling", SMALL["rank-scaling"], workshop)

@@ -149,6 +149,7 @@ RULES = [
 QUICK_RULES = ("full", "passing", "lora_all_dropout_float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "method", "more"), [
     pytest.param(*row, marks=[] if row[0] in QUICK_RULES and row[1] != "bitfit" else pytest.mark.slow) for row in RULES], ids=str)
 def test_bytes_of_activations_per_token_and_width(rule: str, method: Any, more: dict[str, Any]) -> None:

@@ -137,6 +137,7 @@ def test_the_standard_error_of_a_mean() -> None:
     assert found == (pytest.approx(0.3), pytest.approx(sqrt(0.3 * 0.7 / 100)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["BLEU", "chrF"])
 def test_the_bootstrap_gives_the_spread_over_new_items(name: str) -> None:
     """The score of 80 items, again and again with new items, spreads as far as one bootstrap over 80 items says."""
@@ -184,6 +185,7 @@ def test_errors_say_what_to_do() -> None:
             call()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(some.lists(some.tuples(some.text(max_size=30), some.lists(some.text(max_size=30), max_size=3)), min_size=1, max_size=4))
 def test_strange_strings(items: list[tuple[str, list[str]]]) -> None:
@@ -202,6 +204,7 @@ def test_three_hundred_items_take_less_than_a_second(name: str) -> None:
     assert time.process_time() - began < 1
 
 
+@pytest.mark.slow
 def test_ter_counts_no_more_than_it_can_afford() -> None:
     """A spread sample of a long list of long answers, exactly all of a short one, and never less than one item."""
     counts = METRICS["TER"].counts

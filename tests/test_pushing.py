@@ -216,6 +216,7 @@ def signed_in(info: dict[str, Any]) -> dict[str, str]:
     return {"session": TimestampSigner(SECRET).sign(kept).decode()}
 
 
+@pytest.mark.slow
 def test_a_space_with_a_sign_in_shows_its_button(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", ON_A_SPACE, str(tmp_path)], cwd=ROOT, text=True, capture_output=True, timeout=120, env={**os.environ, **SPACE})
     assert 'SHOWN [{"name": ""}, ["sign-in"]]' in done.stdout, done.stdout + done.stderr

@@ -88,6 +88,7 @@ def test_runs_go_one_after_the_other_and_everybody_knows_their_place(lab):
     assert (worker.pid, worker.runs, worker.restarts) == (worker_pid(runner), 3, 0)
 
 
+@pytest.mark.slow
 def test_a_running_run_stops_soon_after_it_is_cancelled(lab):
     store, _ = lab
     run = store.submit(LONG, "ann")
@@ -99,6 +100,7 @@ def test_a_running_run_stops_soon_after_it_is_cancelled(lab):
     assert 0 < store.result(run.id).step < 5000 and isinstance(store.events(run.id)[-1][1], Cancelled)
 
 
+@pytest.mark.slow
 def test_a_warm_worker_begins_at_once(lab):
     store, _ = lab
     begun = time.perf_counter()
@@ -129,6 +131,7 @@ def test_a_disk_that_fills_ends_the_run_with_the_reason_and_the_next_goes_on(lab
     assert ended(store, after).state == "finished" and worker_pid(runner) == pid
 
 
+@pytest.mark.slow
 def test_too_large_a_run_is_explained_and_the_next_goes_on(lab):
     if not Path("/proc/self/status").exists():
         pytest.skip("memory of a process is limited on Linux only")
@@ -140,6 +143,7 @@ def test_too_large_a_run_is_explained_and_the_next_goes_on(lab):
     assert ended(store, after).state == "finished"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_own_run_and_no_other(lab):
     store, runner = lab
     mine, next_one = store.submit(LONG, "ann"), store.submit(SHORT, "bob")
@@ -155,6 +159,7 @@ def test_a_killed_worker_costs_its_own_run_and_no_other(lab):
     assert worker.pid != pid and worker.restarts == restarts + 1
 
 
+@pytest.mark.slow
 def test_stopping_ends_the_workers_and_leaves_the_queue(lab, cache):
     """The last test of this pool."""
     store, runner = lab

@@ -69,6 +69,7 @@ def run(ask: Any) -> Iterator[str]:
 # ── what is sent, and to whom ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "config"), ("GET", "lab-assets/lab.css"), ("GET", "nothing-here"),
                                               ("GET", "gradio_api/file=x"), ("POST", "own-data/list"), ("DELETE", "config"),
                                               ("POST", "gradio_api/component_server")])

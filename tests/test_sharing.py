@@ -76,6 +76,7 @@ def check(folders: Sequence[Path], workshop: Workshop) -> Shared:
     return shared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["seed-bert", "seed-llama", *(pytest.param(model, marks=pytest.mark.slow) for model in (
     "seed-gpt2", "seed-neox", "seed-opt", "seed-qwen2", "seed-distilbert", "seed-t5"))])
 def test_each_row_of_a_mixed_batch_is_answered_as_by_its_run_alone(model: str, trained: Any, workshop: Workshop) -> None:
@@ -83,6 +84,7 @@ def test_each_row_of_a_mixed_batch_is_answered_as_by_its_run_alone(model: str, t
     check(trained(model, *MIX, *(PREFIXES if model not in ("seed-distilbert", "seed-t5") else ()), *extra), workshop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["seed-bert", "seed-llama"])
 def test_prompts_in_other_places_combinations_and_relatives_of_lora_share_too(model: str, trained: Any, workshop: Workshop) -> None:
     check(trained(model, *PLACED, *MORE), workshop)

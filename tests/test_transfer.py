@@ -30,6 +30,7 @@ def test_only_tasks_with_the_same_labels_and_other_texts_are_tests(tests: list[s
         RunSpec.parse({**SPEC, "model": model, "task": task, "tested_on": tests})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["seed-bert", "seed-llama"])
 def test_a_run_is_asked_the_other_tasks_after_its_own(model: str, kept_workshop: Any) -> None:
     result = fold(train(RunSpec.parse({**SPEC, "model": model, "tokens": 48}), kept_workshop))

@@ -102,6 +102,7 @@ def test_a_flag_stops_it_at_its_next_step(lab: tuple[Store, ZeroGpuRunner]) -> N
     until(lambda: not list((store.root / "workers").glob("*.stop")))
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_says_why_and_the_next_goes_on(lab: tuple[Store, ZeroGpuRunner]) -> None:
     store, runner = lab
     bad, good = store.submit(spec(lr=100.0, steps=60), "ann"), store.submit(spec(), "bob")
@@ -110,6 +111,7 @@ def test_a_run_that_fails_says_why_and_the_next_goes_on(lab: tuple[Store, ZeroGp
     assert ended(store, bad).state in ("failed", "finished") and ended(store, good).state == "finished"
 
 
+@pytest.mark.slow
 def test_borrowed_time_that_ends_leaves_what_was_seen_and_a_reason(tmp_path: Path) -> None:
     order = Order(LONG.to_json(), str(tmp_path / "cache"), str(tmp_path / "run"), str(tmp_path / "stop"), int(ENDING_SECONDS) + 3, os.getpid())
     began = time.monotonic()
@@ -120,6 +122,7 @@ def test_borrowed_time_that_ends_leaves_what_was_seen_and_a_reason(tmp_path: Pat
     assert len(result.losses) == end.step > 0 and result.state == "failed"
 
 
+@pytest.mark.slow
 def test_stopping_the_lab_ends_a_run_with_the_reason_and_leaves_the_queue(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         runner = ZeroGpuRunner(tmp_path, tmp_path / "cache")
@@ -279,6 +282,7 @@ def test_an_empty_quota_is_told_in_words(space: Any, service: Service) -> None:
     assert not service.of("allow") and not [event for _, event in store.events(run_id) if isinstance(event, Finished)]
 
 
+@pytest.mark.slow
 def test_without_the_package_the_way_out_is_told(tmp_path: Path) -> None:
     code = "import sys; sys.modules['spaces'] = None\nfrom lab.cli import main\nsys.exit(main(['serve', '--runner', 'zerogpu', '--data', sys.argv[1]]))"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, text=True, capture_output=True, timeout=90, check=False)

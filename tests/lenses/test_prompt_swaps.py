@@ -32,6 +32,7 @@ WORDS = {**SOFT, "init": "text", "text": " the film was very good"}  # of the se
 TINY = {"task": "toy", "steps": 12, "batch": 2, "tokens": 24, "eval_items": 12, "eval_every": 0, "dtype": "float32"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "method"), FORMS)
 def test_each_arm_scores_what_the_model_it_stands_for_scores(model: str, method: dict[str, Any], opened_again: Callable[..., Opened]) -> None:
     specimen = opened_again(model, method)
@@ -79,6 +80,7 @@ def test_a_hand_written_prompt_is_cut_and_repeated_to_the_same_length(opened_aga
     assert specimen.tokenizer.decode(swap.ids["labels"]).split() == ["negative", "positive", "negative", "positive", "negative"]
 
 
+@pytest.mark.slow
 def test_written_answers_are_swapped_too(opened_again: Callable[..., Opened]) -> None:
     value = finished(_swapping.swapped(opened_again("seed-llama", SOFT, task="table_to_text", eval_items=6), 6))
     assert "labels" not in value["scores"] and value["kl"] == {} and value["scores"]["nearest"]["items"] == 6
@@ -165,6 +167,7 @@ def test_the_value_has_what_the_page_reads(opened_again: Callable[..., Opened]) 
     assert len(PromptNeighbours.table(value).rows) == 5 * 5 * 5 and len(PromptNeighbours.says(value)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 200])
 def test_one_vector_and_two_hundred(n: int, opened_again: Callable[..., Opened]) -> None:
     value = finished(PromptNeighbours(draws=100, items=10).look(opened_again("seed-llama", {**SOFT, "virtual_tokens": n})))

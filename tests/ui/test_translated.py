@@ -20,6 +20,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield found
 
 
+@pytest.mark.slow
 def test_the_page_speaks_the_other_language(visitor: Any) -> None:
     page = visitor()
     page.wait_for_selector("#choose-model")
