@@ -18,7 +18,7 @@ from lab.contracts import LabError, Method, Model, Shape, Task, explain, shorten
 from lab.owndata.entry import known as known_task
 from lab.owndata.entry import task as task_by_key
 
-LARGEST_SPEC_BYTES = 64_000
+LARGEST_SPEC_BYTES = 64_000  # of one that is stored or sent
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["adamw", "adamw_foreach", "adamw_fused", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"]
@@ -272,3 +272,10 @@ def _labels(model: Any) -> int:
     if not isinstance(labels, int) or isinstance(labels, bool) or not 0 <= labels <= 1_000_000:
         raise LabError(f"num_labels is {shorten(labels)}: must be 0 to 1,000,000")
     return labels
+
+
+def check_length(spec: RunSpec) -> None:
+    """Raises LabError for one with more text than can be stored: none of its knobs limits that by itself."""
+    size = len(spec.to_json().encode())
+    if size > LARGEST_SPEC_BYTES:
+        raise LabError(f"these settings have {size:,} bytes of text: all of a run's together have at most {LARGEST_SPEC_BYTES:,}")

@@ -189,7 +189,9 @@ class Store:
 
     def submitted(self, owner: str, seconds: float) -> int:
         """How many runs an owner has submitted in the last so many seconds, those answered from the history left out."""
-        return self._value("SELECT count(*) FROM runs WHERE owner = ? AND kind = 'train' AND reused = 0 AND created > ?", owner, self._clock() - seconds)
+        now = self._clock()  # a run from later is one of a clock that has been set back
+        return self._value("SELECT count(*) FROM runs WHERE owner = ? AND kind = 'train' AND reused = 0 AND created > ? AND created <= ?",
+                           owner, now - seconds, now)
 
     def waiting(self, owner: str | None = None, questions: bool = False) -> int:
         """How many runs (and looks), or else questions, are queued or running, of one owner or of all: what a limit on an owner is checked against."""
@@ -399,6 +401,8 @@ class Store:
                 removed += 1
         emptied = 0
         if adapters_before is not None:
+            with self._write(ending=True) as db:  # without its adapter a run is no answer to who asks for an equal one
+                db.execute("UPDATE runs SET weights_sha256 = '' WHERE kind = 'train' AND finished < ? AND weights_sha256 <> ''", (adapters_before,))
             for (run_id,) in self._rows("SELECT id FROM runs WHERE kind = 'train' AND finished < ?", adapters_before):
                 folder = self.folder(run_id) / "adapter"
                 if folder.is_dir():

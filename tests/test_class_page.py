@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,53 @@ def test_comparisons_keep_to_the_limits(bench: Bench) -> None:
     draft = {"base": {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 5}, "arms": [{"name": "one", "change": {}},
              {"name": "high", "change": {"method": {"rank": 8}}}], "seeds": [0]}
     assert 'arm "high": rank is 8: this lab allows 4' in plan({"draft": draft, "owner": ANN, "go": True})["error"] and bench.store.waiting() == 0
+
+
+def test_a_rank_by_another_name_is_a_rank(bench: Bench) -> None:
+    small = replace(bench, limits=Limits(rank=16))
+    draft = {"model": "seed-bert", "task": "toy", "method": {"name": "adalora", "rank": 8, "start_rank": 64}}
+    assert "start_rank is 64: this lab allows 16" in asked(small, "submit", draft=draft, owner=ANN)["error"]
+    form = offered.form(small, "seed-bert", "adalora", "toy")
+    assert next(each for part in ("knobs", "settings", "advanced") for each in form[part] if each["name"] == "start_rank")["high"] == 16
+
+
+def test_a_limit_is_told_while_it_can_still_be_changed(bench: Bench) -> None:
+    assert "rank is 8: this lab allows 4" in asked(replace(bench, limits=Limits(rank=4)), "count", **TOY.to_dict())["error"]
+
+
+def test_who_asks_many_times_at_once_has_no_more_places(bench: Bench) -> None:
+    few, refused = replace(bench, limits=Limits(waiting=3)), []
+
+    def submit(seed: int) -> None:
+        try:
+            few.submit(TOY.model_copy(update={"seed": seed}), ANN)
+        except LabError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=submit, args=(seed,)) for seed in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert bench.store.waiting(ANN) == 3 and len(refused) == 21 and all("waiting or running" in words for words in refused)
+
+
+def test_a_result_that_is_there_is_not_copied_twice(bench: Bench) -> None:
+    ended(bench, ANN, 0.7)
+    knowing = replace(bench, hashes=lambda spec: ("w" * 64, "d" * 64))
+    again = knowing.again(TOY, BOB)
+    assert again.reused and knowing.again(TOY, BOB).id == again.id and len(bench.store.history(BOB)) == 1
+    full = replace(knowing)
+    full.__dict__["meter"] = Meter(bench.store, Budgets(disk_mb=500), lambda store: Use(disk=600_000_000, free_disk=10**10, memory=1))
+    with pytest.raises(LabError, match="600 MB of the 500"):
+        full.again(TOY, EVE)
+
+
+def test_settings_with_too_much_text_are_refused_before_they_are_kept(bench: Bench) -> None:
+    draft = {"model": "seed-bert", "task": "toy", "method": {"name": "prompt_tuning", "init": "text", "text": "x" * 70_000}}
+    assert "at most 64,000" in asked(bench, "submit", draft=draft, owner=ANN)["error"] and bench.store.waiting() == 0
+    plan = next(question for question in comparing(bench) if question.__name__ == "plan")
+    assert "too much text" in plan({"draft": {"base": draft, "arms": [{"name": "one"}, {"name": "two"}], "seeds": [0]}, "owner": ANN})["error"]
 
 
 def test_a_run_known_to_take_too_long_is_refused(bench: Bench) -> None:

@@ -40,7 +40,7 @@ def looked_at(workshop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def ask(looked_at: tuple[Bench, list[str]]) -> Callable[..., dict[str, Any]]:
     known = {question.__name__: question for question in heat.questions(Subjects(looked_at[0]))}
-    return lambda name, **asked: known[name](asked)
+    return lambda name, **asked: known[name]({"owner": "me", **asked})
 
 
 def cells(*values: float | None, name: str = "relative", role: str = "query") -> dict[str, Any]:
@@ -93,7 +93,21 @@ def test_runs_of_the_same_model_are_offered_and_told_whether_they_were_looked_at
     offered = {each["run"]: each for each in ask("beside", run=other, lens="update_spectrum", owner="me")["runs"]}
     assert set(offered) == {one} and offered[one]["ready"] and another_model not in offered
     assert not ask("beside", run=one, lens="update_spectrum", owner="me")["runs"][0]["ready"]
-    assert ask("beside", run=one, lens="update_spectrum", owner="somebody else")["runs"] == []
+    shared = looked_at[0].store.share(one)
+    assert ask("beside", run=shared.id, lens="update_spectrum", owner="somebody else")["runs"] == []
+    looked_at[0].store.share(one, False)
+
+
+def test_nobody_looks_into_somebody_else_s_private_run(ask: Callable[..., dict[str, Any]], looked_at: Any) -> None:
+    bench, (one, other, _) = looked_at
+    asked = ({"name": "heat"}, {"name": "closely", "layer": 1, "role": "query"}, {"name": "beside"})
+    for owner in ("somebody else", ""):
+        for each in asked:
+            assert "this run is private" in ask(**each, run=one, lens="update_spectrum", owner=owner)["error"]
+    bench.store.share(one)
+    assert ask("heat", run=one, lens="update_spectrum", owner="somebody else")["kind"] == "grid"
+    assert "this run is private" in ask("heat", run=one, other=other, lens="gradient_norms", owner="somebody else")["error"], "nor beside a shared one"
+    bench.store.share(one, False)
 
 
 def test_what_is_not_there_is_said(ask: Callable[..., dict[str, Any]], looked_at: Any) -> None:

@@ -111,6 +111,8 @@ def test_waywardness_fills_in_as_its_runs_end(page: Callable[..., Page], worksho
 def test_an_equal_run_of_somebody_else_is_not_made_again(page: Callable[..., Page], events: list[Any]) -> None:
     seen = page()
     other = Page(seen.bench, seen.run, "somebody else")
+    assert "this run is private" in other.trial(**TWINS)["error"]
+    seen.bench.store.share(seen.run)
     told = other.trial(**TWINS)
     assert states(told)[0] == "known" and "1 of them made before" in told["cost"]
     told = other.trial(**TWINS, go=True)
@@ -140,6 +142,7 @@ def test_a_failed_run_is_told_and_made_again_only_when_asked(page: Callable[...,
 def test_stopping_ends_what_waits_and_only_ones_own(page: Callable[..., Page]) -> None:
     seen = page()
     seen.trial(**TWINS, go=True)
+    seen.bench.store.share(seen.run)
     other = Page(seen.bench, seen.run, "somebody else")
     assert states(other.ask("halt", **TWINS))[1:] == ["missing"] * 3 and seen.bench.store.waiting("me") == 2
     assert states(seen.ask("halt", **TWINS)) == ["finished", "cancelled", "cancelled", "missing"] and seen.bench.store.waiting("me") == 0

@@ -385,10 +385,11 @@ def test_a_run_is_held_against_its_forecast(tmp_path: Path) -> None:
     def bench(memory: dict[str, Any]) -> Any:
         result = fold([started, Observed(2, "memory", memory), Finished(4, {"training": 1.0}, 4.0)])
         store = SimpleNamespace(run=lambda name: SimpleNamespace(id=name), result=lambda name: result)
-        return SimpleNamespace(recorded=(), store=store, desk=desk)
+        return SimpleNamespace(recorded=(), store=store, desk=desk, check_reader=lambda run, owner: readers.append(owner))
 
-    desk = Desk(Forecaster(tmp_path, ByHand()))
-    answer = foretold(bench(seen), {"run": "a"})
+    desk, readers = Desk(Forecaster(tmp_path, ByHand())), []
+    answer = foretold(bench(seen), {"run": "a", "owner": "me"})
+    assert readers == ["me"]
     assert not answer["waiting"] and answer["bar"]["bytes"] == peak and "1.00\u202f% more than was measured" in answer["against"]
     old = {key: value for key, value in seen.items() if key != "real_tokens"}
     answer = foretold(bench(old), {"run": "b"})

@@ -202,6 +202,13 @@ def test_a_body_that_nobody_can_read_is_no_mistake_of_ours(around: list[Any]) ->
     assert (answer.status_code, answer.json()) == (400, {"error": "the page sent nothing that can be read: load it again"})
 
 
+def test_behind_a_proxy_visitors_are_told_apart() -> None:
+    """The doors of the class count wrong secrets by address."""
+    app = Starlette(routes=[Route("/", lambda request: PlainTextResponse(request.client.host))], middleware=[Middleware(Guard, proxies=1)])
+    client = TestClient(app)
+    assert [client.get("/", headers={"x-forwarded-for": each}).text for each in ("1.1.1.1", "9.9.9.9, 2.2.2.2")] == ["1.1.1.1", "2.2.2.2"]
+
+
 def test_a_mistake_of_ours_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     def broken(request: Request) -> PlainTextResponse:
         RunSpec.parse(SPEC).method.places(None)  # our own code, and a bug in it

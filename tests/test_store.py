@@ -373,6 +373,22 @@ def test_deleting_removes_the_events_too(store, tmp_path):
     assert rows == (0,)
 
 
+def test_a_run_without_its_adapter_answers_nobody_any_more(store, clock):
+    run = finished_run(store)
+    (store.folder(run.id) / "adapter").mkdir(parents=True)
+    hashes = run.weights_sha256, run.data_sha256
+    assert store.has_equal(LORA, *hashes) and store.expire(adapters_before=run.finished + 1) == (0, 1)
+    assert not store.has_equal(LORA, *hashes) and store.reuse("bob", LORA, *hashes) is None and store.run(run.id).state == "finished"
+
+
+def test_a_run_from_later_counts_for_no_hour(store, clock):
+    clock.now += 5 * 3600
+    store.submit(LORA, "ann")
+    assert store.submitted("ann", 3600) == 1
+    clock.now -= 5 * 3600
+    assert store.submitted("ann", 3600) == 0, "the clock was ahead, and has been set right"
+
+
 def test_a_running_run_is_not_deleted(store):
     run = store.submit(LORA, "ann")
     store.claim("w")

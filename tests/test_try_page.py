@@ -212,7 +212,8 @@ def test_bad_input_is_refused_in_words(asked: dict[str, Any], field: str, says: 
 
 def test_typing_has_the_run_opened_once(bench: Bench, trained: Any, ask: Any, workshop: Any) -> None:
     run = trained()
-    assert ask("warm", run=run, owner="") == ask("warm", run=run, owner="me") == ask("warm", run=run, owner="me") == {}
+    assert all("this run is private" in ask("warm", run=run, owner=owner)["error"] for owner in ("", "somebody else"))
+    assert ask("warm", run=run, owner="me") == ask("warm", run=run, owner="me") == {}
     assert bench.store.waiting(questions=True) == 1, "once is enough, and only for a browser that is known"
     claimed, shelf = bench.store.claim("answers", (KIND,)), Shelf(workshop)
     bench.store.append(claimed.id, answer(Question.from_json(claimed.spec_json), bench.store.folder(run), shelf))

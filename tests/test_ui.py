@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -611,11 +612,13 @@ def test_a_browser_keeps_its_key() -> None:
 
 
 def test_an_adapter_is_packed_on_demand(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="left no adapter"):
-        page.zipped(tmp_path / "none")
+    with pytest.raises(LabError, match="adapter of this run is not here"):
+        page.zipped(tmp_path / "none", tmp_path)
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "weights.bin").write_bytes(b"x" * 10)
-    assert b"adapter/weights.bin" in page.zipped(tmp_path / "adapter")
+    with page.zipped(tmp_path / "adapter", tmp_path) as packed, zipfile.ZipFile(packed) as archive:
+        assert archive.read("adapter/weights.bin") == b"x" * 10
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"], "the archive has no name that could be left behind"
 
 
 def test_nothing_a_person_wrote_can_become_markup() -> None:

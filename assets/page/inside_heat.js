@@ -77,7 +77,7 @@ function create(box) {
   }
 
   async function picture(row, wanted) {
-    const answer = await question(state.context.server, "heat", { run: state.run, lens: row.key, other: state.other || null }).catch(() => LOST);
+    const answer = await question(state.context.server, "heat", { run: state.run, lens: row.key, other: state.other || null, owner: await who() }).catch(() => LOST);
     if (wanted !== state.pictured) return;
     if (answer.error) { complain(answer.error, "Try again", () => { state.pictured = ""; update(state.context); }); return; }
     clear();
@@ -105,7 +105,7 @@ function create(box) {
 
   async function look(row, layer, role) {
     const asked = ++state.asked;
-    const answer = await question(state.context.server, "closely", { run: state.run, lens: row.key, other: state.other || null, layer, role }).catch(() => LOST);
+    const answer = await question(state.context.server, "closely", { run: state.run, lens: row.key, other: state.other || null, layer, role, owner: await who() }).catch(() => LOST);
     if (asked !== state.asked || row.key !== state.lens) return;
     closely.hidden = false;
     if (answer.error) { fill(closely, el("p", { class: "error-text" }, answer.error)); return; }

@@ -254,6 +254,7 @@ export function mount(element, { props, server, watch }) {
   }
 
   async function copyLink() {
+    if (page.view?.mine) await question(server, "share", { run: page.run, owner: await who() }).catch(() => null);
     const link = `${location.origin}${location.pathname}?run=${page.run}&place=try`;
     const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
     if (!copied) return showToCopy(link);

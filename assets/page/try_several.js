@@ -57,7 +57,7 @@ export function createSeveral({ server }) {
     const made = { node: el("div", { class: "try-own" }, field, el("div", { class: "try-own-row" }, take, right)), text: () => field.value, truth: () => (made.taken?.text === field.value ? made.taken : null), taken: null };
     async function example() {
       take.disabled = true;
-      const found = await question(server, "example", { run: run.run }).catch(() => ({ error: LOST }));
+      const found = await question(server, "example", { run: run.run, owner: await who() }).catch(() => ({ error: LOST }));
       take.disabled = false;
       if (found.error) { say(right, found.error); return; }
       made.taken = found;

@@ -197,7 +197,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   async function foretell(run, view) {
     state.traced = { run };
     for (let tries = 0; tries < 60 && state.run === run; tries += 1) {
-      const answer = await question(server, "traced", { run }).catch(() => ({ error: "lost" }));
+      const answer = await question(server, "traced", { run, owner: await who() }).catch(() => ({ error: "lost" }));
       if (answer.error || state.run !== run) return;
       if (!answer.waiting) {
         state.traced = { run, ...answer };

@@ -10,7 +10,7 @@ from lab.contracts import LabError, Method
 from lab.owndata.shelf import is_own
 from lab.spec import RunSpec
 
-KNOBS = ("rank", "virtual_tokens")  # of a method, as the limits call them
+KNOBS = {"rank": "rank", "start_rank": "rank", "virtual_tokens": "virtual_tokens"}  # of a method, and the limit that holds for each
 SETTINGS = ("steps", "train_items")  # of a run
 LONGEST_RUN = 5000  # steps that a spec may have
 
@@ -70,7 +70,7 @@ def check_limits(spec: RunSpec, limits: Limits, seconds: float | None = None) ->
         raise LabError(f"train_items is {said}: this lab allows {limits.train_items:,} training texts")
     for part in parts(spec.method):
         for name in KNOBS:
-            value, most = getattr(part, name, None), getattr(limits, name)
+            value, most = getattr(part, name, None), getattr(limits, KNOBS[name])
             if most is not None and isinstance(value, int) and value > most:
                 raise LabError(f"{name} is {value:,}: this lab allows {most:,}")
     if limits.seconds is not None and seconds is not None and seconds > limits.seconds:
@@ -80,12 +80,12 @@ def check_limits(spec: RunSpec, limits: Limits, seconds: float | None = None) ->
 
 def most(limits: Limits, name: str) -> int | None:
     """The largest value that a control of this name may have; None where nothing but its own bounds holds."""
-    return getattr(limits, name) if name in (*KNOBS, *SETTINGS) else None
+    return getattr(limits, KNOBS.get(name, name)) if name in (*KNOBS, *SETTINGS) else None
 
 
 def completed(draft: Mapping[str, Any], limits: Limits) -> Mapping[str, Any]:
     """A draft in which what it leaves open has a value within the limits, where the usual one would be above."""
-    free = limits.steps >= LONGEST_RUN and all(getattr(limits, name) is None for name in (*KNOBS, "train_items"))
+    free = limits.steps >= LONGEST_RUN and all(getattr(limits, name) is None for name in (*KNOBS.values(), "train_items"))
     if free or not isinstance(draft, Mapping):
         return draft
     filled = dict(draft)
@@ -97,7 +97,7 @@ def completed(draft: Mapping[str, Any], limits: Limits) -> Mapping[str, Any]:
     method = filled.get("method")
     said = {"name": method} if isinstance(method, str) else dict(method) if isinstance(method, Mapping) else {}
     for name in KNOBS:
-        largest, usual = getattr(limits, name), getattr(spec.method, name, None)
+        largest, usual = getattr(limits, KNOBS[name]), getattr(spec.method, name, None)
         if said and name not in said and largest is not None and isinstance(usual, int) and usual > largest:
             said[name] = largest
             filled["method"] = said

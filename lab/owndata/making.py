@@ -28,7 +28,7 @@ TOKENS = (32, 128)  # of a text that a run reads, unless said otherwise
 ANSWER_TOKENS = (8, 64)
 SHORT_ANSWER = 3  # words, up to which an answer is right or wrong as a whole
 KEY = "own data"
-EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w")
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]*\w")  # begins at a border only: else each letter of a long word is a beginning
 PHONE = re.compile(r"(?<![\w.])\+?\d(?:[ ()/.-]{0,2}\d){8,14}(?![\w.])")
 
 

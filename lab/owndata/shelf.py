@@ -29,6 +29,7 @@ from lab.owndata.making import Made, report
 KEEP_DAYS = 14.0
 LONGEST_KEEP_DAYS = 366.0
 MOST_SETS = 8  # of one owner
+MOST_A_DAY = 60  # sets that one owner may add within a day: each leaves a note of what it was
 MOST_BYTES = 500_000_000  # of all
 LONGEST_TITLE = 60
 KEY = re.compile(r"own-[0-9a-f]{24}")
@@ -184,7 +185,10 @@ class Shelf:
                 yield self.find(folder.name)
 
     def _check_room(self, owner: str, key: str, more: int) -> None:
-        there = [kept for kept in self._all() if not kept.gone and kept.key != key]
+        known = [kept for kept in self._all() if kept.key != key]
+        if sum(kept.owner == owner and kept.created > self._clock() - DAY_SECONDS for kept in known) >= MOST_A_DAY:
+            raise LabError(f"{MOST_A_DAY} sets of yours were added within a day: go on with one of them, or tomorrow")
+        there = [kept for kept in known if not kept.gone]
         if sum(kept.owner == owner for kept in there) >= MOST_SETS:
             raise LabError(f"{MOST_SETS} of your sets are kept: remove one before you add another")
         if sum(kept.bytes for kept in there) + more > MOST_BYTES:

@@ -267,6 +267,7 @@ class LocalRunner:
 
     def _tell_of_endings(self) -> None:
         """Runs end in their workers; here the log hears of them."""
+        self._told = min(self._told, time.time())  # a clock that was set back
         for run in self._store.ended_since(self._told):
             self._told = run.finished
             took = round(run.finished - (run.started or run.finished), 2)

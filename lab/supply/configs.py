@@ -15,13 +15,16 @@ LARGEST_BYTES = 1_000_000
 
 
 def config_of(repository: Any) -> dict[str, Any]:
-    """The config.json of `owner/name`. Raises LabError for what is no such name, Unavailable within seconds where the Hub or the file cannot be had."""
+    """The config.json of `owner/name`, as anybody could have it: whoever hosts the lab lends no token to a visitor's wish.
+
+    Raises LabError for what is no such name, Unavailable within seconds where the Hub or the file cannot be had.
+    """
     if not isinstance(repository, str) or not NAME.fullmatch(repository) or ".." in repository:
         raise LabError(f'"{shorten(repository)}" names no model of the Hub: write it as owner/name, or paste the config itself')
     if hub.switched_off():
         raise Unavailable(f"{repository} was not asked for: this machine is set to leave the Hub alone. Paste the model's config.json instead")
     try:
-        listing, _ = hub._listing("model", repository, "main", "config.json".__eq__)
+        listing, _ = hub._listing("model", repository, "main", "config.json".__eq__, token=False)
     except Unavailable as error:
         raise Unavailable(f"the Hub cannot tell of {repository} now: {error}. Paste the model's config.json instead") from None
     size = listing.files.get("config.json", (0, None))[0]
@@ -62,7 +65,7 @@ def _fetched(repository: str, commit: str) -> Any:
 
     file = BytesIO()
     try:
-        http_get(hf_hub_url(repository, "config.json", revision=commit), file, headers=build_hf_headers())
+        http_get(hf_hub_url(repository, "config.json", revision=commit), file, headers=build_hf_headers(token=False))
     except Exception as error:  # whatever goes wrong is told
         return error
     return file.getvalue()[:LARGEST_BYTES]

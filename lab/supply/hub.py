@@ -99,12 +99,16 @@ def look_for_data(data: HubData) -> Listing:
     return listing
 
 
-def _listing(kind: Literal["model", "dataset"], repository: str, revision: str, wanted: Callable[[str], bool]) -> tuple[Listing, list[str]]:
-    """And the names of the other files. Raises Unavailable after three seconds: a name server that does not answer would hold a student for longer."""
+def _listing(kind: Literal["model", "dataset"], repository: str, revision: str, wanted: Callable[[str], bool],
+             token: bool | None = None) -> tuple[Listing, list[str]]:
+    """And the names of the other files; `token` False asks without the host's.
+
+    Raises Unavailable after three seconds: a name server that does not answer would hold a student for longer.
+    """
     from huggingface_hub import HfApi  # before the clock starts: a busy machine takes a second or two for it
 
     answers: SimpleQueue[Any] = SimpleQueue()
-    Thread(target=lambda: answers.put(_ask(HfApi(), kind, repository, revision)), daemon=True).start()
+    Thread(target=lambda: answers.put(_ask(HfApi(token=token), kind, repository, revision)), daemon=True).start()
     try:
         answer = answers.get(timeout=PROBE_SECONDS)
     except Empty:

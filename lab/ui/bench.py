@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from lab import catalogue
@@ -28,7 +29,7 @@ from lab.logs import short
 from lab.owndata.shelf import Shelf as OwnData
 from lab.owndata.shelf import is_own
 from lab.recording import Recorded
-from lab.spec import RunSpec
+from lab.spec import RunSpec, check_length
 from lab.store import Run, Store
 from lab.sweeping import Sweep
 from lab.ui.desk import Desk
@@ -36,6 +37,7 @@ from lab.ui.pace import Paces
 
 LOG = logging.getLogger(__name__)
 HOUR_SECONDS = 3600.0
+MOST_READ = 300  # newest runs of a browser that are looked through for an equal one
 FIRST = {"model": "minilm-l6", "method": "lora"}  # what stands in a form first, as far as it is offered
 
 
@@ -64,6 +66,7 @@ class Bench:
     bank: Bank | None = None  # the test before and after the course
     museum: Mapping[str, Recorded] = field(default_factory=dict)  # runs that are broken on purpose, by the diagnosis of each
     assets: Path | None = None  # the folder with what was recorded for lessons
+    _gate: Lock = field(default_factory=Lock, repr=False, compare=False)  # between counting somebody's runs and adding one
 
     @cached_property
     def desk(self) -> Desk:
@@ -113,6 +116,7 @@ class Bench:
 
     def check(self, spec: RunSpec) -> None:
         """Raises LabError for a run that this lab does not offer, or not of this size."""
+        check_length(spec)
         self.offer.check(spec)
         known = self.paces.of(spec) if self.limits.seconds is not None else None
         check_limits(spec, self.limits, known.total(spec.steps) if known else None)
@@ -122,27 +126,29 @@ class Bench:
         self.check(spec)
         self.owndata.check(spec.task, owner)
         self._check_member(owner)
-        self._check_room(owner)
-        if self.limits.per_hour is not None and self.store.submitted(owner, HOUR_SECONDS) >= self.limits.per_hour:
-            raise LabError(f"you have started {self.limits.per_hour} runs within the last hour, as many as this lab allows: wait a little, or look at "
-                           "those you have")
         self.meter.check()
         pace = self.paces.of(spec)
-        run = self.store.submit(spec, owner, seconds=pace.total(spec.steps) if pace else None)
+        with self._gate:
+            self._check_room(owner)
+            if self.limits.per_hour is not None and self.store.submitted(owner, HOUR_SECONDS) >= self.limits.per_hour:
+                raise LabError(f"you have started {self.limits.per_hour} runs within the last hour, as many as this lab allows: wait a little, or look at "
+                               "those you have")
+            run = self.store.submit(spec, owner, seconds=pace.total(spec.steps) if pace else None)
         self.submitted(run)
         LOG.info("run submitted", extra={"run": run.id, "owner": short(owner), "model": str(spec.model), "method": spec.method.key})
         return run
 
     def look(self, asked: Look, owner: str) -> Run:
         """Queue a look at a finished run, ahead of trainings, which take longer. One that equals a look already there, made or on its way, is that look."""
-        equal = (run for run in self.store.looks(asked.run) if run.fingerprint == asked.fingerprint and run.state not in ("failed", "cancelled"))
-        found = next(equal, None)
-        if found is None:
-            self._check_member(owner)
-            self._check_room(owner)
-            self.meter.check()
-            found = self.store.submit(asked, owner, kind="look", priority=1)
-        return found
+        with self._gate:
+            equal = (run for run in self.store.looks(asked.run) if run.fingerprint == asked.fingerprint and run.state not in ("failed", "cancelled"))
+            found = next(equal, None)
+            if found is None:
+                self._check_member(owner)
+                self._check_room(owner)
+                self.meter.check()
+                found = self.store.submit(asked, owner, kind="look", priority=1)
+            return found
 
     def _check_member(self, owner: str) -> None:
         if self.settings.members_only and not self.register.member(owner):
@@ -159,11 +165,14 @@ class Bench:
         return self.store.has_equal(spec, *self.hashes(spec))
 
     def again(self, spec: RunSpec, owner: str) -> Run:
-        """That run's result as a run of this browser. Raises LabError where it is gone."""
+        """That run's result as a run of this browser, which may have it already. Raises LabError where it is gone."""
         self.offer.check(spec)
         self.owndata.check(spec.task, owner)
         self._check_member(owner)
-        run = self.store.reuse(owner, spec, *self.hashes(spec))
+        self.meter.check()
+        with self._gate:
+            mine = self.store.history(owner, state="finished", search=str(spec.model), limit=MOST_READ) if owner else []
+            run = next((run for run in mine if run.fingerprint == spec.fingerprint), None) or self.store.reuse(owner, spec, *self.hashes(spec))
         if run is None:
             raise LabError("that run has been deleted meanwhile: press Train to make it again")
         return run

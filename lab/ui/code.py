@@ -1,17 +1,18 @@
 """The script of what the form says, shown as one chooses, and the archive with its data, which a process of its own makes."""
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
 import subprocess
 import sys
-import threading
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -45,20 +46,26 @@ def _file(source: export.Source) -> dict[str, Any]:
 
 
 def route(bench: Bench) -> Route:
-    """One archive is made at a time, beside whatever is training; who asks meanwhile waits."""
-    one = threading.Lock()
+    """One archive is made at a time, beside whatever is training; who asks meanwhile waits, on no thread that others need."""
+    one = asyncio.Semaphore(1)
 
-    def archive(request: Request) -> Response:
+    def wanted(request: Request) -> RunSpec:
+        spec = controls.parse(address.read(request.query_params.get("spec", "")).to_dict())
+        bench.owndata.check(spec.task, request.headers.get(OWNER, ""))
+        _allowed(bench, spec)
+        return spec
+
+    async def archive(request: Request) -> Response:
         try:
-            spec = controls.parse(address.read(request.query_params.get("spec", "")).to_dict())
-            bench.owndata.check(spec.task, request.headers.get(OWNER, ""))
-            _allowed(bench, spec)
+            spec = await run_in_threadpool(wanted, request)
         except LabError as error:
             return PlainTextResponse(str(error), 400)
-        if not one.acquire(timeout=PATIENCE_SECONDS):
+        try:
+            await asyncio.wait_for(one.acquire(), PATIENCE_SECONDS)
+        except TimeoutError:
             return PlainTextResponse("others are waiting for their scripts: try again in a minute", 503)
         try:
-            packed = _packed(spec)
+            packed = await run_in_threadpool(_packed, spec)
         except LabError as error:
             return PlainTextResponse(str(error), 500)
         finally:

@@ -16,7 +16,7 @@ from lab.ui.picture import RECORDED
 def foretold(bench: Bench, asked: Mapping[str, Any]) -> dict[str, Any]:
     """{"bar", "against"} once the trace has come, {"waiting": True} until then. `bar` is None where it cannot be had, and `against` says why."""
     name = str(asked.get("run", ""))
-    result = _result(bench, name)
+    result = _result(bench, name, str(asked.get("owner", "")))
     measured = result.seen("memory")
     if result.state != "finished" or not measured or result.started is None:
         raise LabError("only a finished run has measured its memory")
@@ -30,9 +30,14 @@ def foretold(bench: Bench, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"bar": cards.bar(found["predicted"], "foretold"), "against": known, "waiting": False}
 
 
-def _result(bench: Bench, name: str) -> RunResult:
+def _result(bench: Bench, name: str, owner: str) -> RunResult:
+    """Raises LabError for a run that is not here, or that `owner` may not see."""
     recorded = next((each for each in bench.recorded if name == RECORDED + each.key), None)
-    return recorded.result if recorded else bench.store.result(bench.store.run(name).id)
+    if recorded:
+        return recorded.result
+    run = bench.store.run(name)
+    bench.check_reader(run, owner)
+    return bench.store.result(run.id)
 
 
 def order(result: RunResult) -> Order:

@@ -5,10 +5,10 @@ of it is kept before that is asked for.
 """
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
-from threading import BoundedSemaphore
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -30,21 +30,15 @@ SHOWN = 5  # rows of the preview
 LONGEST_CELL = 160
 LONGEST_LINE = 20_000  # bytes of what is said about a file
 AT_A_TIME = 2  # files that are read
+MOST_WAITING = 20  # with their files, which lie in memory
 
 
 def routes(bench: Bench) -> list[Route]:
-    reads = BoundedSemaphore(AT_A_TIME)
-
-    def looked(said: Mapping[str, Any], content: bytes) -> dict[str, Any]:
-        with reads:
-            return look(said, content)
-
     def kept(said: Mapping[str, Any], content: bytes) -> dict[str, Any]:
-        with reads:
-            bench.meter.check()
-            table = reading.read(content, str(said.get("name", "")), _header(said))
-            made = making.made(table, columns.Choice.parse(said.get("choice", {}), table))
-            return {"set": row(bench.owndata.keep(made, str(said.get("title", "")), str(said.get("owner", ""))))}
+        bench.meter.check()
+        table = reading.read(content, str(said.get("name", "")), _header(said))
+        made = making.made(table, columns.Choice.parse(said.get("choice", {}), table))
+        return {"set": row(bench.owndata.keep(made, str(said.get("title", "")), str(said.get("owner", ""))))}
 
     def listed(said: Mapping[str, Any], _: bytes) -> dict[str, Any]:
         return {"sets": [row(each) for each in bench.owndata.of(str(said.get("owner", "")))], "limits": limits(bench.settings.retention.runs_days)}
@@ -52,17 +46,36 @@ def routes(bench: Bench) -> list[Route]:
     def removed(said: Mapping[str, Any], _: bytes) -> dict[str, Any]:
         return {"removed": bench.owndata.remove(str(said.get("key", "")), str(said.get("owner", ""))).key}
 
-    answers = {"look": looked, "keep": kept, "list": listed, "remove": removed}
-    return [Route(f"{PLACE}/{name}", _answering(answer), methods=["POST"]) for name, answer in answers.items()]
+    door = Door()
+    answers = {"look": (look, door), "keep": (kept, door), "list": (listed, Door(MOST_WAITING)), "remove": (removed, Door(MOST_WAITING))}
+    return [Route(f"{PLACE}/{name}", _answering(*answer), methods=["POST"]) for name, answer in answers.items()]
 
 
-def _answering(answer: Callable[[Mapping[str, Any], bytes], dict[str, Any]]) -> Callable[[Request], Any]:
+class Door:
+    """Lets some in at a time, and some wait, with the files that they bring: who comes then is turned away before theirs is read."""
+
+    def __init__(self, at_a_time: int = AT_A_TIME) -> None:
+        self._turn, self._there = asyncio.Semaphore(at_a_time), 0
+
+    async def through(self, request: Request, answer: Callable[[Mapping[str, Any], bytes], dict[str, Any]]) -> dict[str, Any]:
+        """Waits on no thread that others need. Raises LabError where too many wait already."""
+        if self._there >= MOST_WAITING:
+            raise LabError("others are having their files read: try again in a moment")
+        self._there += 1
+        try:
+            said, content = _parts(await request.body())
+            async with self._turn:
+                return await run_in_threadpool(answer, said, content)
+        finally:
+            self._there -= 1
+
+
+def _answering(answer: Callable[[Mapping[str, Any], bytes], dict[str, Any]], door: Door) -> Callable[[Request], Any]:
     """What a person can put right comes back as {"error"}; reading happens beside the page's own thread."""
 
     async def asked(request: Request) -> Response:
         try:
-            said, content = _parts(await request.body())
-            found = await run_in_threadpool(answer, said, content)
+            found = await door.through(request, answer)
         except ClientDisconnect:
             return Response(status_code=413)
         except LabError as error:

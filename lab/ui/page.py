@@ -1,19 +1,21 @@
 """The page: header, tabs, and how it is launched. Tabs that do not work yet have their place in the list and are not shown."""
 from __future__ import annotations
 
-import io
+import os
 import secrets
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import gradio as gr
 import plotly
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -28,6 +30,7 @@ from lab.ui.view import view
 
 STORED = {"storage_key": "peft-lab", "secret": "peft-lab-browser"}  # fixed, or a restart of the lab would forget every browser
 
+PIECE_BYTES = 1 << 20  # of a download, read at a time
 
 BANNER = """<header class="lab lab-header"><h1>The PEFT Lab</h1>
 <p>PEFT: parameter-efficient fine-tuning. Train a few numbers of a model, and see what that buys and costs.</p>
@@ -133,11 +136,14 @@ def routes(bench: Bench, assets: Path) -> list[Any]:
         try:
             run = bench.store.run(request.path_params["run"])
             bench.check_taker(run, request.query_params.get("pass", ""))
-            packed = zipped(bench.store.folder(run.id) / "adapter")
+            packed = zipped(bench.store.folder(run.id) / "adapter", bench.store.root)
         except LabError as error:
             return PlainTextResponse(str(error), 404)
         name = f"{run.settings['method']['name']}-{run.settings['model']}-{run.id[:6]}.zip"
-        return Response(packed, media_type="application/zip", headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"})
+        size = packed.seek(0, os.SEEK_END)
+        packed.seek(0)
+        return StreamingResponse(iter(partial(packed.read, PIECE_BYTES), b""), media_type="application/zip", headers={
+            "content-disposition": f'attachment; filename="{name}"', "content-length": str(size), "cache-control": "no-store"})
 
     def glossary(request: Request) -> Response:
         said = {form: {"term": entry.term, "says": entry.says} for form, entry in bench.glossary.items()}
@@ -156,13 +162,17 @@ def routes(bench: Bench, assets: Path) -> list[Any]:
             *capacity.routes(bench), *(classroom.routes(bench) if bench.settings.shows("class") else [])]
 
 
-def zipped(folder: Path) -> bytes:
-    """All files of an adapter's folder. Raises LabError where a run left none."""
+def zipped(folder: Path, room: Path) -> IO[bytes]:
+    """All files of an adapter's folder as a nameless file in `room`: full fine-tuning leaves gigabytes. Raises LabError where there are none."""
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     if not files:
-        raise LabError("this run left no adapter: only a finished run has one")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:  # weights hardly compress
-        for path in files:
-            archive.write(path, Path("adapter") / path.relative_to(folder))
-    return packed.getvalue()
+        raise LabError("the adapter of this run is not here: the run did not finish, or its adapter was removed when its time was up; run it again")
+    packed = TemporaryFile(dir=room)  # noqa: SIM115  whoever sends it lets go of it
+    try:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:  # weights hardly compress
+            for path in files:
+                archive.write(path, Path("adapter") / path.relative_to(folder))
+    except OSError as error:
+        packed.close()
+        raise LabError(f"the adapter could not be packed ({error.strerror}): tell whoever hosts the lab, whose disk may be full") from None
+    return packed

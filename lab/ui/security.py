@@ -58,7 +58,9 @@ class Guard:
             return await answer.refuse(404, "there is nothing here")
         if foreign(scope, bool(self.proxies)):
             return await answer.refuse(403, "another page may not ask this one")
-        if wait := self.addresses.take(self._address(scope)):
+        address = self._address(scope)
+        scope = {**scope, "client": (address, 0)}  # for all behind: the doors of the class count by it
+        if wait := self.addresses.take(address):
             return await answer.too_many(wait)
         if _announced(scope) > most:
             return await answer.refuse(413, "too large")

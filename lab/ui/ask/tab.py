@@ -65,7 +65,9 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     def warm(asked: Any) -> dict[str, Any]:
         """Have the run opened, and the worker that answers started, while somebody still types."""
         run, owner = known.run(str(asked.get("run", ""))), str(asked.get("owner", ""))
-        if known.standing(run, _spec(run))[0] == "ready" and owner and not bench.store.waiting(owner, questions=True):
+        bench.check_reader(run, owner)
+        few = not bench.store.waiting(owner, questions=True) and bench.store.waiting(questions=True) < QUEUE // 4  # the rest is for who asks
+        if known.standing(run, _spec(run))[0] == "ready" and owner and few:
             bench.store.submit(Question(run=run.id, text=WARMING, longest=1, dtype=known.known(run).dtype), owner, kind=KIND)
         return {}
 
@@ -86,6 +88,10 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     def stop(asked: Any) -> dict[str, Any]:
         return {"state": bench.store.cancel(_mine(asked).id).state}
 
+    @answered
+    def share(asked: Any) -> dict[str, Any]:
+        return {"shared": bench.store.share(bench.mine(str(asked.get("run")), str(asked.get("owner", ""))).id).shared}
+
     def _mine(asked: Any) -> Any:
         question = bench.mine(str(asked.get("question")), str(asked.get("owner", "")))
         if question.kind != KIND:
@@ -99,7 +105,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
             raise LabError("too many people are asking at the moment: try again in a few seconds")
         bench.store.forget_questions(owner, KEPT)
 
-    return [runs, view, example, ask, warm, reply, stop, *several(bench, known, _check_room)]
+    return [runs, view, example, ask, warm, reply, stop, share, *several(bench, known, _check_room)]
 
 
 def _spec(run: Any) -> Any:

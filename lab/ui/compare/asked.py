@@ -11,7 +11,7 @@ from lab.classroom.offer import check_limits, completed
 from lab.compare import Comparison, base_of
 from lab.compare.comparison import ARMS, changed
 from lab.contracts import LabError
-from lab.spec import RunSpec
+from lab.spec import LARGEST_SPEC_BYTES, RunSpec
 from lab.ui.bench import Bench
 
 SEEDS = [0, 1, 2]
@@ -32,6 +32,8 @@ def draft_of(asked: Mapping[str, Any]) -> dict[str, Any]:
     found = {key: sent[key] for key in FIELDS if key in sent}
     if len(found["arms"]) > ARMS:
         raise LabError(f"arms is {len(found['arms'])}: at most {ARMS} can be compared at a time")
+    if len(json.dumps(found, default=str).encode()) > LARGEST_SPEC_BYTES:
+        raise LabError(f"this comparison has too much text: all its settings together have at most {LARGEST_SPEC_BYTES:,} characters")
     return found | {"seeds": sent.get("seeds", list(SEEDS))}
 
 

@@ -1,16 +1,19 @@
 """Test items on which arms disagree: the text, its true label, and what each arm answered with one seed."""
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
 from lab.compare import Comparison
 from lab.contracts import Item, LabError, Task
+from lab.owndata.shelf import is_own
 from lab.ui.bench import Bench
 from lab.ui.compare.parts import Part
 
 PAGE = 20
+MOST_READ = 12  # tasks whose test items stay read
 MIXED = "These arms learn different tasks, and each keeps the answers to its own test: there are no items that all have answered."
 Read = Callable[[Task], Generator[Any, None, Any]]
 
@@ -22,7 +25,7 @@ class TestItems:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self._read: dict[str, tuple[Item, ...]] = {}
+        self._read: OrderedDict[str, tuple[Item, ...]] = OrderedDict()
         self._lock = Lock()
 
     def of(self, comparison: Comparison) -> tuple[Item, ...]:
@@ -31,7 +34,11 @@ class TestItems:
         if self.bench.data is None or base.goal.gone or not self.bench.hashes(base)[1]:
             return ()
         with self._lock:
+            if is_own(base.goal.key):  # kept nowhere but where its owner can remove it
+                return _test_items(self.bench.data, base.goal)[:base.eval_items]
             if base.goal.key not in self._read:
+                while len(self._read) >= MOST_READ:
+                    self._read.popitem(last=False)
                 self._read[base.goal.key] = _test_items(self.bench.data, base.goal)
             return self._read[base.goal.key][:base.eval_items]
 

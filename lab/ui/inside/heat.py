@@ -54,7 +54,7 @@ def sights(subjects: Subjects, asked: Mapping[str, Any]) -> list[Sight]:
     """What the lens saw in `run`, and in `other` if one is named. Raises LabError where it has not looked yet."""
     lens = catalogue.find("lenses", str(asked.get("lens")))
     runs = [asked.get("run") or "", *([asked["other"]] if asked.get("other") else [])]
-    found = [_sight(subjects, subjects.open(str(run)), lens) for run in runs]
+    found = [_sight(subjects, subjects.read(str(run), str(asked.get("owner", ""))), lens) for run in runs]
     return [replace(sight, name=f"{letter} {sight.name}") for letter, sight in zip("AB", found, strict=True)] if len(found) == 2 else found
 
 
@@ -68,8 +68,8 @@ def _sight(subjects: Subjects, subject: Subject, lens: type[Lens]) -> Sight:
 def others(subjects: Subjects, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Runs of the same model, of this browser and recorded ones, in which the lens has something to see; `ready` where it has looked, and how a look
     that is on its way stands."""
-    shown, lens, bench = subjects.open(str(asked.get("run"))), catalogue.find("lenses", str(asked.get("lens"))), subjects.bench
-    owner = str(asked.get("owner", ""))
+    owner, bench = str(asked.get("owner", "")), subjects.bench
+    shown, lens = subjects.read(str(asked.get("run")), owner), catalogue.find("lenses", str(asked.get("lens")))
     mine = bench.store.history(owner or "nobody", limit=READ, search=shown.settings["model"])
     keys = [*(run.id for run in mine if run.settings["model"] == shown.settings["model"] and run.state in BEGUN),
             *(RECORDED + each.key for each in bench.recorded if each.spec.model == shown.settings["model"])]

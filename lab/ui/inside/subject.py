@@ -62,6 +62,13 @@ class Subjects:
             raise LabError("this is a look at a run, not a run: open the run itself")
         return Subject(key, run.settings, _spec(run), self.result(run), run.state, run.title, run.owner, looks=tuple(self.bench.store.looks(key)))
 
+    def read(self, key: str, owner: str) -> Subject:
+        """The same for whoever may see it. Raises LabError for somebody else's private run."""
+        subject = self.open(key)
+        if not subject.label:
+            self.bench.check_reader(self.bench.store.run(subject.key), owner)
+        return subject
+
     def result(self, run: Run) -> RunResult:
         """What is known of a run, or of a look at one."""
         with self._lock:

@@ -30,10 +30,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     subjects = Subjects(bench)
 
     def opened(asked: Any) -> Subject:
-        subject = subjects.open(str(asked.get("run", "")))
-        if not subject.label:
-            bench.check_reader(bench.store.run(subject.key), str(asked.get("owner", "")))
-        return subject
+        return subjects.read(str(asked.get("run", "")), str(asked.get("owner", "")))
 
     @answered
     def runs(asked: Any) -> dict[str, Any]:
@@ -64,11 +61,15 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
         return {"state": bench.store.cancel(look.id).state}
 
     @answered
+    def share(asked: Any) -> dict[str, Any]:
+        return {"shared": bench.store.share(bench.mine(str(asked.get("run")), str(asked.get("owner", ""))).id).shared}
+
+    @answered
     def numbers(asked: Any) -> dict[str, Any]:
         subject, lens = opened(asked), catalogue.find("lenses", asked.get("lens"))
         return {"name": f"{lens.key}-{subject.key.removeprefix(RECORDED)[:12]}.csv", "text": seen.as_csv(lens, subject, subjects)}
 
-    return [runs, view, drawing, ask, stop, numbers, *heat.questions(subjects), *trials.questions(subjects)]
+    return [runs, view, drawing, ask, stop, share, numbers, *heat.questions(subjects), *trials.questions(subjects)]
 
 
 def choices(bench: Bench, subjects: Subjects, owner: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def questions(subjects: Subjects) -> list[Callable[[Any], dict[str, Any]]]:
     """`trial` tells how an experiment stands, and with `go` makes what is missing of it; `halt` stops its runs."""
 
     def planned(asked: Any) -> tuple[Experiment, RunSpec]:
-        return plan(subjects, str(asked.get("run")), str(asked.get("lens")), asked.get("knobs"))
+        return plan(subjects, str(asked.get("run")), str(asked.get("lens")), asked.get("knobs"), str(asked.get("owner", "")))
 
     @answered
     def trial(asked: Any) -> dict[str, Any]:
@@ -63,10 +63,10 @@ def questions(subjects: Subjects) -> list[Callable[[Any], dict[str, Any]]]:
     return [trial, halt]
 
 
-def plan(subjects: Subjects, run: str, key: str, knobs: Any) -> tuple[Experiment, RunSpec]:
+def plan(subjects: Subjects, run: str, key: str, knobs: Any, owner: str) -> tuple[Experiment, RunSpec]:
     """Raises LabError for a knob out of bounds, and for a run that such an experiment cannot be made of."""
     experiment = made(key, knobs if isinstance(knobs, Mapping) else {}, Experiment)
-    spec = subjects.open(run).spec
+    spec = subjects.read(run, owner).spec
     if spec is None:
         raise LabError("the catalogue no longer has what this run names: open another run")
     fits = experiment.applies(spec)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import BoundedSemaphore
 from typing import Any
 
 import gradio as gr
@@ -22,6 +23,8 @@ from lab.ui.memory.menus import bytes_said, described, menus
 from lab.ui.view import answered, view
 from lab.ui.wording import percent
 
+MOST_ASKING = 4  # the Hub at a time: each holds one of the threads that all visitors share, for some seconds
+
 
 def tab(bench: Bench) -> gr.HTML:
     return view("memory.js", server_functions=questions(bench), elem_id="memory")
@@ -29,7 +32,7 @@ def tab(bench: Bench) -> gr.HTML:
 
 def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     """What the page may ask. `counts` is arithmetic alone; `memory` and `help` say `waiting` until the trace has come, and are then asked again."""
-    desk = bench.desk
+    desk, asking = bench.desk, BoundedSemaphore(MOST_ASKING)
 
     @answered
     def begin(asked: Any) -> dict[str, Any]:
@@ -48,10 +51,18 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     def help(asked: Any) -> dict[str, Any]:
         return helped(asked, desk)
 
+    def of_hub(name: Any) -> dict[str, Any]:
+        if not asking.acquire(blocking=False):
+            raise LabError("others are asking the Hub at this moment: try again in a few seconds, or paste the model's config.json")
+        try:
+            return config_of(name)
+        finally:
+            asking.release()
+
     @answered
     def model(asked: Any) -> dict[str, Any]:
         name = asked.get("hub")
-        config = checked(config_of(name.strip() if isinstance(name, str) else name)) if "hub" in asked else pasted(asked.get("text"))
+        config = checked(of_hub(name.strip() if isinstance(name, str) else name)) if "hub" in asked else pasted(asked.get("text"))
         found = {"config": config, "title": name.strip().rpartition("/")[2] if "hub" in asked else f"your {config['model_type']}"}
         return {"value": found, **described(chosen(found))}
 
