@@ -65,7 +65,8 @@ class Settings(BaseModel):
     tabs: list[Tab] | None = Field(None, min_length=1, description=f"tabs that are shown, of {', '.join(TABS)}")
     lessons: Path | None = Field(None, strict=False, description="folder of further lessons")
     translation: Path | None = Field(None, strict=False, description="JSON file with other words for the page")
-    class_code: str | None = Field(None, repr=False, description="what students enter once, with a name, to join the class")
+    class_code: str | None = Field(None, repr=False,
+                                   description=f"what students enter once, with a name, to join the class; at least {SHORTEST_CODE} characters")
     consent: Annotated[str, Field(min_length=20, max_length=4000)] = Field(CONSENT, description="what they agree to before anything of their lessons is sent")
     members_only: bool = Field(False, description="only who has joined may train")
     instructor_secret: str | None = Field(None, repr=False, description=f"opens the Class tab for whoever teaches; at least {SHORTEST_SECRET} characters")

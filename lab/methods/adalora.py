@@ -22,7 +22,7 @@ class AdaLora(Method):
     composition = "parameter"
     strengths = "Spends a budget of ranks where the loss reacts to them, instead of the same rank everywhere."
     weaknesses = "Trains more than it keeps, and its schedule must know the number of steps beforehand and has knobs of its own."
-    rates = {"encoder": Rate(1e-2, 3e-3, 3e-2), "decoder": Rate(1e-2, 2e-3, 2e-2)}  # not measured
+    rates = {"encoder": Rate(1e-2, 3e-3, 3e-2), "decoder": Rate(1e-2, 2e-3, 2e-2)}  # decoder: two rates tried
     format = _peft.FORMAT
     merges = True
     quantizable = True

@@ -21,7 +21,7 @@ class Dora(Method):
     composition = "parameter"
     strengths = "Length and direction of a matrix's rows can move apart from each other; its paper reports gains over LoRA, above all at small ranks."
     weaknesses = "Slower and larger in training than LoRA, because the lengths of the changed matrix are computed anew at every step."
-    rates = {"encoder": Rate(3e-3, 2e-3, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # decoder: LoRA's, not measured
+    rates = {"encoder": Rate(3e-3, 2e-3, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # decoder: LoRA's, two rates tried
     format = _peft.FORMAT
     merges = True
     quantizable = ("nf4", "nf4_double", "fp4")  # peft turns weights back at every step; on a CPU bitsandbytes then loses the scales of an 8-bit one
