@@ -497,6 +497,13 @@ def test_the_first_answer_counts_where_the_page_explains_the_right_one(bench: Be
     assert [(row["kind"], row["question"]) for row in rows] == [("observation", "which-moved"), ("quiz", "symmetry")] and all(row["asked"] for row in rows)
 
 
+def test_a_lesson_begun_again_takes_no_progress_back(bench: Bench) -> None:
+    join(bench, ANN, "Ann")
+    for step, done in ((3, False), (7, True), (0, False)):
+        tell(bench, "record", owner=ANN, lesson=LESSON, records=[{"kind": "progress", "name": "", "value": {"step": step, "ended": done}}])
+    assert [each.value for each in bench.register.records(["progress"])] == [{"step": 7, "ended": True}]
+
+
 # ── health ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

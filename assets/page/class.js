@@ -2,7 +2,7 @@
 import { createDesk } from "./class_desk.js";
 import { createDoor } from "./class_door.js";
 import { el, fill, say } from "./dom.js";
-import { tellClass } from "./member.js";
+import { memberName, setMember, tellClass } from "./member.js";
 import { known } from "./session.js";
 
 export function mount(element, { props, watch }) {
@@ -21,6 +21,7 @@ export function mount(element, { props, watch }) {
     const found = await tellClass("about");
     say(trouble, found.error || "");
     if (found.error) return;
+    if (found.member && !memberName()) setMember(found.member, true);
     await desk.show(found.desk);
     door.show(found, !desk.open());
   }

@@ -105,7 +105,7 @@ export function createDesk(again) {
           : el("p", { class: "soft" }, "Nothing runs and nothing waits."))],
     progress: (found) => el("section", { class: "class-card" }, el("h3", {}, "How far everybody is"), el("p", { class: "soft" }, "A column a lesson; its title shows when you point at it."), progressTable(found)),
     predictions: (found) => {
-      const menu = el("select", { id: "class-lesson", onchange: () => { state.lesson = menu.value; menu.blur(); look("predictions"); } }, found.lessons.map((each) => el("option", { value: each.key }, `${each.title}${each.members ? ` (${each.members})` : ""}`)));
+      const menu = el("select", { id: "class-lesson", onchange: () => { Object.assign(state, { lesson: menu.value, truth: false }); menu.blur(); look("predictions"); } }, found.lessons.map((each) => el("option", { value: each.key }, `${each.title}${each.members ? ` (${each.members})` : ""}`)));
       menu.value = found.lesson;
       const truth = el("input", { type: "checkbox", class: "toggle", checked: state.truth, onchange: () => { state.truth = truth.checked; fill(body, PAINT.predictions(found)); document.getElementById("class-truth")?.focus(); }, id: "class-truth" });
       return [el("div", { class: "class-choose" }, el("label", { for: "class-lesson" }, "Lesson"), menu, el("label", { class: "class-tick" }, truth, "Show what came out")),
@@ -129,7 +129,7 @@ export function createDesk(again) {
   }
 
   async function cancel(each) {
-    if (!(await ask(`Stop “${each.what}” of ${each.who}? What it has so far is kept.`, "Stop it"))) return;
+    if (!(await ask(`Stop “${each.what}” of ${each.who}? What it has so far is kept.`, "Stop it", "Let it go on"))) { document.activeElement?.blur(); return; }
     await asked("cancel", { run: each.id });
     document.activeElement?.blur();
     refresh();

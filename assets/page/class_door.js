@@ -73,16 +73,18 @@ export function createDoor(again) {
   async function signOut() {
     if (!(await ask("Sign out on this device? Note your word first: with your name and it you come back, to your runs as well. This browser forgets your place in the lessons.", "Sign out", "Stay"))) return;
     await flush();
-    for (const kept of ["learn", "test", "draft", "memory"]) remember(kept, null);
+    try {
+      for (const key of Object.keys(localStorage)) if (key.startsWith("peft-lab-") && key !== "peft-lab-theme") localStorage.removeItem(key);
+    } catch { /* nothing was kept */ }
     remember("owner", [...crypto.getRandomValues(new Uint8Array(24))].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
     setMember(null);
-    location.reload();
+    location.replace(location.pathname);
   }
 
   async function leave() {
     if (!(await ask("Leave the class? What it kept of your lessons is deleted on the lab's server. Your runs stay yours.", "Leave", "Stay"))) return;
     const answer = await tellClass("leave");
-    if (answer.error) return;
+    if (answer.error) { node.querySelector(".buttons")?.after(el("p", { class: "error-text", role: "alert" }, capital(answer.error))); return; }
     setMember(null);
     again();
   }

@@ -102,7 +102,7 @@ export function createCode(server, form, narrow) {
       await navigator.clipboard.writeText(state.answer.text);
       say(told, "copied");
     } catch {
-      showToCopy(state.answer.text);
+      showToCopy(state.answer.text, "script");
     }
   }
 

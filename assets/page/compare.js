@@ -78,6 +78,7 @@ export function mount(element, { props, server, watch }) {
 
   async function openLink(link) {
     const found = await asked("open_link", link);
+    if (found === LOST) return fail("The lab does not answer, so this link is not open yet.", () => openLink(link));
     if (found.error) {
       await take(structuredClone(page.blank));
       return fail(`This link cannot be read; here is an empty comparison instead. ${capital(found.error)}`);

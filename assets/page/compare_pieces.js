@@ -19,5 +19,7 @@ export function redraw(node, value, make) {
   const now = JSON.stringify(value ?? null);
   if (node.dataset.drawn === now) return;
   node.dataset.drawn = now;
+  const parts = () => [...node.querySelectorAll("button, input, select, summary")], at = parts().indexOf(document.activeElement);
   node.replaceChildren(...[make()].flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
+  if (at >= 0) parts()[at]?.focus({ preventScroll: true }); // whoever goes by keyboard stays where they were
 }

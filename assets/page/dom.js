@@ -46,9 +46,11 @@ export function ask(question, yes, no = "Go on") {
 }
 
 // For browsers that do not let a page write to the clipboard.
-export function showToCopy(text) {
-  const field = el("input", { type: "text", value: text, readonly: true, "aria-label": "link" });
-  const box = el("dialog", { class: "lab lab-dialog", "aria-label": "Copy this link" }, el("p", {}, "Copy this link:"), field,
+export function showToCopy(text, what = "link") {
+  const lines = text.includes("\n");
+  const field = el(lines ? "textarea" : "input", { type: lines ? null : "text", rows: lines ? 12 : null, readonly: true, "aria-label": what });
+  field.value = text;
+  const box = el("dialog", { class: "lab lab-dialog", "aria-label": `Copy this ${what}` }, el("p", {}, `Copy this ${what}:`), field,
     el("div", { class: "buttons" }, el("button", { type: "button", class: "main", onclick: () => { box.close(); box.remove(); } }, "Done")));
   document.body.append(box);
   box.showModal();

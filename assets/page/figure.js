@@ -65,6 +65,16 @@ function polar({ radialaxis, ...rest }, soft, line, wide) {
   return { bgcolor: "rgba(0,0,0,0)", ...rest, radialaxis: { ...axis, ...radialaxis }, angularaxis: { ...axis, tickfont: { size: wide ? 13 : 11.5 } } };
 }
 
+const holders = new Set(); // for light and dark; it keeps none of them
+
+new MutationObserver(() => {
+  for (const each of holders) {
+    const held = each.deref();
+    if (!held) holders.delete(each);
+    else if (held.node.isConnected) draw(held, held.figure, held.zoom);
+  }
+}).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+
 // A holder with a fixed height: nothing moves when the curve comes.
 export function figureHolder(name, height) {
   const plot = el("div", { class: "plot", style: { height: `${height}px` }, role: "img", "aria-label": name });
@@ -82,7 +92,7 @@ export function figureHolder(name, height) {
   };
   toggle.addEventListener("click", () => held.show(table.hidden));
   new ResizeObserver(() => { if (plot.clientWidth && plot.clientWidth !== held.width) draw(held, held.figure, held.zoom); }).observe(plot);
-  new MutationObserver(() => { if (node.isConnected) draw(held, held.figure, held.zoom); }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  holders.add(new WeakRef(held));
   return held;
 }
 
@@ -108,7 +118,10 @@ let library = null;
 // The figure library takes a second to be read, so it begins when the page stands and there is something to draw.
 function drawing() {
   library ||= new Promise((done) => {
-    const begin = () => document.head.append(el("script", { src: "lab-assets/plotly.min.js", onload: done }));
+    const begin = () => {
+      const script = el("script", { src: "lab-assets/plotly.min.js", onload: done, onerror: () => { script.remove(); setTimeout(begin, 5000); } });
+      document.head.append(script);
+    };
     requestAnimationFrame(() => setTimeout(begin));
   });
   return library;

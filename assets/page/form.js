@@ -82,7 +82,7 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
       for (const name of ["steps", "tokens", "eval_items", "eval_every", "train_items"]) if (untouched(name)) delete draft[name];
     }
     state.coming = draft; // a second choice builds on the first, even while that one's form is on its way
-    await set(draft);
+    if (await set(draft)) return null;
     changed(values());
     return null;
   }
@@ -99,10 +99,15 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
   async function set(draft, form = null) {
     const name = typeof draft.method === "string" ? draft.method : draft.method.name;
     const turn = ++state.turn;
-    const wanted = form || (await ask("form", { model: draft.model, method: name, task: draft.task || null }));
+    const wanted = form || (await ask("form", { model: draft.model, method: name, task: draft.task || null }).catch(() => ({ error: "The lab cannot be reached; choose again in a moment." })));
     if (turn !== state.turn) return null; // something else has been chosen since
     state.coming = null;
-    if (wanted.error) return fail(wanted);
+    if (wanted.error) {
+      if (state.form) paint(); // the menus say again what the form is of
+      fail(wanted);
+      button.disabled = !state.form;
+      return wanted;
+    }
     state.form = wanted;
     state.draft = { ...draft, method: typeof draft.method === "string" ? { name } : { ...draft.method } };
     if (!state.draft.task) state.draft.task = wanted.task;
@@ -244,7 +249,8 @@ function numeric(control, value, put, id) {
   const marks = control.marks;
   const slider = marks.length > 1 ? el("input", { type: "range", min: 0, max: marks.length - 1, step: 1, value: nearest(marks, value), "aria-label": `${control.label}, slider`, "aria-valuetext": shown(value) }) : null;
   field.addEventListener("input", () => {
-    const text = field.value.trim().replace(/(\d)[,  ](?=\d{3}\b)/g, "$1").replace(",", ".");
+    const typed = field.value.trim(); // 1,000 and 1 000 are a thousand, 0,001 is a thousandth
+    const text = /^[1-9]\d{0,2}([,\s]\d{3})+(\.\d+)?$/.test(typed) ? typed.replace(/[,\s]/g, "") : typed.replace(",", ".");
     const read = text === "" ? (control.optional ? null : control.default) : Number(text);
     put(Number.isNaN(read) ? field.value : read);
     if (slider && !Number.isNaN(read)) { slider.value = nearest(marks, read); slider.setAttribute("aria-valuetext", shown(read)); }

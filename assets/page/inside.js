@@ -6,7 +6,7 @@ import { createList } from "./inside_lens.js";
 import { applies as hasPrompt, draw as drawPrompt } from "./inside_prompt.js";
 import { draw as drawTrials } from "./inside_trials.js";
 import "./linked.js";
-import { address, goTo, known, offers, question, recall, remember, setAddress, taken, trainWith, who } from "./session.js";
+import { address, goTo, known, offers, question, recall, remember, setAddress, taken, trainWith, UNSHARED, who } from "./session.js";
 
 const FAST = 400, STEADY = 1500, HIDDEN = 5000; // milliseconds between questions, while something goes on
 const GOING = ["queued", "running"];
@@ -225,7 +225,8 @@ export function mount(element, { props, server, watch }) {
   }
 
   async function copyLink() {
-    if (page.view?.mine) await question(server, "share", { run: page.run, owner: await who() }).catch(() => null);
+    const shared = page.view?.mine ? await question(server, "share", { run: page.run, owner: await who() }).catch(() => ({ error: UNSHARED })) : {};
+    if (shared.error) return fail(UNSHARED, copyLink);
     const link = `${location.origin}${location.pathname}?run=${page.run}&place=inside`;
     const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
     if (!copied) return showToCopy(link);

@@ -14,8 +14,9 @@ export function draw(box, context) {
   box.trials.update(context);
 }
 
+const cards = new Map(); // of the whole page: an experiment has one card, also after another run was looked at
+
 function create(box) {
-  const cards = new Map();
   const list = el("div", { class: "trial-cards" });
   const node = el("section", { class: "trial-section", "aria-label": "Experiments" }, el("h3", {}, "Put it to the test"), list);
   fill(box, node);

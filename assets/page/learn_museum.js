@@ -27,7 +27,10 @@ export function createMuseum(server) {
   async function open(each, body, kept) {
     fill(body, el("p", { class: "soft" }, "fetching it …"));
     const found = await question(server, "exhibit", { exhibit: each.key }).catch(() => ({ error: LOST }));
-    if (found.error) { fill(body, el("p", { class: "soft" }, found.error)); return; }
+    if (found.error) {
+      fill(body, el("p", { class: "soft" }, found.error), el("button", { type: "button", class: "plain", onclick: () => open(each, body, kept) }, "Try again"));
+      return;
+    }
     const picture = el("div", { class: "learn-result-body" });
     const told = el("div", { class: "museum-told", role: "status" });
     const box = el("fieldset", { class: "learn-question" }, el("legend", {}, el("span", { class: "tag" }, "What went wrong?"), "Look at the loss, the scores and the memory."),

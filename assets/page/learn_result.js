@@ -30,7 +30,8 @@ export function createResult(server, block, context) {
   if (block.kind !== "run" && !block.recorded) { show.disabled = true; say(status, "This has not been recorded yet."); }
 
   const kept = () => context.kept();
-  if (kept().seen?.includes(block.name)) reveal();
+  if (train && kept().going?.[block.name]) goOn(kept().going[block.name]);
+  else if (kept().seen?.includes(block.name)) reveal();
 
   function seen() {
     if (!kept().seen?.includes(block.name)) context.keep({ seen: [...(kept().seen || []), block.name] });
@@ -63,23 +64,37 @@ export function createResult(server, block, context) {
     say(status, "asking for a place …");
     const found = await question(server, "begin", { lesson: context.lesson.key, name: block.name, owner: await who() }).catch(() => ({ error: LOST }));
     if (found.error) { train.disabled = false; say(status, found.error); return; }
-    state.live = found.run;
+    context.keep({ going: { ...kept().going, [block.name]: found.run } });
+    if (context.alive()) goOn(found.run);
+  }
+
+  // A run that was begun here, also before the page was left.
+  function goOn(run) {
+    state.live = run;
+    train.disabled = true;
+    stop.hidden = false;
     fill(body, chart.node);
     fill(gaps);
-    stop.hidden = false;
     follow("");
+  }
+
+  function gone() {
+    train.disabled = false;
+    stop.hidden = true;
+    show.hidden = false;
+    context.keep({ going: { ...kept().going, [block.name]: undefined } });
   }
 
   async function follow(mark) {
     const run = state.live;
     const answer = await question(server, "poll", { run, mark, owner: await who() }).catch(() => null);
     if (!context.alive() || state.live !== run) return;
-    if (answer?.error) { train.disabled = false; stop.hidden = true; say(status, answer.error); return; }
+    if (answer?.error) { gone(); say(status, answer.error); return; }
     if (!answer) say(status, "No connection to the lab; the run goes on without this page.");
     if (answer?.status && !answer.state) say(status, answer.status);
     if (answer?.state) {
       say(status, answer.status || answer.state);
-      say(chip, answer.state);
+      say(chip, { queued: "waiting", cancelled: "stopped" }[answer.state] || answer.state);
       chip.className = `chip ${answer.state}`;
       draw(chart, answer.figure, run);
       if (ENDED.includes(answer.state)) { ended(run, answer); return; }
@@ -88,8 +103,7 @@ export function createResult(server, block, context) {
   }
 
   function ended(run, view) {
-    train.disabled = false;
-    stop.hidden = true;
+    gone();
     if (view.state !== "finished") { say(status, [view.reason, view.advice].filter(Boolean).join(" ") || "It was stopped."); return; }
     context.keep({ runs: { ...kept().runs, [block.name]: run } });
     reveal();

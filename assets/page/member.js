@@ -8,7 +8,8 @@ let timer = 0;
 export async function tellClass(question, said = {}) {
   try {
     const answer = await fetch(new URL(`class/${question}`, document.baseURI), { method: "POST", body: JSON.stringify({ owner: await who(), ...said }), signal: AbortSignal.timeout(PATIENCE) });
-    return await answer.json();
+    const found = await answer.json();
+    return answer.ok ? found : { error: found.error || LOST, lost: true }; // what the lab means to refuse it refuses with 200
   } catch {
     return { error: LOST, lost: true };
   }

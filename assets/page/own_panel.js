@@ -182,7 +182,7 @@ export function open() {
       return el("div", { class: "own-preview", tabindex: 0, role: "region", "aria-label": "The first rows" }, el("table", {},
         el("thead", {}, el("tr", {}, shown.map((name) => el("th", { scope: "col", class: order.includes(name) ? "chosen" : null }, name)))),
         el("tbody", {}, rows.map((row) => el("tr", {}, places.map((place, at) => el("td", { class: shown[at] === choice.text ? "text" : null }, row[place])))))),
-      rest > 0 ? el("p", { class: "soft" }, `and ${rest} more columns`) : null);
+      rest > 0 ? el("p", { class: "soft" }, `and ${rest} more column${rest > 1 ? "s" : ""}`) : null);
     }
 
     function outcome(report) {

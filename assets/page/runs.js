@@ -47,15 +47,18 @@ export function mount(element, { props, server, watch }) {
 
   setInterval(() => {
     const going = page.rows.some((run) => run.state === "running" || run.state === "queued");
-    if (going && holder.offsetParent && !document.hidden && !list.contains(document.activeElement)) load();
+    if (going && holder.offsetParent && !document.hidden && !list.contains(document.activeElement)) load(null, true);
   }, 3000);
 
-  async function load(before = null) {
+  // `again` keeps older pages that were asked for; of two questions on their way the later one counts.
+  async function load(before = null, again = false) {
+    const turn = (page.turn = (page.turn || 0) + 1);
     const answer = await asked("history", { search: search.value, state: state.value, before });
-    if (!answer) return;
-    page.rows = before ? [...page.rows, ...answer.rows] : answer.rows;
-    page.more = answer.more;
-    more.hidden = !answer.more;
+    if (!answer || turn !== page.turn) return;
+    const fresh = new Set(answer.rows.map((each) => each.id)), longer = again && page.rows.length > answer.rows.length;
+    page.rows = before ? [...page.rows, ...answer.rows] : longer ? [...answer.rows, ...page.rows.filter((each) => !fresh.has(each.id))] : answer.rows;
+    if (!longer) page.more = answer.more;
+    more.hidden = !page.more;
     say(disk, `${answer.disk} on disk`);
     const filtered = search.value || state.value;
     say(note, page.rows.length ? (hint()) : filtered ? "No run fits this search." : "No runs yet: train one, and it stays here.");

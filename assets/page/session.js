@@ -15,6 +15,7 @@ export function who() {
 }
 
 const PATIENCE = 15000;
+export const UNSHARED = "The link could not be made: the lab did not answer. Try again in a moment.";
 
 // Ask the server; rejects when it cannot be reached or takes too long.
 export function question(server, name, value) {

@@ -10,6 +10,8 @@ import { counts, memoryBar, memoryParts, shareBar, terms } from "./pieces.js";
 import { address, handOver, known, offers, question, recall, remember, setAddress, who } from "./session.js";
 import { createWatch } from "./watch.js";
 
+const STATES = { queued: "waiting", cancelled: "stopped" }; // as they are called wherever a person reads them
+
 export function mount(element, { props, server, watch }) {
   const holder = element.querySelector(".lab-view");
   if (holder.childElementCount) return;
@@ -21,7 +23,7 @@ export function mount(element, { props, server, watch }) {
   const form = createForm({ catalogues: start.catalogues, ask: (name, value) => question(server, name, value), touched: () => { page.edited = true; }, changed, train });
   const panel = createPanel(again);
   const anatomy = createAnatomy();
-  const runView = createWatch(server, { opened, edit, close: showHome, try_next: tryNext });
+  const runView = createWatch(server, { opened, edit, close: () => { showHome(); findLast(false); }, try_next: tryNext });
   const home = createHome(start.home, () => begin(), (run) => open(run));
   const last = el("p", { class: "last", hidden: true });
   const broken = el("div", { class: "notice broken", role: "alert", hidden: true });
@@ -59,8 +61,8 @@ export function mount(element, { props, server, watch }) {
   async function begin_from_address() {
     const { run, spec } = address();
     const draft = recall("draft");
-    if (spec) await openLink(spec, run);
-    else await paint(!run && draft ? draft : start.draft, !run && draft ? null : { form: start.form, price: start.price });
+    if (spec && (await openLink(spec)) === "lost") return null; // the address stays as it is
+    if (!spec) await paint(!run && draft ? draft : start.draft, !run && draft ? null : { form: start.form, price: start.price });
     if (run) return open(run);
     showHome();
     return findLast();
@@ -68,7 +70,14 @@ export function mount(element, { props, server, watch }) {
 
   async function openLink(spec) {
     form.button.disabled = true; // until the form says what the link says, there is something else to train than what was meant
-    const answer = await question(server, "open_link", { spec, owner: await who() }).catch(() => ({ error: "the lab cannot be reached: load the page again" }));
+    const answer = await question(server, "open_link", { spec, owner: await who() }).catch(() => null);
+    if (!answer) {
+      broken.hidden = false;
+      fill(broken, el("p", {}, el("b", {}, "The lab does not answer, so this link is not open yet.")),
+        el("button", { type: "button", class: "plain", onclick: () => { broken.hidden = true; begin_from_address(); } }, "Try again"));
+      fill(middle, broken);
+      return "lost";
+    }
     if (!answer.error) {
       page.edited = true; // what the link says is not to be overwritten by a run that is found
       return paint(answer.draft, answer);
@@ -81,6 +90,8 @@ export function mount(element, { props, server, watch }) {
 
   async function paint(draft, ready) {
     const failed = await form.set(draft, ready?.form || null);
+    if (failed && page.painted) return failed; // what stood there stays
+    page.painted = true;
     if (failed) return form.set(start.draft, start.form).then(() => priced(start.price));
     if (ready?.price) priced(ready.price);
     return count(form.values());
@@ -163,11 +174,11 @@ export function mount(element, { props, server, watch }) {
   }
 
   function edit(draft, knob) {
-    paint(draft, null).then(() => { page.edited = true; form.focus(knob); });
+    paint(draft, null).then((failed) => { if (failed) return; page.edited = true; form.focus(knob); });
   }
 
   function tryNext(draft) {
-    paint(draft, null).then(() => { page.edited = false; train(); });
+    paint(draft, null).then((failed) => { if (failed) return; page.edited = false; train(); });
   }
 
   function showHome() {
@@ -178,13 +189,13 @@ export function mount(element, { props, server, watch }) {
   }
 
   // A closed tab finds its run again; one that has ended is offered, not forced.
-  async function findLast() {
+  async function findLast(reopen = true) {
     const owner = await who();
     const answer = await question(server, "latest", { owner }).catch(() => null);
     if (!answer?.run || bench.dataset.state !== "home") return;
-    if (!answer.ended && !address().spec) return open(answer.run);
+    if (reopen && !answer.ended && !address().spec) return open(answer.run);
     last.hidden = false;
-    fill(last, "Your last run: ", el("button", { type: "button", class: "link", onclick: () => open(answer.run) }, answer.name), `, ${answer.state}`);
+    fill(last, "Your last run: ", el("button", { type: "button", class: "link", onclick: () => open(answer.run) }, answer.name), `, ${STATES[answer.state] || answer.state}`);
   }
 
   function begin() {

@@ -1,6 +1,6 @@
 // The Try tab: choose a finished run, type a text or take a test item, and read the answers side by side. Python says every number.
 import { el, fill, say, showToCopy } from "./dom.js";
-import { address, goTo, known, offers, question, recall, remember, setAddress, taken, trainWith, who } from "./session.js";
+import { address, goTo, known, offers, question, recall, remember, setAddress, taken, trainWith, UNSHARED, who } from "./session.js";
 import { createAsk } from "./try_ask.js";
 import { createMix } from "./try_mix.js";
 import { createReply } from "./try_reply.js";
@@ -45,8 +45,8 @@ export function mount(element, { props, server, watch }) {
   window.addEventListener("lab-handed", () => { if (page.begun) takeOver(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden && page.going) { clearTimeout(page.timer); listen(); } });
   new IntersectionObserver((seen) => { if (seen.some((each) => each.isIntersecting)) begin(); }).observe(holder);
-  holder.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !page.going || document.querySelector("dialog[open]")) return;
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !page.going || !holder.offsetParent || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     stop();
   });
@@ -67,7 +67,7 @@ export function mount(element, { props, server, watch }) {
     page.begun = true;
     const found = await runs();
     if (!found) { page.begun = !first; return; }
-    const start = wanted || (first ? found.mine[0]?.run : "");
+    const start = wanted || (first || !page.run ? found.mine[0]?.run : "");
     if (start) open(start, false);
     else if (first || !page.run) empty();
     else if (page.view && page.view.standing !== "ready") look();
@@ -178,7 +178,11 @@ export function mount(element, { props, server, watch }) {
     reply.begin(time, asking.truth());
     const answer = await question(server, "ask", { run, owner: await who(), time, ...asking.values() }).catch(() => ({ error: LOST }));
     page.sending = false;
-    if (page.run !== run) return;
+    if (page.run !== run) {
+      asking.busy(false);
+      if (answer.question) question(server, "stop", { question: answer.question, owner: await who() }).catch(() => null);
+      return;
+    }
     if (answer.error) { asking.busy(false); asking.fail(answer); reply.refused(time); return; }
     asking.fail(null);
     Object.assign(page, { going: answer.question, mark: "", tries: 0 });
@@ -254,7 +258,8 @@ export function mount(element, { props, server, watch }) {
   }
 
   async function copyLink() {
-    if (page.view?.mine) await question(server, "share", { run: page.run, owner: await who() }).catch(() => null);
+    const shared = page.view?.mine ? await question(server, "share", { run: page.run, owner: await who() }).catch(() => ({ error: UNSHARED })) : {};
+    if (shared.error) return fail(UNSHARED, copyLink);
     const link = `${location.origin}${location.pathname}?run=${page.run}&place=try`;
     const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
     if (!copied) return showToCopy(link);

@@ -147,11 +147,18 @@ export function createPlan({ server, plan, title, words, model, ready }) {
   const marks = { finished: "✓ ", running: "… ", failed: "✗ ", cancelled: "✗ " };
   const names = { queued: "waiting", running: "training", failed: "failed", cancelled: "stopped", finished: "" };
 
+  // Also while another tab is looked at: what is still to be started is started later.
+  function later() {
+    clearTimeout(state.timer);
+    state.timer = setTimeout(() => { if (node.parentNode?.offsetParent) look(); else later(); }, document.hidden ? 4 * WATCHED : WATCHED);
+  }
+
   async function look(start = false) {
     clearTimeout(state.timer);
     state.start = state.start || start;
     const found = await question(server, "plan", { plan, model: model(), owner: await who(), start: state.start }).catch(() => null);
-    if (!found || found.error) { node.hidden = true; return; }
+    if (!found) { if (state.start || state.done >= 0) later(); return; }
+    if (found.error) { node.hidden = true; return; }
     if (!found.missing || found.trouble) state.start = false;
     node.hidden = found.done;
     fill(node, el("h3", {}, title), el("p", { class: "soft" }, found.says), el("p", { class: "try-states" }, found.runs.map((each) =>
@@ -161,7 +168,7 @@ export function createPlan({ server, plan, title, words, model, ready }) {
     const done = found.runs.filter((each) => each.state === "finished").length;
     if (state.done >= 0 && done > state.done) ready();
     state.done = done;
-    if (found.going || state.start) state.timer = setTimeout(() => { if (node.isConnected && node.offsetParent) look(); }, document.hidden ? 4 * WATCHED : WATCHED);
+    if (found.going || state.start) later();
   }
 
   return { node, look };

@@ -3,7 +3,7 @@ import { ask, el, fill, say, showToCopy } from "./dom.js";
 import { draw, figureHolder, showChart } from "./figure.js";
 import { onHub } from "./hub.js";
 import { blockDrawing, counts, files, memoryBar, memoryParts, scoreRows, shareBar } from "./pieces.js";
-import { handOver, offers, question, who } from "./session.js";
+import { handOver, offers, question, UNSHARED, who } from "./session.js";
 
 const FAST = 250, HIDDEN = 5000; // milliseconds between questions, where the lab does not say
 const ENDED = ["finished", "failed", "cancelled"];
@@ -72,6 +72,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   }
 
   async function look(run) {
+    clearTimeout(state.timer); // of two chains of questions one is left
     if (state.run !== run) return;
     try {
       const owner = await who();
@@ -246,12 +247,14 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     state.asking = false;
     if (!sure) return;
     stop.disabled = true;
-    await question(server, "stop", { run, owner: await who() }).catch(() => { stop.disabled = false; });
+    const stopped = await question(server, "stop", { run, owner: await who() }).catch(() => ({ error: "The lab does not answer, so the run goes on: try again in a moment." }));
+    if (stopped.error) { stop.disabled = false; say(status, stopped.error); }
   }
 
   async function copyLink() {
     const run = state.view.id;
-    if (state.view.mine) await question(server, "share", { run, owner: await who() }).catch(() => null);
+    const shared = state.view.mine ? await question(server, "share", { run, owner: await who() }).catch(() => ({ error: UNSHARED })) : {};
+    if (shared.error) { say(status, UNSHARED); return null; }
     const link = `${location.origin}${location.pathname}?run=${run}`;
     const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
     if (!copied) return showToCopy(link);

@@ -103,6 +103,9 @@ def _keep(bench: Bench, owner: str, lesson: str, said: Mapping[str, Any]) -> Non
         if kind == "answer":  # the page does not tell the two apart
             kind = "observation" if name in bench.lessons[lesson].matter.observations else "quiz"
         value = _checked(bench.lessons[lesson], kind, name, value)
+    if kind == "progress":  # the furthest counts: a lesson that is begun again, or on another device, takes nothing back
+        for held in bench.register.records(["progress"], lesson, owner):
+            value = {"step": max(held.value["step"], value["step"]), "ended": held.value["ended"] or value["ended"]}
     bench.register.record(owner, lesson, kind, name, value)
 
 
