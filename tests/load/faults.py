@@ -73,10 +73,20 @@ class Lab:
         wait_for(self.ready, READY_SECONDS, "no worker gets warm")
 
     def ready(self) -> bool:
-        return any((self.data / "workers").glob("local-[1-9]*.ready"))
+        """Whether a worker is warm: the file of one that was just killed lies there for a moment longer."""
+        said = [words for _, words in self._children()]
+        return any(f'"{path.stem}"' in words for path in (self.data / "workers").glob("local-[1-9]*.ready") for words in said)
 
     def workers(self) -> list[psutil.Process]:
-        return [each for each in psutil.Process(self.process.pid).children() if "lab.runners.local" in each.cmdline()]
+        return [process for process, _ in self._children()]
+
+    def _children(self) -> list[tuple[psutil.Process, str]]:
+        """Workers that live, each with its command line."""
+        found = []
+        for each in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):
+                found.append((each, " ".join(each.cmdline())))
+        return [(process, words) for process, words in found if "lab.runners.local" in words]
 
     def end(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
