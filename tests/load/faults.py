@@ -106,8 +106,10 @@ class Faults:
 
     def _worker_killed(self) -> None:
         if workers := self.lab.workers():
-            with suppress(psutil.NoSuchProcess):
-                self.drawn.choice(workers).kill()
+            with suppress(psutil.Error):
+                victim = self.drawn.choice(workers)
+                victim.kill()
+                victim.wait(10)  # until then its file says that it is warm
 
     def _page_killed(self) -> None:
         self.lab.end(signal.SIGKILL)
