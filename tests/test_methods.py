@@ -102,6 +102,7 @@ def test_saved_and_loaded_it_answers_the_same(method: str, model: str, tried: An
 def test_merged_it_answers_as_unmerged(method: str, model: str, tried: Any) -> None:
     trial = tried(method, model)
     assert (trial.merged - trial.trained).abs().max() <= 1e-5 * trial.trained.abs().max()
+    assert torch.equal(logits(trial.job), trial.trained), "a copy was merged: what it was copied from goes on"
 
 
 @pytest.mark.parametrize(("method", "model"), some_slow(THOROUGH))

@@ -70,6 +70,9 @@ def parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Module]]:
 def merge(model: nn.Module) -> nn.Module:
     """Each sum becomes the weight itself: the plain model again, of the same size and speed, and with the same outputs to the last bit."""
     for _, layer, _ in parts(model):
+        shared = type(layer)  # a deep copy has its original's class, and the weight is taken off the class
+        own = {name: value for name, value in vars(shared).items() if name not in ("__dict__", "__weakref__")}
+        layer.__class__ = type(shared.__name__, shared.__bases__, own)
         parametrize.remove_parametrizations(layer, "weight")
     return model
 
