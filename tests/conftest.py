@@ -16,7 +16,7 @@ from tests.__main__ import BROWSER, QUICK, SHARED
 REAL = {"cache", "real_workshop"}  # fixtures of the real pretrained weights and data
 FIRST = ("test_page.py", "test_real_prompts.py", "test_goals.py", "test_every_method.py",
          "test_runners.py", "test_serve.py", "test_supply.py", "test_cli.py", "test_readme.py")
-QUICK_CASES = 8  # of one test, in the quick part
+QUICK_CASES = 4  # of one test, in the quick part
 
 spin_briefly(os.environ)
 os.environ.setdefault("LAB_COMPILE", "0")  # workers that tests start: their compiler would take a core from what is tested
