@@ -1,5 +1,5 @@
 // Looks at verdicts, which this browser and a link remember, and the comparison in the address.
-import { showToCopy } from "./dom.js";
+import { copyLink } from "./dom.js";
 import { comparisonQuery, recall, remember, setComparison } from "./session.js";
 
 const KEPT = 30; // comparisons whose looks are remembered
@@ -29,12 +29,7 @@ export function createLooks() {
   }
 
   async function copy(button, plan) {
-    const link = `${location.origin}${location.pathname}?${comparisonQuery(plan.address, counts(plan)).join("&")}`;
-    const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
-    if (!copied) return showToCopy(link);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy link"; }, 2500);
-    return null;
+    await copyLink(button, `${location.origin}${location.pathname}?${comparisonQuery(plan.address, counts(plan)).join("&")}`);
   }
 
   return { note, of, address, copy };

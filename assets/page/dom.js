@@ -57,6 +57,15 @@ export function showToCopy(text, what = "link") {
   field.select();
 }
 
+// A link to the clipboard, which the button says; where a browser does not let it, the link is shown. Resolves to whether it was copied.
+export async function copyLink(button, link) {
+  const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
+  if (!copied) { showToCopy(link); return false; }
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy link"; }, 2500);
+  return true;
+}
+
 export function promptFor(question, value) {
   return new Promise((resolve) => {
     const box = el("dialog", { class: "lab lab-dialog", "aria-label": question });

@@ -1,16 +1,15 @@
 // The Look-inside tab: choose a run, see what its lenses recorded, ask for what a worker can find in it. Python says every number.
 import { createAnatomy } from "./anatomy.js";
-import { el, fill, say, showToCopy } from "./dom.js";
+import { el, fill, say } from "./dom.js";
 import { draw as drawHeat } from "./inside_heat.js";
 import { createList } from "./inside_lens.js";
 import { applies as hasPrompt, draw as drawPrompt } from "./inside_prompt.js";
 import { draw as drawTrials } from "./inside_trials.js";
 import "./linked.js";
-import { address, goTo, known, offers, question, recall, remember, setAddress, taken, trainWith, UNSHARED, who } from "./session.js";
+import { address, copyRunLink, goTo, known, offers, question, recall, remember, setAddress, STATES, taken, trainWith, who } from "./session.js";
 
 const FAST = 400, STEADY = 1500, HIDDEN = 5000; // milliseconds between questions, while something goes on
 const GOING = ["queued", "running"];
-const WORDS = { queued: "waiting", cancelled: "stopped" };
 
 export function mount(element, { props, server, watch }) {
   const holder = element.querySelector(".lab-view");
@@ -61,7 +60,7 @@ export function mount(element, { props, server, watch }) {
   async function runs() {
     const found = await question(server, "runs", { owner: await who() }).catch(() => ({ error: "The lab cannot be reached; try again in a moment." }));
     if (found.error) { fail(found.error, begin); return null; }
-    const choice = (each) => el("option", { value: each.run }, [each.name, each.told, each.task, each.score || WORDS[each.state] || each.state].filter(Boolean).join(" · "));
+    const choice = (each) => el("option", { value: each.run }, [each.name, each.told, each.task, each.score || STATES[each.state] || each.state].filter(Boolean).join(" · "));
     fill(menu, found.mine.length ? el("optgroup", { label: "Your runs" }, found.mine.map(choice)) : null,
       found.recorded.length ? el("optgroup", { label: "Recorded runs" }, found.recorded.map(choice)) : null);
     if (page.run) chosen(page.run, page.view?.name || "the run of this link");
@@ -156,7 +155,7 @@ export function mount(element, { props, server, watch }) {
     if (page.view && GOING.includes(page.view.state) && !GOING.includes(answer.state)) runs(); // the menu says how it ended
     page.view = answer;
     chosen(answer.run, answer.name);
-    say(chip, answer.label || WORDS[answer.state] || answer.state);
+    say(chip, answer.label || STATES[answer.state] || answer.state);
     chip.className = `chip ${answer.state}`;
     say(about, [answer.settings, answer.score ? `${answer.score.metric} ${answer.score.text}` : null].filter(Boolean).join(" · "));
     drawn.hidden = !answer.address;
@@ -225,13 +224,7 @@ export function mount(element, { props, server, watch }) {
   }
 
   async function copyLink() {
-    const shared = page.view?.mine ? await question(server, "share", { run: page.run, owner: await who() }).catch(() => ({ error: UNSHARED })) : {};
-    if (shared.error) return fail(UNSHARED, copyLink);
-    const link = `${location.origin}${location.pathname}?run=${page.run}&place=inside`;
-    const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
-    if (!copied) return showToCopy(link);
-    share.textContent = "Copied";
-    setTimeout(() => { share.textContent = "Copy link"; }, 2500);
-    return null;
+    const wrong = await copyRunLink(server, share, { run: page.run, mine: page.view?.mine, place: "inside" });
+    if (wrong) fail(wrong, copyLink);
   }
 }

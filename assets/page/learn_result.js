@@ -5,7 +5,7 @@ import { el, fill, say } from "./dom.js";
 import { draw, figureHolder } from "./figure.js";
 import { gap } from "./learn_gap.js";
 import { counts, memoryBar, scoreRows, shareBar, terms } from "./pieces.js";
-import { handOver, offers, question, teacher, who } from "./session.js";
+import { handOver, offers, question, STATES, teacher, who } from "./session.js";
 
 const LOST = "The lab cannot be reached; try again in a moment.";
 const ENDED = ["finished", "failed", "cancelled"];
@@ -94,7 +94,7 @@ export function createResult(server, block, context) {
     if (answer?.status && !answer.state) say(status, answer.status);
     if (answer?.state) {
       say(status, answer.status || answer.state);
-      say(chip, { queued: "waiting", cancelled: "stopped" }[answer.state] || answer.state);
+      say(chip, STATES[answer.state] || answer.state);
       chip.className = `chip ${answer.state}`;
       draw(chart, answer.figure, run);
       if (ENDED.includes(answer.state)) { ended(run, answer); return; }

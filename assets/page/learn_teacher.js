@@ -1,12 +1,12 @@
 // A form that makes a link for a class: a lesson, or the Train tab with the settings as they are and some of them fixed or hidden.
-import { el, fill, say, showToCopy } from "./dom.js";
+import { copyLink, el, fill, say } from "./dom.js";
 import { question, recall } from "./session.js";
 
 export function createTeacher(server, lessons) {
   const what = el("select", { id: "teacher-what", onchange: () => paint() }, lessons.map((each) => el("option", { value: each.key }, `${each.number} ${each.title}`)), el("option", { value: "" }, "The Train tab, set as it is now"));
   const choices = el("div", { class: "teacher-choices" });
   const link = el("output", { class: "teacher-link" });
-  const copy = el("button", { type: "button", class: "plain", onclick: () => copyLink() }, "Copy link");
+  const copy = el("button", { type: "button", class: "plain", onclick: () => copyLink(copy, address()) }, "Copy link");
   const node = el("details", { class: "learn-teacher" }, el("summary", {}, "For teachers: make a link for a class"),
     el("div", {}, el("p", { class: "soft" }, "Who opens the link starts at that place. A link is a convenience, not a lock: a student who edits the address can change what it sets."),
       el("label", { for: "teacher-what" }, "What it opens"), what, choices, el("div", { class: "teacher-made" }, link, copy)));
@@ -48,14 +48,6 @@ export function createTeacher(server, lessons) {
 
   function told() {
     return say(link, address());
-  }
-
-  async function copyLink() {
-    const copied = await navigator.clipboard?.writeText(address()).then(() => true, () => false);
-    if (!copied) return showToCopy(address());
-    copy.textContent = "Copied";
-    setTimeout(() => { copy.textContent = "Copy link"; }, 2500);
-    return null;
   }
 
   return { node };

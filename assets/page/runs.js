@@ -2,10 +2,9 @@
 import { ask, download, el, fill, promptFor, say } from "./dom.js";
 import { draw, figureHolder, showChart } from "./figure.js";
 import { files } from "./pieces.js";
-import { goTo, handOver, known, offers, question, who } from "./session.js";
+import { goTo, handOver, known, offers, question, STATES, who } from "./session.js";
 
-const STATES = [["", "every state"], ["finished", "finished"], ["running", "running"], ["queued", "waiting"], ["failed", "failed"], ["cancelled", "stopped"]];
-const WORDS = { queued: "waiting", cancelled: "stopped" };
+const FILTERS = [["", "every state"], ["finished", "finished"], ["running", "running"], ["queued", "waiting"], ["failed", "failed"], ["cancelled", "stopped"]];
 
 export function mount(element, { props, server, watch }) {
   const holder = element.querySelector(".lab-view");
@@ -14,7 +13,7 @@ export function mount(element, { props, server, watch }) {
   known(props.value);
   const page = { rows: [], more: null, marked: [] };
   const search = el("input", { type: "search", placeholder: "search title, model, task or method", "aria-label": "search runs", oninput: later(() => load()) });
-  const state = el("select", { "aria-label": "state", onchange: () => load() }, STATES.map(([value, words]) => el("option", { value }, words)));
+  const state = el("select", { "aria-label": "state", onchange: () => load() }, FILTERS.map(([value, words]) => el("option", { value }, words)));
   const disk = el("span", { class: "soft" });
   const list = el("div", { class: "runs-list" });
   const more = el("button", { type: "button", class: "plain", hidden: true, onclick: () => load(page.more) }, "Older runs");
@@ -74,7 +73,7 @@ export function mount(element, { props, server, watch }) {
     const name = run.title || run.name;
     const mark = el("input", { type: "checkbox", "aria-label": `mark ${name}`, checked: page.marked.includes(run.id), onchange: () => marked(run.id, mark.checked) });
     return el("div", { class: "run-row" }, mark,
-      el("div", { class: "about" }, el("span", { class: "name", title: name }, name), " ", el("span", { class: `chip ${run.state}` }, WORDS[run.state] || run.state), el("p", {}, run.settings),
+      el("div", { class: "about" }, el("span", { class: "name", title: name }, name), " ", el("span", { class: `chip ${run.state}` }, STATES[run.state] || run.state), el("p", {}, run.settings),
         run.reason && run.state === "failed" ? el("p", {}, run.reason) : null, files(run.files)),
       el("span", { class: "value" }, run.score || "–", el("small", {}, "test score")), el("span", { class: "value" }, run.share || "–", el("small", {}, "trained")),
       el("span", { class: "value" }, new Date(run.at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" }), el("small", {}, run.seconds || " ")),

@@ -1,4 +1,5 @@
 // What belongs to this browser: the key its runs are kept under, the address bar, and questions to the server that survive a lost network.
+import { copyLink } from "./dom.js";
 
 let owner = "";
 const waiting = [];
@@ -15,7 +16,14 @@ export function who() {
 }
 
 const PATIENCE = 15000;
-export const UNSHARED = "The link could not be made: the lab did not answer. Try again in a moment.";
+export const STATES = { queued: "waiting", cancelled: "stopped" }; // as they are called where a person reads them
+
+// A link to a run goes to the clipboard; a run of one's own is shared by that. Resolves to what went wrong, "" where nothing did, null where it is shown to be copied by hand.
+export async function copyRunLink(server, button, { run, mine, place = "" }) {
+  const shared = mine ? await question(server, "share", { run, owner: await who() }).catch(() => ({ error: "lost" })) : {};
+  if (shared.error) return "The link could not be made: the lab did not answer. Try again in a moment.";
+  return (await copyLink(button, `${location.origin}${location.pathname}?run=${run}${place ? `&place=${place}` : ""}`)) ? "" : null;
+}
 
 // Ask the server; rejects when it cannot be reached or takes too long.
 export function question(server, name, value) {

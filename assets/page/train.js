@@ -7,10 +7,8 @@ import { createHome } from "./home.js";
 import "./linked.js";
 import { refreshOwn } from "./own.js";
 import { counts, memoryBar, memoryParts, shareBar, terms } from "./pieces.js";
-import { address, handOver, known, offers, question, recall, remember, setAddress, who } from "./session.js";
+import { address, handOver, known, offers, question, recall, remember, setAddress, STATES, who } from "./session.js";
 import { createWatch } from "./watch.js";
-
-const STATES = { queued: "waiting", cancelled: "stopped" }; // as they are called wherever a person reads them
 
 export function mount(element, { props, server, watch }) {
   const holder = element.querySelector(".lab-view");

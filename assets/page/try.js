@@ -1,6 +1,6 @@
 // The Try tab: choose a finished run, type a text or take a test item, and read the answers side by side. Python says every number.
-import { el, fill, say, showToCopy } from "./dom.js";
-import { address, goTo, known, offers, question, recall, remember, setAddress, taken, trainWith, UNSHARED, who } from "./session.js";
+import { el, fill, say } from "./dom.js";
+import { address, copyRunLink, goTo, known, offers, question, recall, remember, setAddress, taken, trainWith, who } from "./session.js";
 import { createAsk } from "./try_ask.js";
 import { createMix } from "./try_mix.js";
 import { createReply } from "./try_reply.js";
@@ -258,13 +258,7 @@ export function mount(element, { props, server, watch }) {
   }
 
   async function copyLink() {
-    const shared = page.view?.mine ? await question(server, "share", { run: page.run, owner: await who() }).catch(() => ({ error: UNSHARED })) : {};
-    if (shared.error) return fail(UNSHARED, copyLink);
-    const link = `${location.origin}${location.pathname}?run=${page.run}&place=try`;
-    const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
-    if (!copied) return showToCopy(link);
-    share.textContent = "Copied";
-    setTimeout(() => { share.textContent = "Copy link"; }, 2500);
-    return null;
+    const wrong = await copyRunLink(server, share, { run: page.run, mine: page.view?.mine, place: "try" });
+    if (wrong) fail(wrong, copyLink);
   }
 }

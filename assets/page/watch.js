@@ -1,9 +1,9 @@
 // One run as it goes: asks for what is new, draws it, and finds back by itself after a lost network.
-import { ask, el, fill, say, showToCopy } from "./dom.js";
+import { ask, el, fill, say } from "./dom.js";
 import { draw, figureHolder, showChart } from "./figure.js";
 import { onHub } from "./hub.js";
 import { blockDrawing, counts, files, memoryBar, memoryParts, scoreRows, shareBar } from "./pieces.js";
-import { handOver, offers, question, UNSHARED, who } from "./session.js";
+import { copyRunLink, handOver, offers, question, who } from "./session.js";
 
 const FAST = 250, HIDDEN = 5000; // milliseconds between questions, where the lab does not say
 const ENDED = ["finished", "failed", "cancelled"];
@@ -252,16 +252,9 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   }
 
   async function copyLink() {
-    const run = state.view.id;
-    const shared = state.view.mine ? await question(server, "share", { run, owner: await who() }).catch(() => ({ error: UNSHARED })) : {};
-    if (shared.error) { say(status, UNSHARED); return null; }
-    const link = `${location.origin}${location.pathname}?run=${run}`;
-    const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
-    if (!copied) return showToCopy(link);
-    share.textContent = "Copied";
-    say(spoken, "Who has this link can see the run; only this browser can change it.");
-    setTimeout(() => { share.textContent = "Copy link"; }, 2500);
-    return null;
+    const wrong = await copyRunLink(server, share, { run: state.view.id, mine: state.view.mine });
+    if (wrong) say(status, wrong);
+    else if (wrong === "") say(spoken, "Who has this link can see the run; only this browser can change it.");
   }
 
   return { node, open, leave, stop: stopRun, stoppable, shown: () => state.view, focus: () => title.focus({ preventScroll: true }) };

@@ -184,6 +184,10 @@ class Bench:
             raise LabError("only the browser that started this run can change it")
         return run
 
+    def share(self, run_id: str, owner: str) -> bool:
+        """Whoever knows its address may look at this run from now on. Raises LabError for somebody else's."""
+        return self.store.share(self.mine(run_id, owner).id).shared
+
     def check_reader(self, run: Run, owner: str) -> None:
         """A run is its owner's until they share it; then whoever knows its address may look at it."""
         if not run.shared and run.owner != owner:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lab import catalogue, describe
 from lab.contracts import ROLES, LabError, Method, Shape
-from lab.spec import RunSpec, check_length, formats_of_base
+from lab.spec import RunSpec, formats_of_base
 from lab.sweeping import Sweep
 from lab.ui.formula import ROLE_WORDS
 from lab.ui.wording import plain
@@ -198,7 +198,6 @@ def parse(draft: Any, made: Callable[[Mapping[str, Any]], RunSpec] = RunSpec.par
     if not isinstance(draft, Mapping) or not isinstance(draft.get("model"), str):
         raise LabError("the form sent no model: load the page again")
     spec = made(draft)
-    check_length(spec)
     spec.base, spec.goal  # noqa: B018  both raise for what cannot be run
     if spec.goal.gone:
         raise LabError(f"task is gone: {spec.goal.gone}")

@@ -71,8 +71,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def share(asked: Any) -> dict[str, Any]:
-        run = bench.mine(str(asked.get("run")), str(asked.get("owner", "")))
-        return {"shared": bench.store.share(run.id).shared}
+        return {"shared": bench.share(str(asked.get("run")), str(asked.get("owner", "")))}
 
     @answered
     def traced(asked: Any) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def share(asked: Any) -> dict[str, Any]:
-        return {"shared": bench.store.share(bench.mine(str(asked.get("run")), str(asked.get("owner", ""))).id).shared}
+        return {"shared": bench.share(str(asked.get("run")), str(asked.get("owner", "")))}
 
     def _mine(asked: Any) -> Any:
         question = bench.mine(str(asked.get("question")), str(asked.get("owner", "")))

@@ -62,7 +62,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def share(asked: Any) -> dict[str, Any]:
-        return {"shared": bench.store.share(bench.mine(str(asked.get("run")), str(asked.get("owner", ""))).id).shared}
+        return {"shared": bench.share(str(asked.get("run")), str(asked.get("owner", "")))}
 
     @answered
     def numbers(asked: Any) -> dict[str, Any]:
