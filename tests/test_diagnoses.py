@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from lab.events import Evaluated, Failed, Finished, Observed, RunResult, Started
 from lab.museum import exhibits, spec_of
 from lab.recording import shelf
 from lab.spec import RunSpec
+from lab.ui.learn.halls import CHOICES, labels
 
 ROOT = Path(__file__).parent.parent
 DIAGNOSES: dict[str, type[Diagnosis]] = catalogue.entries("diagnoses")
@@ -39,6 +41,23 @@ def test_no_sound_run_is_diagnosed() -> None:
     for recorded in shelf(ROOT / "assets" / "recorded"):
         found = [each.key for each in diagnose(recorded.result)]
         assert not found or (found == ["left-the-words"] and recorded.spec.method.init == "random"), (recorded.key, found)
+
+
+def test_the_labels_tell_the_rates_that_were_taken() -> None:
+    for key, times, words in (("steps-too-large", 33, "33 times"), ("steps-too-small", 1 / 100, "a hundredth")):
+        spec = spec_of(DIAGNOSES[key])
+        assert words in DIAGNOSES[key].about
+        assert spec.lr / RunSpec.parse({**spec.to_dict(), "lr": None}).lr == pytest.approx(times, rel=0.02)
+
+
+def test_no_name_that_is_right_as_well_is_offered_beside_the_right_one() -> None:
+    found = exhibits(ROOT / "assets" / "museum")
+    shown = labels(SimpleNamespace(museum=found))
+    assert {each["key"] for each in shown} == set(found)
+    for each in shown:
+        right = {seen.key for seen in diagnose(found[each["key"]].result)}
+        offered = [name["key"] for name in each["names"]]
+        assert len(offered) == CHOICES and right & set(offered) == {each["key"]}
 
 
 LORA = {"model": "minilm-l6", "task": "movies", "method": "lora"}

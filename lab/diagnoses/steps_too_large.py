@@ -10,7 +10,7 @@ FAR = 3  # times the default
 class StepsTooLarge(Diagnosis):
     key = "steps-too-large"
     title = "The steps are too large"
-    about = "LoRA at a hundred times its learning rate. The loss jumps instead of falling, and each step undoes what the one before has found."
+    about = "LoRA at 33 times its usual learning rate. The loss jumps instead of falling, and each step undoes what the one before has found."
     knob = "lr"
     shown = "loss"
     broken = {"model": "minilm-l6", "task": "movies", "method": "lora", "lr": 0.1}

@@ -10,7 +10,7 @@ FAR = 3  # times below the band
 class StepsTooSmall(Diagnosis):
     key = "steps-too-small"
     title = "The steps are too small"
-    about = "LoRA with a thirtieth of its learning rate. The loss falls, since the head learns at a rate of its own, and nothing of it comes from LoRA."
+    about = "LoRA with a hundredth of its usual learning rate. The loss falls, since the head learns at a rate of its own, and nothing of it comes from LoRA."
     knob = "lr"
     shown = "scores"
     broken = {"model": "minilm-l6", "task": "movies", "method": "lora", "lr": 0.00003}

@@ -7,6 +7,7 @@ from lab import catalogue
 from lab.contracts import LabError, shorten
 from lab.diagnosed import diagnose
 from lab.museum import spec_of
+from lab.recording import Recorded
 from lab.ui import address
 from lab.ui.bench import Bench
 from lab.ui.picture import made, picture, reference, sentence, settled
@@ -17,15 +18,16 @@ CHOICES = 4  # names to choose from
 def labels(bench: Bench) -> list[dict[str, Any]]:
     """Those that are recorded: what is to be seen of each, and which names it might have. The right one is not said."""
     keys = list(catalogue.entries("diagnoses"))
-    return [{"key": key, "number": keys.index(key) + 1, "says": sentence(spec_of(catalogue.find("diagnoses", key)).to_dict()), "names": _names(key)}
+    return [{"key": key, "number": keys.index(key) + 1, "says": sentence(spec_of(catalogue.find("diagnoses", key)).to_dict()), "names": _names(bench.museum[key], key)}
             for key in keys if key in bench.museum]
 
 
-def _names(key: str) -> list[dict[str, str]]:
-    """The right name among its neighbours, in the order of the alphabet."""
+def _names(exhibit: Recorded, key: str) -> list[dict[str, str]]:
+    """The right name among its neighbours, in the order of the alphabet. What else is wrong with the run is not among them: it would be right as well."""
     keys = list(catalogue.entries("diagnoses"))
-    start = keys.index(key)
-    few = {key, *(keys[(start + step) % len(keys)] for step in range(1, CHOICES))}
+    start, also = keys.index(key), {each.key for each in diagnose(exhibit.result)}
+    wrong = [each for each in (*keys[start + 1:], *keys[:start]) if each not in also]
+    few = {key, *wrong[:CHOICES - 1]}
     return sorted(({"key": each, "title": catalogue.find("diagnoses", each).title} for each in few), key=lambda each: each["title"])
 
 
