@@ -30,6 +30,7 @@ class NearestWords(Measurement):
         "lost": Gives("points", "score lost when the words take the vectors' place"),
         "words_gain": Gives("points", "score with the words, less that without any"),
         "stayed": Gives("share", "share of the vectors whose first word from before training is still among their nearest five"),
+        "nearer": Gives("share", "share of the vectors that lie nearer to a word than chance would bring them (p below 0.05, all vectors together)"),
         "agreement": Gives("share", "words in all of four lists of nearest words (centred cosine, cosine, distance, dot product), of those in any"),
     }
 
@@ -40,7 +41,7 @@ class NearestWords(Measurement):
 
     def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
         from lab.engine.specimen import reopened
-        from lab.lenses.prompt_neighbours import PromptNeighbours
+        from lab.lenses.prompt_neighbours import SURE, PromptNeighbours
         from lab.spec import RunSpec
 
         spec = RunSpec.parse({"model": self.model, "task": self.task, "method": {"name": "prompt_tuning", "init": self.init}})
@@ -51,10 +52,12 @@ class NearestWords(Measurement):
         scores = {name: (each["score"], each["standard_error"]) for name, each in seen["swap"]["scores"].items()}
         values = {name: list(scores[name]) for name in ("prompt", "nearest", "none")}
         values |= {"lost": _less(scores["prompt"], scores["nearest"]), "words_gain": _less(scores["nearest"], scores["none"]),
-                   "stayed": [seen["persistence"], 0.0], "agreement": [seen["agreement"], 0.0]}
-        rows = [[place["position"] + 1, _first(place["init"]), _first(place["neighbours"]["centred"]), _first(place["neighbours"]["l2"])]
-                for place in seen["positions"]]
-        return {"values": values, "columns": ["vector", "nearest before training", "nearest after (centred cosine)", "nearest after (distance)"], "rows": rows}
+                   "stayed": [seen["persistence"], 0.0], "agreement": [seen["agreement"], 0.0],
+                   "nearer": [sum(place["p"] < SURE for place in seen["positions"]) / len(seen["positions"]), 0.0]}
+        rows = [[place["position"] + 1, _first(place["init"]), _first(place["neighbours"]["centred"]), f"{place['p']:.3f}",
+                 _first(place["neighbours"]["l2"])] for place in seen["positions"]]
+        return {"values": values, "rows": rows,
+                "columns": ["vector", "nearest before training", "nearest after (centred cosine)", "p of chance", "nearest after (distance)"]}
 
 
 def _first(words: list[dict[str, Any]]) -> str:
