@@ -10,6 +10,7 @@ from typing import Any
 from lab.compare import Comparison
 from lab.compare.varied import Series, Swept
 from lab.metrics import METRICS
+from lab.sweeping import POINTS, near_best
 from lab.ui import charts
 from lab.ui.compare.arms import looks as own_looks
 from lab.ui.compare.measures import half_width
@@ -18,7 +19,6 @@ from lab.ui.wording import figures, listing, plain, scored, whole
 
 Arms = Mapping[str, Mapping[str, Any]]
 LOGARITHMIC = 8  # from this factor between smallest and largest on
-POINTS = 0.02  # of a metric's scale: what a good learning rate may lose against the best
 ROOM = 0.045
 
 
@@ -75,7 +75,7 @@ def figure(swept: Swept, comparison: Comparison, report: Mapping[str, Any], look
                                "line": {"dash": "dash", "width": 1}} for _, value in references]},
         "labels": charts.spread(labels, 0.062 * (high - low), high),
         "caption": "Marks: mean over the seeds with its 95 % interval; small ones: one seed each. Grey band: the best mean ± its standard error."
-                   + (" Tinted: rates that lose at most 2 points against the best, or its standard error." if good else ""),
+                   + (" Tinted: rates that lose at most 2 points against the best, or its standard error where that is more." if good else ""),
         "alt": f"Chart of {metric} by {swept.word}. " + "; ".join(f"{point.arm}: {scored(point.mean, metric)}" for point in every),
         "table": {"columns": [swept.word, "arm", f"{metric}, mean", "95 % interval", "each seed"], "rows": [
             [_said(point.x, swept.key), point.arm, scored(point.mean, metric), f"± {scored(point.half, metric)}" if point.half else "–",
@@ -103,14 +103,7 @@ def _points(series: Series, arms: Arms) -> list[Point]:
 def good_rates(points: Sequence[Point], metric: str, higher: bool) -> tuple[float, float, bool, bool] | None:
     """(lowest, highest, whether it may go on below, above) of the neighbours of the best that lose at most 2 points, or one standard error, against it."""
     sign, scale = (1 if higher else -1), METRICS[metric].most if metric in METRICS else 1.0
-    means = [sign * point.mean for point in points]
-    top = max(range(len(points)), key=lambda place: means[place])
-    bar = means[top] - max(POINTS * scale, points[top].error)
-    first = last = top
-    while first and means[first - 1] >= bar:
-        first -= 1
-    while last < len(points) - 1 and means[last + 1] >= bar:
-        last += 1
+    first, last = near_best([sign * point.mean for point in points], [point.error for point in points], POINTS * scale)
     return points[first].x, points[last].x, first == 0, last == len(points) - 1
 
 
