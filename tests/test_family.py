@@ -9,6 +9,7 @@ import pytest
 from lab import catalogue, probing
 from lab.accounting.shapes import shape_of
 from lab.contracts import LabError
+from lab.sweeping import Sweep, Tried
 from lab.ui import family
 from lab.ui.wording import percent, whole
 
@@ -18,6 +19,16 @@ MODELS = catalogue.entries("models")
 
 def ask(name: str, **asked: object) -> dict:
     return next(question for question in family.questions() if question.__name__ == name)(asked)
+
+
+def test_a_usual_rate_says_from_how_many_it_was_chosen() -> None:
+    tried = tuple(Tried(lr, 0.8, 0.02) for lr in (3e-4, 1e-3, 3e-3))
+    sweeps = {("minilm-l6", "lora"): Sweep("movies", 100, 0.5, tried), ("minilm-l6", "pfeiffer"): Sweep("movies", 100, 0.5, tried[1:2])}
+    fit = next(question for question in family.questions(sweeps=sweeps) if question.__name__ == "fit")
+    rates = {key: each.get("rate") for key, each in fit({"model": "minilm-l6"})["methods"].items()}
+    assert rates["lora"] == "0.003 (chosen from 3 that were tried)" and rates["pfeiffer"] == "0.001 (the only one tried)"
+    assert rates["houlsby"] == "0.003 (an estimate: none was tried here)" and rates["in_context"] is None
+    assert "chosen" not in ask("fit", model="minilm-l6")["methods"]["lora"]["rate"], "sweeps are not kept from one page to another"
 
 
 def test_every_method_is_there_once_with_all_that_a_choice_needs() -> None:

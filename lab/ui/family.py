@@ -1,8 +1,9 @@
 """The Methods tab: which method when. Everything on it comes from the methods' own files, from arithmetic, and from the table of what was tried."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,7 @@ from lab.accounting.shapes import shape_of
 from lab.classroom.offer import ALL, Offer
 from lab.contracts import LabError, Method, Model, Shape
 from lab.spec import RunSpec
+from lab.sweeping import Sweep
 from lab.ui import charts, formula
 from lab.ui.bench import Bench
 from lab.ui.view import answered, view
@@ -35,10 +37,10 @@ GIVEN = {"nf4", "nf4_double", "fp4"}  # the formats in 4 bits
 
 
 def tab(bench: Bench) -> gr.HTML:
-    return view("family.js", server_functions=questions(bench.offer), elem_id="methods")
+    return view("family.js", server_functions=questions(bench.offer, bench.sweeps), elem_id="methods")
 
 
-def questions(offer: Offer = ALL) -> list[Callable[[Any], dict[str, Any]]]:
+def questions(offer: Offer = ALL, sweeps: Mapping[tuple[str, str], Sweep] = MappingProxyType({})) -> list[Callable[[Any], dict[str, Any]]]:
     """What the page may ask: the family once, and what one model makes of it whenever another model is chosen."""
 
     @answered
@@ -51,7 +53,7 @@ def questions(offer: Offer = ALL) -> list[Callable[[Any], dict[str, Any]]]:
         model = catalogue.find("models", asked.get("model")).key
         if not offer.has("models", model):
             raise LabError(f'model is "{model}": this lab offers {", ".join(offer.models)}')
-        return {"methods": {key: price for key, price in on(model).items() if offer.has("methods", key)}}
+        return {"methods": {key: _with_rates(price, sweeps.get((model, key))) for key, price in on(model).items() if offer.has("methods", key)}}
 
     return [family, fit]
 
@@ -184,6 +186,15 @@ def _price(kind: type[Method], model: Model) -> dict[str, Any]:
     rate = kind.rates[spec.shape.kind]
     return {"count": whole(counts.method), "number": counts.method, "share": percent(counts.method / counts.total), "part": counts.method / counts.total,
             "lines": lines[:-1] if spec.counts.head else lines, "rate": plain(rate.default) if rate.high else "none"}
+
+
+def _with_rates(price: dict[str, Any], sweep: Sweep | None) -> dict[str, Any]:
+    """The usual learning rate, and from how many that were tried on this model it was chosen."""
+    if price.get("rate", "none") == "none":
+        return price
+    many = len(sweep.tried) if sweep else 0
+    known = f"chosen from {many} that were tried" if many > 1 else "the only one tried" if many else "an estimate: none was tried here"
+    return {**price, "rate": f"{price['rate']} ({known})"}
 
 
 def cell(kind: type[Method], model: Model) -> dict[str, Any]:
