@@ -109,18 +109,50 @@ def test_a_knob_says_its_own_and_peft_s_name() -> None:
     assert {1, 8, 256} <= set(rank["marks"])
 
 
-def test_a_learning_rate_says_from_how_many_it_was_chosen() -> None:
-    def rate(*tried: tuple[float, float | None]) -> dict[str, Any]:
-        sweep = Sweep("movies", 100, 0.52, tuple(Tried(lr, score, 0.02) for lr, score in tried))
-        settings = controls.form("minilm-l6", "lora", sweeps={("minilm-l6", "lora"): sweep})["settings"]
-        return next(control for control in settings if control["name"] == "lr")
+def rate_control(*tried: Tried, model: str = "minilm-l6", base: float | None = None) -> dict[str, Any]:
+    sweeps = {(model, "lora"): Sweep("movies", 100, 0.52, tried, base)} if tried else {}
+    return next(control for control in controls.form(model, "lora", sweeps=sweeps)["settings"] if control["name"] == "lr")
 
-    found = rate((3e-4, 0.74), (1e-3, 0.81), (3e-3, 0.80))
+
+def test_a_learning_rate_says_from_how_many_it_was_chosen() -> None:
+    found = rate_control(Tried(3e-4, 0.74, 0.02), Tried(1e-3, 0.81, 0.02), Tried(3e-3, 0.80, 0.02))
     assert found["band"] == [1e-3, 3e-3] and found["default"] == 3e-3
     assert "0.003 was chosen from 3" in found["help"] and "0.80 ± 0.02" in found["help"] and "0.52" in found["help"]
-    found = rate((3e-4, 0.50), (1e-3, 0.53), (3e-3, None))
-    assert "None of the 3 rates" in found["help"] and "needs more steps" in found["help"]
-    assert "chosen from" not in next(control for control in controls.form("minilm-l6", "lora")["settings"] if control["name"] == "lr")["help"]
+    assert found["band_says"].startswith("Tinted: from 0.001 to 0.003") and "2 points" in found["band_says"] and "standard error" in found["band_says"]
+    assert "the other knobs have usual values, which no sweep chose" in found["more"]
+    found = rate_control(Tried(3e-4, 0.50, 0.02), Tried(1e-3, 0.53, 0.02), Tried(3e-3, None, 0.0))
+    assert "None of the 3 rates" in found["help"] and "needs more steps" in found["help"] and found["band"] is None
+
+
+def test_an_estimated_band_is_not_passed_off_as_measured() -> None:
+    found = rate_control()
+    assert found["band"] == [1e-3, 5e-3] and found["band_says"].endswith("an estimate, not measured here") and "estimate" in found["help"] and not found["more"]
+    assert "chosen from" not in found["help"]
+    for tried in ((Tried(3e-3, 0.8, 0.02),), (Tried(1e-3, 0.8, 0.02), Tried(3e-3, 0.8, 0.02))):
+        found = rate_control(*tried)
+        assert found["band"] is None and found["band_says"] == "" and "usually learns" not in found["help"]
+
+
+def test_a_rate_that_cannot_be_told_from_the_untouched_model_says_so() -> None:
+    tried = Tried(1e-3, 0.80, 0.03)
+    assert "cannot be told from the untouched model (0.76)" in rate_control(tried, model="smollm2-135m", base=0.76)["help"]
+    assert "the untouched model 0.60" in rate_control(tried, model="smollm2-135m", base=0.60)["help"]
+    assert "untouched" not in rate_control(tried, model="smollm2-135m")["help"]
+
+
+def test_a_long_run_and_the_number_format_of_each_are_told() -> None:
+    quick = (Tried(1e-3, 0.81, 0.02, "", 20.0, 26.0, "bfloat16", 2), Tried(3e-3, 0.80, 0.02, "", 300.0, 310.0, "float32", 1))
+    found = rate_control(*quick)
+    assert "took" not in found["help"], "the quickest of them says how long one takes"
+    assert "0.001 (0.81) in bfloat16; 0.003 (0.80) in float32" in found["more"]
+    slow = rate_control(*(replace(each, seconds=4 * each.seconds) for each in quick))
+    assert "took 1\u202fmin 44\u202fs when it was recorded (bfloat16, 2 threads, perhaps beside other work)" in slow["help"]
+
+
+def test_what_was_tried_leaves_the_head_s_own_rate_told() -> None:
+    own = "The new head has a rate of its own, 0.01."
+    assert own in rate_control()["help"] and own in rate_control(Tried(3e-3, 0.8, 0.02))["help"]
+    assert own not in rate_control(model="smollm2-135m")["help"]
 
 
 def test_what_a_method_fixes_cannot_be_changed() -> None:

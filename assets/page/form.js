@@ -171,7 +171,8 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
     const input = KINDS[control.kind](control, current(control), (value) => put(control, value), id);
     const single = !["targets", "choice", "parts"].includes(control.kind);
     const head = el("div", { class: "label" }, el(single ? "label" : "span", single ? { for: id } : { id: `${id}-label` }, control.label), el("small", {}, control.small), reset);
-    const node = el("div", { class: `knob ${control.kind}`, "data-knob": control.name }, head, input, help);
+    const more = control.more ? el("details", { class: "more" }, el("summary", {}, "How it was chosen"), el("p", { class: "help" }, control.more)) : null;
+    const node = el("div", { class: `knob ${control.kind}`, "data-knob": control.name }, head, input, help, more);
     const locked = teacher.lock.has(control.name);
     if (control.fixed || locked) node.querySelectorAll("input, select, button, textarea").forEach((each) => { each.disabled = true; });
     if (locked) node.append(set_by(control.name));
@@ -267,7 +268,24 @@ function numeric(control, value, put, id) {
     slider.setAttribute("aria-valuetext", field.value);
     put(read);
   });
-  return el("div", { class: "numeric" }, slider, field);
+  return el("div", { class: "numeric" }, slider ? tinted(slider, control, `${id}-help`) : null, field);
+}
+
+// The slider with its band, in which a rate is good, tinted on the track. Its marks lie evenly, a ladder of 1, 3, 10: so the track is nearly logarithmic.
+function tinted(slider, { marks, band, band_says: says }, help) {
+  if (!band) return slider;
+  const place = (value) => {
+    const above = marks.findIndex((mark) => mark >= value);
+    if (above < 1 || marks[above] === value) return above < 0 ? marks.length - 1 : above;
+    const [low, high] = [marks[above - 1] || marks[above] / 10, marks[above]];
+    return above - 1 + Math.min(1, Math.max(0, Math.log(value / low) / Math.log(high / low)));
+  };
+  const [from, to] = band.map((value) => place(value) / (marks.length - 1));
+  slider.title = says;
+  slider.setAttribute("aria-description", says);
+  slider.setAttribute("aria-describedby", help);
+  const span = el("span", { class: "band", "aria-hidden": "true", style: { "--from": from, "--to": to } });
+  return el("div", { class: "banded" }, span, slider);
 }
 
 function nearest(marks, value) {

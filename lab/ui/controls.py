@@ -1,7 +1,7 @@
 """From knobs to a form: every control with its label, help, limits and default, described as plain values that the page draws."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +10,7 @@ from lab.contracts import ROLES, LabError, Method, Shape
 from lab.spec import RunSpec, formats_of_base
 from lab.sweeping import Sweep
 from lab.ui.formula import ROLE_WORDS
-from lab.ui.wording import plain
+from lab.ui.wording import listing, plain, seconds
 
 LABELS = {
     "lr": "Learning rate", "virtual_tokens": "Virtual tokens", "eval_every": "Steps between looks", "eval_items": "Test texts", "train_items": "Training texts",
@@ -29,6 +29,8 @@ FAMILIES = {
 MAIN = ("steps", "lr", "batch", "seed")  # the other settings of a run are folded away
 HIDDEN = ("model", "task", "method", "device", "tested_on")  # chosen above, or not offered yet
 DECADES = (1, 3)
+HOW_FAR = "How far one step moves the trained weights."
+LONG_SECONDS = 90  # a run that takes longer says so
 
 
 def form(model: str, method: str, task: str | None = None, sweeps: Mapping[tuple[str, str], Sweep] = MappingProxyType({})) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def form(model: str, method: str, task: str | None = None, sweeps: Mapping[tuple
     knobs = [_knob(knob, spec) for knob in describe.knobs(kind)]
     settings = [_setting(name, spec) for name in RunSpec.model_fields if name not in HIDDEN]
     if (model, method) in sweeps:
-        next(each for each in settings if each["name"] == "lr").update(measured(sweeps[model, method], spec.lr))
+        next(each for each in settings if each["name"] == "lr").update(measured(sweeps[model, method], spec))
     return {
         "model": model, "method": method, "task": spec.task, "about": describe.about(kind), "title": kind.title, "formula": kind.formula,
         "paper": {"text": f"{kind.paper.authors} {kind.paper.year}", "title": kind.paper.title, "link": kind.paper.link},
@@ -48,18 +50,70 @@ def form(model: str, method: str, task: str | None = None, sweeps: Mapping[tuple
     }
 
 
-def measured(sweep: Sweep, lr: float) -> dict[str, Any]:
-    """Help and band of the learning rate, where several were tried on this model."""
-    about, tried, many = "How far one step moves the trained weights.", sweep.at(lr), len(sweep.tried)
+def measured(sweep: Sweep, spec: RunSpec) -> dict[str, Any]:
+    """What the learning rate says of itself where some were tried on this model: a band only where enough of them were. `more` stands in a fold."""
+    tried, many = sweep.at(spec.lr), len(sweep.tried)
     where = f"{sweep.steps} steps on {catalogue.find('tasks', sweep.task).title.lower()}"
+    score = f" It scored {tried.score:.2f} ± {tried.se:.2f} on validation texts, {_against(sweep)}." if tried and tried.score is not None else ""
     if not sweep.learns:
-        return {"help": f"{about} None of the {many} rates that were tried beats the larger class ({sweep.majority:.2f}) within {where}: "
-                        f"this method needs more steps than that, or another model."}
-    score = f" {tried.score:.2f} ± {tried.se:.2f} on validation texts, naming the larger class, {sweep.majority:.2f}." if tried and tried.score else ""
-    if many == 1:
-        return {"help": f"{about} No other rate than {plain(sweep.tried[0].lr)} was tried on this model, for {where}.{score}"}
-    return {"band": list(sweep.good),
-            "help": f"{about} {plain(lr)} was chosen from {many} that were tried, each for {where}.{score} The band holds those within 2 points of the best."}
+        said = f"{_unlearned(sweep)} within {where}: this method needs more steps than that, or another model."
+    elif many == 1:
+        said = f"No other rate than {plain(sweep.tried[0].lr)} was tried on this model, for {where}.{score}"
+    else:
+        said = f"{plain(spec.lr)} was chosen from {many} that were tried, each for {where}.{score}"
+    band = sweep.good
+    tinted = _tinted(sweep, band) if band else ""
+    more = (_each(sweep), "Only this rate was swept: the other knobs have usual values, which no sweep chose", *filter(None, [tinted]))
+    return {"band": list(band) if band else None, "band_says": tinted, "more": f"{'. '.join(more)}.",
+            "help": " ".join((HOW_FAR, said, *_slow(sweep), *_head(spec)))}
+
+
+def _against(sweep: Sweep) -> str:
+    untouched = f", the untouched model {sweep.base:.2f}" if sweep.base is not None else ""
+    return f"naming the larger class {sweep.majority:.2f}{untouched}"
+
+
+def _unlearned(sweep: Sweep) -> str:
+    """That nothing tried is clearly better than what is had without training."""
+    if sweep.base is not None and sweep.base >= sweep.majority:
+        few, many, what = "cannot be told from", "can be told from", f"the untouched model ({sweep.base:.2f})"
+    else:
+        few, many, what = "does not beat", "beats", f"the larger class ({sweep.majority:.2f})"
+    best = f", with {sweep.best.score:.2f} ± {sweep.best.se:.2f} at best," if sweep.best else ""
+    if len(sweep.tried) == 1:
+        return f"The one rate that was tried, {plain(sweep.tried[0].lr)}, {few} {what}{best.replace(' at best', '')}"
+    return f"None of the {len(sweep.tried)} rates that were tried {many} {what}{best}"
+
+
+def _tinted(sweep: Sweep, band: tuple[float, float]) -> str:
+    reach = f"from {plain(band[0])} to {plain(band[1])}" if band[1] > band[0] else f"{plain(band[0])} alone"
+    return (f"Tinted: {reach}, the best of the {len(sweep.tried)} that were tried and its neighbours that lose at most 2 points against it, "
+            "or its standard error where that is more")
+
+
+def _each(sweep: Sweep) -> str:
+    """Tried: 0.0003 (0.79) and 0.001 (0.81) in bfloat16; 0.01 (failed) in float32."""
+    formats = dict.fromkeys(each.dtype for each in sweep.tried)
+    groups = []
+    for dtype in formats:
+        rates = listing([f"{plain(each.lr)} ({'failed' if each.score is None else f'{each.score:.2f}'})" for each in sweep.tried if each.dtype == dtype])
+        groups.append(f"{rates} in {dtype}" if dtype else rates)
+    return f"Tried: {'; '.join(groups)}"
+
+
+def _slow(sweep: Sweep) -> Iterator[str]:
+    """How long it takes, where that is longer than one waits. Machines had other work as well, so the quickest of the runs says most."""
+    quickest = sweep.quickest
+    if quickest and quickest.seconds > LONG_SECONDS:
+        threads = f", {quickest.threads} {'thread' if quickest.threads == 1 else 'threads'}" if quickest.threads else ""
+        of = "The quickest of these runs" if len(sweep.tried) > 1 else "That run"
+        yield (f"{of} took {seconds(quickest.seconds)} when it was recorded ({quickest.dtype}{threads}, perhaps beside other work), so one may take "
+               f"longer than {seconds(LONG_SECONDS)} here.")
+
+
+def _head(spec: RunSpec) -> Iterator[str]:
+    if spec.counts.head and spec.method.head_rate(1.0) == spec.method.head_rate(2.0):
+        yield f"The new head has a rate of its own, {plain(spec.method.head_rate(spec.lr))}."
 
 
 def defaults(model: str, method: str, task: str | None = None) -> RunSpec:
@@ -134,12 +188,13 @@ def _setting(name: str, spec: RunSpec) -> dict[str, Any]:
         control |= _formats(spec.method, control["help"])
     if name in spec.method.fixed:
         control |= {"fixed": True, "help": f"{spec.method.title} fixes this."}
-    if name == "lr" and spec.method.rates[spec.shape.kind].high:
-        rate = spec.method.rates[spec.shape.kind]
-        control["band"] = [rate.low, rate.high]
-        control["help"] = f"How far one step moves the trained weights. {spec.method.title} usually learns between {plain(rate.low)} and {plain(rate.high)}."
-    if name == "lr" and spec.counts.head and spec.method.head_rate(1.0) == spec.method.head_rate(2.0):
-        control["help"] += f" The new head has a rate of its own, {plain(spec.method.head_rate(spec.lr))}."
+    if name == "lr":
+        rate, title = spec.method.rates[spec.shape.kind], spec.method.title
+        if rate.high:
+            control["band"] = [rate.low, rate.high]
+            control["band_says"] = f"Tinted: from {plain(rate.low)} to {plain(rate.high)}, where {title} usually learns; an estimate, not measured here"
+            control["help"] = f"{HOW_FAR} {title} usually learns between {plain(rate.low)} and {plain(rate.high)}: an estimate."
+        control["help"] = " ".join((control["help"], *_head(spec)))
     if spec.shape.kind == "vision":
         control |= {part: control[part].replace("text", "image") for part in ("label", "help")}
     return control
@@ -159,7 +214,7 @@ def _control(name: str, kind: str, default: Any, low: float | None, high: float 
     return {"name": name, "part": part, "label": words, "small": small if small != words.lower() else "", "kind": kind, "default": default,
             "low": low, "high": high, "choices": choices, "help": _sentence(help), "advanced": advanced,
             "marks": marks(kind, low, high, default), "optional": False, "fixed": False,
-            "only": ONLY.get(name) if part == "method" else None}
+            "only": ONLY.get(name) if part == "method" else None, "band": None, "band_says": "", "more": ""}
 
 
 def label(name: str) -> str:

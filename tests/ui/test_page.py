@@ -13,9 +13,11 @@ import psutil
 import pytest
 
 from lab import catalogue
+from lab.sweeping import sweeps
 from tests.ui._serving import WIDTHS, findings, wait_for, widths
 
 pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
 SHORT = {"model": "seed-bert", "method": {"name": "lora", "rank": 4}, "steps": 60}
 LONG = {**SHORT, "steps": 5000}
 ENDED = ".watch[data-state=finished]"
@@ -53,6 +55,39 @@ def stop(page: Any) -> None:
     page.keyboard.press("Escape")
     page.click("dialog .warn")
     page.wait_for_selector(".watch[data-state=cancelled]", timeout=5000)
+
+
+# ── the form ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_band_of_good_rates_lies_on_the_slider_where_its_rates_are(page: Any) -> None:
+    """Of a method that was swept on this model: the thumb, put at either end of the band, stands at that end of the tint; not so outside it."""
+    sweep = sweeps(ROOT / "assets" / "sweeps")["minilm-l6", "prompt_tuning"]
+    low, high = sweep.good
+    page.goto(page.url.split("?")[0] + link({"model": "minilm-l6", "method": "prompt_tuning"}))
+    page.wait_for_selector(".knob[data-knob=lr] .band")
+    band, slider = page.locator(".knob[data-knob=lr] .band"), page.locator(".knob[data-knob=lr] input[type=range]")
+    assert slider.get_attribute("title").startswith("Tinted: from") and slider.get_attribute("aria-description") == slider.get_attribute("title")
+    box, track = band.bounding_box(), slider.bounding_box()
+    assert track["x"] <= box["x"] and box["x"] + box["width"] <= track["x"] + track["width"] and box["height"] > 6, (box, track)
+
+    def thumb(rate: float) -> float:
+        page.fill("#knob-lr", f"{rate:.8f}")
+        place, most = slider.evaluate("field => [Number(field.value), Number(field.max)]")
+        return track["x"] + 9 + place / most * (track["width"] - 18)
+
+    marks = [digit * 10.0**power for power in range(-6, 0) for digit in (1, 3)]
+    for rate in marks:
+        inside = box["x"] - 1 <= thumb(rate) <= box["x"] + box["width"] + 1
+        assert inside == (low * 0.99 <= rate <= high * 1.01), (rate, thumb(rate), box)
+    colours = []
+    for theme in ("light", "dark"):
+        page.evaluate("theme => document.body.classList.toggle('dark', theme === 'dark')", theme)
+        colours.append(band.evaluate("node => getComputedStyle(node).borderTopColor"))
+    assert len(set(colours)) == 2 and not any(colour in ("transparent", "rgba(0, 0, 0, 0)") for colour in colours)
+    page.goto(page.url.split("?")[0] + link({"model": "smollm2-135m", "method": "vera"}))
+    page.wait_for_function("document.querySelector('#knob-lr')?.value === '0.01'")
+    assert page.locator(".knob[data-knob=lr] .band").count() == 0, "one rate that was tried has no band"
 
 
 # ── the first screen ──────────────────────────────────────────────────────────────────────────────────────────────────
