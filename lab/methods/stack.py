@@ -147,8 +147,17 @@ class Stack(Method):
         return sum(found) if found else None
 
     def groups(self, module: Any, lr: float) -> list[dict[str, Any]]:
-        """Each part at its own default rate where lr is 1e-3, and at so many times that elsewhere."""
-        return [{"params": weights, "lr": lr / LIKELY * part.rates[kind].default} for part, _, weights, kind in module.stacked]
+        """Each part at its own default rate where lr is 1e-3, and at so many times that elsewhere; a part whose tensors learn at several rates keeps them."""
+        return [group for part, whole, weights, kind in module.stacked for group in _own(part.groups(whole, lr / LIKELY * part.rates[kind].default), weights)]
+
+
+def _own(groups: list[dict[str, Any]], weights: list[Any]) -> Iterator[dict[str, Any]]:
+    """What a part says of its own tensors: those of the other parts stand in the same model."""
+    own = {id(weight) for weight in weights}
+    for group in groups:
+        kept = [weight for weight in group["params"] if id(weight) in own]
+        if kept:
+            yield {**group, "params": kept}
 
 
 def _check(attached: list[tuple[Any, ...]], shape: Shape) -> None:

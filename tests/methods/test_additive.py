@@ -349,6 +349,26 @@ def test_each_part_learns_at_its_own_rate(made: Any) -> None:
     assert groups == pytest.approx({count: made(name, "seed-bert").spec.lr for count, name in own.items()})
 
 
+@pytest.mark.parametrize(("part", "marks"), [({"name": "lora_plus", "ratio": 5.0}, ("lora_A", "lora_B")), ("vblora", ("logits", "vector_bank"))])
+@pytest.mark.parametrize("model", ["seed-bert", "seed-llama"])
+def test_a_part_with_several_rates_keeps_them(part: Any, marks: tuple[str, str], model: str, made: Any) -> None:
+    """Held against the part alone, at its own default rate; no tensor is in two groups, and none is left out."""
+    def rates(job: Any) -> dict[str, float]:
+        names = {id(weight): name for name, weight in job.module.named_parameters()}
+        return {names[id(weight)]: group["lr"] for group in job.spec.method.groups(job.module, job.spec.lr) for weight in group["params"]}
+
+    job, alone = made({"name": "stack", "parts": ["prompt_tuning", part]}, model), rates(made(part, model))
+    together = rates(job)
+    groups = job.spec.method.groups(job.module, job.spec.lr)
+    assert sum(len(group["params"]) for group in groups) == len(together) == len(job.trained())
+    for mark in marks:
+        own, here = ({rate for name, rate in found.items() if mark in name} for found in (alone, together))
+        assert len(own) == len(here) == 1 and here.pop() == pytest.approx(own.pop()), mark
+    assert len(set(together.values())) == 3, "the prompt's, and two of the other part"
+    twice = {name: 2 * rate for name, rate in together.items()}
+    assert rates(made(job.spec.method.settings(), model, lr=2 * job.spec.lr)) == pytest.approx(twice)
+
+
 def test_a_combination_has_one_dict_form() -> None:
     short = {"model": "seed-llama", "task": "toy", "method": {"name": "stack", "parts": ["prompt_tuning", {"name": "lora", "rank": 2}]}}
     spec = RunSpec.parse(short)
