@@ -123,19 +123,24 @@ def test_a_combination_is_offered_with_all_of_its_parts(bench: Bench) -> None:
 
 
 def test_forms_end_at_the_limits_and_what_is_left_open_stays_within(bench: Bench) -> None:
-    small = replace(bench, limits=Limits(steps=20, rank=4, virtual_tokens=5, train_items=50))
+    small = replace(bench, limits=Limits(steps=20, rank=4, virtual_tokens=5, train_items=50, eval_items=30, tokens=12, batch=3))
     form = offered.form(small, "seed-bert", "lora", "toy")
     controls = {each["name"]: each for part in ("knobs", "settings", "advanced") for each in form[part]}
-    for name, most in (("steps", 20), ("rank", 4), ("train_items", 50)):
+    for name, most in (("steps", 20), ("rank", 4), ("train_items", 50), ("eval_items", 30), ("tokens", 12), ("batch", 3)):
         assert controls[name]["high"] == most and controls[name]["default"] <= most and f"up to {most}" in controls[name]["help"]
         assert max(controls[name]["marks"] or [most]) == most
     spec = offered.parse(small, {"model": "seed-bert", "task": "toy", "method": {"name": "lora"}})
-    assert (spec.steps, spec.method.rank, spec.train_items) == (20, 4, 50) and small.submit(spec, ANN).state == "queued"
+    assert (spec.steps, spec.method.rank, spec.train_items, spec.eval_items, spec.tokens, spec.batch) == (20, 4, 50, 30, 12, 3)
+    assert small.submit(spec, ANN).state == "queued"
     assert offered.parse(small, {"model": "seed-bert", "task": "toy", "method": {"name": "prompt_tuning"}}).method.virtual_tokens == 5
     for draft, words in (({"steps": 21}, "steps is 21: this lab allows 20"), ({"method": {"name": "lora", "rank": 5}}, "rank is 5: this lab allows 4"),
-                         ({"train_items": 51}, "train_items is 51: this lab allows 50"),
+                         ({"train_items": 51}, "train_items is 51: this lab allows 50"), ({"eval_items": 31}, "eval_items is 31: this lab allows 30"),
+                         ({"tokens": 13}, "tokens is 13: this lab allows 12"), ({"batch": 4}, "batch is 4: this lab allows 3"),
                          ({"method": {"name": "prompt_tuning", "virtual_tokens": 6}}, "virtual_tokens is 6")):
-        assert words in asked(small, "submit", draft={"model": "seed-bert", "task": "toy", "method": {"name": "lora"}, **draft}, owner=BOB)["error"]
+        for question in ("submit", "count"):
+            wanted = {"model": "seed-bert", "task": "toy", "method": {"name": "lora"}, **draft}
+            found = asked(small, question, **({"draft": wanted, "owner": BOB} if question == "submit" else wanted))
+            assert words in found["error"] and found["field"] == words.partition(" ")[0], "told in the form as well, at its field"
     with pytest.raises(LabError, match="train_items is all of them"):
         small.submit(TOY.model_copy(update={"method": spec.method}), BOB)
 
@@ -146,6 +151,12 @@ def test_comparisons_keep_to_the_limits(bench: Bench) -> None:
     draft = {"base": {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 5}, "arms": [{"name": "one", "change": {}},
              {"name": "high", "change": {"method": {"rank": 8}}}], "seeds": [0]}
     assert 'arm "high": rank is 8: this lab allows 4' in plan({"draft": draft, "owner": ANN, "go": True})["error"] and bench.store.waiting() == 0
+
+def test_an_image_has_no_tokens_to_limit(bench: Bench) -> None:
+    small = replace(bench, limits=Limits(tokens=8))
+    spec = RunSpec.parse({"model": "seed-vit", "task": "digits", "method": "head"})
+    assert spec.tokens > 8 and small.submit(spec, ANN).state == "queued"
+
 
 
 def test_a_rank_by_another_name_is_a_rank(bench: Bench) -> None:

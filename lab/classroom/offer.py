@@ -11,7 +11,8 @@ from lab.owndata.shelf import is_own
 from lab.spec import RunSpec
 
 KNOBS = {"rank": "rank", "start_rank": "rank", "virtual_tokens": "virtual_tokens"}  # of a method, and the limit that holds for each
-SETTINGS = ("steps", "train_items")  # of a run
+SETTINGS = ("steps", "train_items", "eval_items", "tokens", "batch")  # of a run
+COUNTED = {"eval_items": "test texts", "tokens": "in a text", "batch": "texts in one step"}  # settings that every run has, and what they count
 LONGEST_RUN = 5000  # steps that a spec may have
 
 
@@ -68,6 +69,10 @@ def check_limits(spec: RunSpec, limits: Limits, seconds: float | None = None) ->
     if limits.train_items is not None and (spec.train_items is None or spec.train_items > limits.train_items):
         said = "all of them" if spec.train_items is None else f"{spec.train_items:,}"
         raise LabError(f"train_items is {said}: this lab allows {limits.train_items:,} training texts")
+    for name, what in COUNTED.items():
+        value, allowed = getattr(spec, name), getattr(limits, name)
+        if allowed is not None and value > allowed and not (name == "tokens" and spec.shape.kind == "vision"):  # an image has as many patches as it has
+            raise LabError(f"{name} is {value:,}: this lab allows {allowed:,} {what}")
     for part in parts(spec.method):
         for name in KNOBS:
             value, most = getattr(part, name, None), getattr(limits, KNOBS[name])
@@ -85,7 +90,7 @@ def most(limits: Limits, name: str) -> int | None:
 
 def completed(draft: Mapping[str, Any], limits: Limits) -> Mapping[str, Any]:
     """A draft in which what it leaves open has a value within the limits, where the usual one would be above."""
-    free = limits.steps >= LONGEST_RUN and all(getattr(limits, name) is None for name in (*KNOBS.values(), "train_items"))
+    free = limits.steps >= LONGEST_RUN and all(getattr(limits, name) is None for name in (*KNOBS.values(), *SETTINGS[1:]))
     if free or not isinstance(draft, Mapping):
         return draft
     filled = dict(draft)

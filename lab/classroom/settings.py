@@ -34,6 +34,9 @@ class Limits(BaseModel):
     train_items: int | None = Field(None, ge=2, le=1_000_000, description="most training texts of a run")
 
 
+    eval_items: int | None = Field(None, ge=2, le=100_000, description="most test texts of a run")
+    tokens: int | None = Field(None, ge=8, le=4096, description="longest text, in tokens")
+    batch: int | None = Field(None, ge=1, le=256, description="most texts in one step")
 class Budgets(BaseModel):
     """What the lab may take of its machine. Where one is reached no new run is taken; those that wait or run go on."""
 
