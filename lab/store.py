@@ -202,6 +202,10 @@ class Store:
     def cancel(self, run_id: str) -> Run:
         """A queued run ends at once; a running one is flagged and ends at its next step; an ended one stays as it is."""
         with self._write(ending=True) as db:
+    def among(self, ids: Collection[str]) -> list[Run]:
+        """The runs with these ids, as far as they are there."""
+        return self._select("id IN (SELECT value FROM json_each(?))", json.dumps(list(ids)))
+
             run = self.run(run_id)
             if run.state == "queued":
                 self._append(db, run, [Cancelled(step=0)])

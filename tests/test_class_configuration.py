@@ -53,6 +53,7 @@ def test_a_file_and_variables_of_the_same_names(tmp_path: Path) -> None:
     ("title: a\ntitle: b\n", "line 2: .*stands here twice"),
     ("a: b: c\n", "line 1: the file is not YAML"),
     ("lessons: nowhere\n", "there is no such folder"),
+    ("limits:\n  address_waiting: 0\n", "address_waiting is 0: must be 1 to 10,000"),
     ("models: []\n", "models is"),
 ])
 def test_what_is_wrong_is_said_with_file_and_key(text: str, words: str, tmp_path: Path) -> None:
@@ -84,9 +85,18 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read(tmp_path / "none.yaml", {})
 
 
+def test_what_is_limited_by_an_address_can_be_left_open(tmp_path: Path) -> None:
+    assert (Settings().limits.address_waiting, Settings().limits.address_per_hour) == (120, 1000)
+    open_ = read(written(tmp_path, "limits: {address_waiting: null, tokens: 64}\n"), {"LAB_LIMITS_ADDRESS_PER_HOUR": "none", "LAB_LIMITS_BATCH": "8"}).limits
+    assert (open_.address_waiting, open_.address_per_hour, open_.tokens, open_.batch) == (None, None, 64, 8)
+
+
 def test_the_readme_has_every_key_with_its_variable() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `([a-z_.]+)` \| (.+?) \|", readme, flags=re.MULTILINE))
+    rows = {key: (about, usual) for key, about, usual in re.findall(r"^\| `([a-z_.]+)` \| (.+?) \| (.+?) \|$", readme, flags=re.MULTILINE)}
     for place, field in places():
-        assert rows.get(".".join(place)) == field.description, f"README, Host a class: {'.'.join(place)}"
+        about, usual = rows[".".join(place)]
+        assert about == field.description, f"README, Host a class: {'.'.join(place)}"
+        if place[0] == "limits":
+            assert usual == ("no limit" if field.default is None else f"{field.default:,}"), f"README, Host a class: {'.'.join(place)}"
         assert variable(place) == "LAB_" + "_".join(place).upper()

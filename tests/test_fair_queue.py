@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from lab.classroom import addresses
 from lab.contracts import LabError
 from lab.events import Cancelled, Failed, Finished, Started
 from lab.runners._worker import Recorder
 from lab.schema import STEPS, VERSION
 from lab.spec import RunSpec
 from lab.store import LONGEST_HANDICAP_SECONDS, Store
+from lab.ui import rates
 from lab.ui.bench import Bench, Limits
 
 SPEC = RunSpec.parse({"model": "seed-bert", "task": "toy", "method": "lora", "steps": 10})
@@ -166,6 +168,64 @@ def test_so_many_runs_an_hour(store: Store, clock: Clock) -> None:
 
 
 def test_a_full_queue_refuses_in_words_and_loses_nothing(store: Store) -> None:
+def test_an_address_has_limits_of_its_own_whatever_keys_it_brings(store: Store, clock: Clock) -> None:
+    bench = Bench(store, limits=Limits(address_waiting=3, address_per_hour=5))
+
+    def submitted(owner: str, address: str = "1.1.1.1") -> Any:
+        asked = rates.ASKING.set(address)
+        try:
+            return bench.submit(SPEC.model_copy(update={"seed": len(store.history(None, limit=1000))}), owner)
+        finally:
+            rates.ASKING.reset(asked)
+
+    runs = [submitted(f"fresh key {number}") for number in range(3)]
+    with pytest.raises(LabError, match="3 runs that were started from your network address wait or run"):
+        submitted("a fourth key")
+    submitted("somebody", "2.2.2.2")
+    for number in range(10):
+        submitted(f"a program {number}", "")  # nobody's: no request is being answered
+    for run in runs[:2]:
+        store.cancel(run.id)
+    store.delete(runs[1].id)
+    submitted("a fifth key")
+    submitted("a sixth key")
+    for run in store.queue():
+        store.cancel(run.id)
+    with pytest.raises(LabError, match="5 runs were started from your network address within the last hour"):
+        submitted("a seventh key")
+    clock.now += 3601
+    submitted("an eighth key")
+
+
+def test_what_was_answered_while_it_waited_is_no_run_of_an_address(store: Store, clock: Clock) -> None:
+    bench = Bench(store, limits=Limits(address_per_hour=2))
+    rates.ASKING.set("1.1.1.1")
+    try:
+        for owner in ("ann", "bob"):
+            bench.submit(SPEC, owner)
+        first, second = store.claim("w1"), store.claim("w2")
+        clock.now += 1
+        store.append(first.id, [Started(SPEC.to_dict(), SPEC.fingerprint, "w" * 64, "d" * 64, {}, {"trainable": 1}, "cpu", "float32", 1, {"train": 8}),
+                                Finished(10, {"total": 60.0}, 1.0)])
+        with pytest.raises(LabError, match="2 runs were started"):
+            bench.submit(SPEC, "cem")
+        assert store.answer(second)
+        bench.submit(SPEC, "cem")
+    finally:
+        rates.ASKING.set("")
+
+
+def test_of_addresses_a_bounded_number_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "MOST_ADDRESSES", 3)
+    found = addresses.Addresses(store, Limits(address_waiting=1))
+    for number in range(5):
+        found.note(f"1.1.1.{number}", store.submit(SPEC, "ann"))
+    found.check("1.1.1.0", trains=True)
+    with pytest.raises(LabError, match="1 runs that were started"):
+        found.check("1.1.1.4", trains=True)
+    assert len(found._asked) == 3
+
+
     bench = Bench(store, limits=Limits(queue=3))
     runs = [bench.submit(SPEC, owner) for owner in ("a", "b", "c")]
     with pytest.raises(LabError, match="queue is full"):

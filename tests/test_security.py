@@ -7,6 +7,8 @@ import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request as Sent
+from urllib.request import urlopen
 
 import pytest
 from starlette.applications import Starlette
@@ -21,6 +23,7 @@ from lab.events import Finished, Started
 from lab.spec import RunSpec
 from lab.store import Store
 from lab.ui import rates
+from lab.ui.bench import Bench, Limits
 from lab.ui.kept import Once
 from lab.ui.security import HEADERS, LARGEST_BODY_BYTES, SHUT, SHUT_TOP, Guard
 from tests.load.fuzz import Page
@@ -168,6 +171,8 @@ def test_a_variable_that_makes_no_sense_is_told_at_the_start(name: str, value: s
 @pytest.mark.parametrize(("forwarded", "trusted", "expected"), [
     ((), 0, "peer"), (("1.1.1.1",), 0, "peer"), (("1.1.1.1",), 1, "1.1.1.1"), (("9.9.9.9, 1.1.1.1",), 1, "1.1.1.1"),
     (("9.9.9.9", "2.2.2.2, 1.1.1.1"), 2, "2.2.2.2"), ((), 1, "peer"), (("1.1.1.1",), 5, "1.1.1.1"), ((" , ",), 1, "peer"),
+    (("2001:db8:1:2:3:4:5:6",), 1, "2001:db8:1:2::"), (("2001:db8:1:2::9",), 1, "2001:db8:1:2::"), (("::ffff:1.1.1.1",), 1, "1.1.1.1"),
+    (("1.1.1.1:4711",), 1, "1.1.1.1:4711"),
 ])
 def test_only_proxies_that_stand_there_are_believed(forwarded: tuple[str, ...], trusted: int, expected: str) -> None:
     assert rates.address("peer", forwarded, trusted) == expected
@@ -190,6 +195,33 @@ def test_who_asks_too_often_waits_and_nobody_else_does() -> None:
     statuses = [client.get("/", headers={"X-Forwarded-For": "4.4.4.4"}).status_code for _ in range(40)]
     assert statuses[:30] == [200] * 30 and 429 in statuses[30:], "and an address alone has a limit too"
     assert client.post("/", content=b"x" * 100_000, headers={"X-Forwarded-For": "5.5.5.5"}).text == "x" * 100_000, "a body arrives whole"
+
+
+@pytest.mark.slow
+def test_fresh_keys_pass_no_limit_of_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the page itself: what Gradio hands to another thread still knows whom it answers."""
+    from lab.ui import page as pages
+
+    monkeypatch.setenv("LAB_PROXIES", "1")
+    with Store(tmp_path) as store:
+        bench = Bench(store, limits=Limits(address_waiting=2))
+        blocks = pages.build(bench).queue(default_concurrency_limit=None, api_open=False)
+        launching = pages.launching(bench, Path(__file__).parent.parent / "assets")
+        _, address, _ = blocks.launch(server_name="127.0.0.1", prevent_thread_lock=True, **launching)
+        try:
+            component = next(each["id"] for each in json.load(urlopen(address + "config"))["components"] if "submit" in (each["props"].get("server_fns") or ()))
+
+            def submitted(key: str, heard: str) -> dict[str, Any]:
+                data = {"draft": {**SPEC, "seed": store.waiting()}, "owner": key * 32}
+                said = {"data": data, "fn_name": "submit", "component_id": component, "session_hash": "s"}
+                headers = {"Content-Type": "application/json", "X-Forwarded-For": heard}
+                return json.load(urlopen(Sent(address + "gradio_api/component_server", json.dumps(said).encode(), headers)))
+
+            assert all("run" in submitted(key, "9.9.9.9, 1.1.1.1") for key in "ab")
+            assert "network address" in submitted("c", "8.8.8.8, 1.1.1.1")["error"], "what stands further left is nobody's address"
+            assert "run" in submitted("c", "2.2.2.2")
+        finally:
+            blocks.close(verbose=False)
 
 
 @pytest.mark.parametrize("around", [[Guard], [Guard, Once]])

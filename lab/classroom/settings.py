@@ -19,7 +19,7 @@ CONSENT = ("Your name, how far you are in each lesson, your predictions, your an
 
 
 class Limits(BaseModel):
-    """How much one owner, and all together, may ask for."""
+    """How much one owner, one network address, and all together may ask for."""
 
     model_config = STRICT
 
@@ -27,16 +27,18 @@ class Limits(BaseModel):
     waiting: int = Field(4, ge=1, le=1000, description="runs of one owner that wait or run")
     per_hour: int | None = Field(None, ge=1, le=10_000, description="runs that one owner may start within an hour; those answered from the history are free")
     queue: int = Field(200, ge=1, le=10_000, description="runs of all that wait or run")
+    address_waiting: int | None = Field(120, ge=1, le=10_000, description="runs that wait or run and were started from one network address")
+    address_per_hour: int | None = Field(1000, ge=1, le=100_000, description="runs that may be started from one network address within an hour")
     steps: int = Field(5000, ge=1, le=5000, description="longest run, in steps")
     seconds: int | None = Field(None, ge=5, le=1_000_000, description="longest run, in seconds: refused where that is known before, stopped where it is not")
     rank: int | None = Field(None, ge=1, le=4096, description="highest rank")
     virtual_tokens: int | None = Field(None, ge=1, le=4096, description="most virtual tokens")
     train_items: int | None = Field(None, ge=2, le=1_000_000, description="most training texts of a run")
-
-
     eval_items: int | None = Field(None, ge=2, le=100_000, description="most test texts of a run")
     tokens: int | None = Field(None, ge=8, le=4096, description="longest text, in tokens")
     batch: int | None = Field(None, ge=1, le=256, description="most texts in one step")
+
+
 class Budgets(BaseModel):
     """What the lab may take of its machine. Where one is reached no new run is taken; those that wait or run go on."""
 

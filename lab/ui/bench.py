@@ -15,6 +15,7 @@ from typing import Any
 
 from lab import catalogue
 from lab.classroom import Limits, Offer, Settings
+from lab.classroom.addresses import Addresses
 from lab.classroom.meter import Meter
 from lab.classroom.offer import check_limits, completed
 from lab.classroom.register import Register
@@ -32,6 +33,7 @@ from lab.recording import Recorded
 from lab.spec import RunSpec, check_length
 from lab.store import Run, Store
 from lab.sweeping import Sweep
+from lab.ui import rates
 from lab.ui.desk import Desk
 from lab.ui.pace import Paces
 
@@ -91,6 +93,10 @@ class Bench:
         return Meter(self.store, self.settings.budgets)
 
     @cached_property
+    def addresses(self) -> Addresses:
+        return Addresses(self.store, self.limits)
+
+    @cached_property
     def register(self) -> Register:
         """Who is in the class, and what they sent of their lessons."""
         return Register(self.store)
@@ -127,27 +133,32 @@ class Bench:
         self.owndata.check(spec.task, owner)
         self._check_member(owner)
         self.meter.check()
-        pace = self.paces.of(spec)
+        pace, address = self.paces.of(spec), rates.asking()
         with self._gate:
             self._check_room(owner)
+            self.addresses.check(address, trains=True)
             if self.limits.per_hour is not None and self.store.submitted(owner, HOUR_SECONDS) >= self.limits.per_hour:
                 raise LabError(f"you have started {self.limits.per_hour} runs within the last hour, as many as this lab allows: wait a little, or look at "
                                "those you have")
             run = self.store.submit(spec, owner, seconds=pace.total(spec.steps) if pace else None)
+            self.addresses.note(address, run)
         self.submitted(run)
         LOG.info("run submitted", extra={"run": run.id, "owner": short(owner), "model": str(spec.model), "method": spec.method.key})
         return run
 
     def look(self, asked: Look, owner: str) -> Run:
         """Queue a look at a finished run, ahead of trainings, which take longer. One that equals a look already there, made or on its way, is that look."""
+        address = rates.asking()
         with self._gate:
             equal = (run for run in self.store.looks(asked.run) if run.fingerprint == asked.fingerprint and run.state not in ("failed", "cancelled"))
             found = next(equal, None)
             if found is None:
                 self._check_member(owner)
                 self._check_room(owner)
+                self.addresses.check(address, trains=False)
                 self.meter.check()
                 found = self.store.submit(asked, owner, kind="look", priority=1)
+                self.addresses.note(address, found)
             return found
 
     def _check_member(self, owner: str) -> None:

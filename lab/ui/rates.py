@@ -1,11 +1,13 @@
-"""How fast one visitor, and one address, may ask: a bucket of tokens each, of which a bounded number is kept."""
+"""How fast one visitor, and one address, may ask: a bucket of tokens each, of which a bounded number is kept; and which address asks at the moment."""
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from lab.contracts import LabError, shorten
@@ -15,6 +17,8 @@ ADDRESS = 30  # times that for an address: a class often has one for all
 BURST_SECONDS = 10.0  # of the allowed rate may come at once
 MOST_BUCKETS = 20_000  # 3 MB
 LOOKED_AT = 16_384  # bytes of a request in which its owner is looked for
+NETWORK_BITS = 64  # of an IPv6 address: one household, or one server, has all that begin so
+ASKING: ContextVar[str] = ContextVar("asking", default="")
 OWNER = re.compile(rb'"owner"\s*:\s*"([^"\\]{1,200})"')
 
 
@@ -71,7 +75,21 @@ def _whole(name: str, low: int, high: int, usual: int) -> int:
 def address(peer: str, forwarded: Iterable[str], trusted: int) -> str:
     """Whom a request comes from. Each proxy adds whom it heard, so what stands further left than `trusted` places anybody may have written."""
     heard = [part.strip() for line in forwarded for part in line.split(",") if part.strip()]
-    return heard[-min(trusted, len(heard))][:100] if trusted and heard else peer
+    return network(heard[-min(trusted, len(heard))][:100] if trusted and heard else peer)
+
+
+def network(address: str) -> str:
+    """An IPv6 address by what all of one household have in common; anything else as it is."""
+    try:
+        whole = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    return str(whole.ipv4_mapped or ipaddress.IPv6Network((whole, NETWORK_BITS), strict=False).network_address)
+
+
+def asking() -> str:
+    """Whom the request comes from that is being answered; "" outside of one."""
+    return ASKING.get()
 
 
 def owner(body: bytes) -> str:

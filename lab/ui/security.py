@@ -60,6 +60,7 @@ class Guard:
             return await answer.refuse(403, "another page may not ask this one")
         address = self._address(scope)
         scope = {**scope, "client": (address, 0)}  # for all behind: the doors of the class count by it
+        rates.ASKING.set(address)  # and whoever queues a run, on a thread that inherits it
         if wait := self.addresses.take(address):
             return await answer.too_many(wait)
         if _announced(scope) > most:

@@ -164,7 +164,7 @@ def measured(students: int, seconds: float, seed: int = 0, drain: float = DRAIN_
         data, port = Path(folder) / "data", free_port()
         environment = {**os.environ, "LAB_CACHE": str(Path(folder) / "cache"), "LAB_COMPILE": "0"}
         config = Path(folder) / "class.yaml"
-        config.write_text(f"limits: {{queue: {3 * students + 10}}}\n")  # all of them at once
+        config.write_text(f"limits: {{queue: {3 * students + 10}, address_waiting: null}}\n")  # all of them at once, from one address
         command = [sys.executable, "-m", "lab", "serve", "--port", str(port), "--data", str(data), "--workers", "2", "--config", str(config)]
         with (Path(folder) / "log").open("w") as log:
             page = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
