@@ -16,9 +16,11 @@ from lab.tasks._general_text import paragraphs
 WRITING = {"model": "seed-llama", "task": "random_pairs", "dtype": "float32", "steps": 2, "eval_items": 4, "train_items": 4}
 
 
+@pytest.mark.parametrize("task", ["random_pairs", "toy"])
 @pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
-def test_the_loss_of_a_paragraph_is_that_of_its_tokens_one_by_one(method: str, workshop: Workshop, finish: Any) -> None:
-    job = finish(prepare(RunSpec.parse({**WRITING, "method": method}), workshop))[1]
+def test_the_loss_of_a_paragraph_is_that_of_its_tokens_one_by_one(method: str, task: str, workshop: Workshop, finish: Any) -> None:
+    """Also where a decoder is trained to give labels."""
+    job = finish(prepare(RunSpec.parse({**WRITING, "task": task, "method": method}), workshop))[1]
     found = finished(job.general(job.module))
     assert len(found) == forgetting.PARAGRAPHS
     window = 256 - job.spec.method.virtual_tokens_used()
@@ -49,7 +51,13 @@ def test_the_error_is_that_of_a_paired_draw_of_paragraphs() -> None:
     assert forgetting.forgotten(before, after)["standard_error"] == pytest.approx(float(torch.tensor(ratios).std()), rel=0.15)
 
 
-def test_a_run_that_writes_tells_what_it_forgot(workshop: Workshop, run: Any) -> None:
-    seen = run(workshop, **WRITING, method="full").seen("general_text")
-    assert seen["after"] != seen["before"] and seen["ratio"] == pytest.approx(seen["after"] / seen["before"])
-    assert run(workshop, model="seed-llama", task="toy", method="lora", steps=2).seen("general_text") is None
+@pytest.mark.parametrize("task", ["random_pairs", "toy"])
+def test_every_run_of_a_decoder_tells_what_it_forgot(task: str, workshop: Workshop, run: Any) -> None:
+    seen = run(workshop, **{**WRITING, "task": task}, method="full").seen("general_text")
+    assert seen["after"] != seen["before"] and seen["ratio"] == pytest.approx(seen["after"] / seen["before"]) and seen["paragraphs"] == 24
+    again = run(workshop, **{**WRITING, "task": task}, method="full").seen("general_text")
+    assert again == seen, "what the base makes of it is kept in a note, and is the same"
+
+
+def test_an_encoder_foretells_no_next_word(workshop: Workshop, run: Any) -> None:
+    assert run(workshop, model="seed-bert", task="toy", method="lora", steps=2).seen("general_text") is None

@@ -251,6 +251,8 @@ def _base_key(job: Job) -> str:
     asked = (task.prompt, task.wordings, task.words, spec.tokens, spec.eval_items)
     if task.writes:
         asked += (task.answer_tokens, task.stop, [item.id for item in job.texts.asked] if task.recalls else ())
+    elif spec.shape.kind == "decoder":
+        asked += ("general text",)  # which notes of older labs do not have
     how = (pristine.dtype, pristine.module.config._attn_implementation, spec.quantization, job.device, torch.__version__, platform.machine())
     return f"{pristine.sha256} {job.data.sha256} {asked} {how}"
 
@@ -264,7 +266,7 @@ def _ask_base(job: Job, scored: Scored) -> Generator[Event, None, dict[str, Any]
         best, scores = yield from scored.told("prompt", job.best_wording(), len(items))
         asked = base if best == job.spec.goal.prompt else (yield from scored.told("prompt", job.prompted(best, items), len(items)))
         note |= {"prompt": asked.to_note(), "wording": {"best": best, "validation": scores}}
-    if job.spec.goal.writes and job.spec.shape.kind == "decoder":
+    if job.spec.shape.kind == "decoder":  # whatever it is trained for: only that foretells the next word of any text
         note["general"] = yield from scored.told("general", job.general(job.pristine.module), forgetting.PARAGRAPHS)
     return note
 
