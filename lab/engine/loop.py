@@ -33,6 +33,7 @@ from lab.spec import RunSpec
 EVENT_SECONDS = 0.5  # a Stepped event at most this often: the page cannot show more, and the run is not slowed down
 MEASURED_STEP = 3  # optimizer states exist by then, so it is the steady state
 SAMPLES = 6
+KEPT_TEXTS, KEPT_LETTERS = 100, 300  # written answers that are kept whole, and how long one may be: 3 to 10 KB a run
 Seen = Answers | Written
 
 
@@ -136,7 +137,7 @@ def _run(
     if "general" in known:
         after = yield from scored.told("general", job.general(job.module), forgetting.PARAGRAPHS)
         yield Observed(progress.step, "general_text", forgetting.forgotten(known["general"], after))
-    yield Observed(progress.step, "answers", {"untrained": before.letters(), "tuned": tuned.letters()})
+    yield Observed(progress.step, "answers", {"untrained": before.letters(), "tuned": tuned.letters(), **_texts(tuned)})
     yield Observed(progress.step, "samples", _samples(job, before, tuned))
     if out is not None and spec.shape.kind != "vision" and not spec.goal.writes:
         yield Observed(progress.step, "one_text", (yield from alone(job, out)))
@@ -277,6 +278,11 @@ def _told_base(job: Job, note: dict[str, Any]) -> Iterator[Event]:
             yield job.from_note(note[who]).evaluated(who, "test", 0, job.spec.goal.metric)
     if "wording" in note:
         yield Observed(0, "wording", note["wording"])
+
+
+def _texts(tuned: Seen) -> dict[str, list[str]]:
+    """What was written to the first test items: of two answers that are both not right, letters cannot say whether they are the same."""
+    return {"texts": [text[:KEPT_LETTERS] for text in tuned.texts[:KEPT_TEXTS]]} if isinstance(tuned, Written) else {}
 
 
 def _samples(job: Job, before: Seen, tuned: Seen) -> list[dict[str, Any]]:
