@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import subprocess
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from lab.spec import RunSpec
 from lab.waiting import spin_briefly
 
 FORMAT = 1
+INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "bf16", "asimd")  # of a processor: what decides how fast its arithmetic is
 PARTS = {"swap_test": ("prompt_neighbours", "swap")}  # probes whose value is a part of another's: asking a decoder twice takes minutes
 USUAL = (  # the pair of the first screen, then every task that needs no Hub on a model that suits it
     {"model": "minilm-l6", "method": "lora"}, {"model": "minilm-l6", "method": "full"},
@@ -136,9 +138,38 @@ def _looked(lens: str, folder: Path, workshop: Any) -> Observed:
 
 
 def provenance(command: str) -> dict[str, Any]:
-    """When, on what machine and with what command."""
+    """When, on what machine and with what command. The processor is a part of it: two of one architecture differ in speed by more than most methods do."""
+    name, instructions = processor()
     return {"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count(),
-            "command": command}
+            "threads": threads(), "cpu": name, "instructions": instructions, "command": command}
+
+
+def threads() -> int:
+    """As many as arithmetic may use here."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(allowed, int(asked)) if asked.isdigit() and int(asked) else allowed
+
+
+def processor(told: str | None = None) -> tuple[str, list[str]]:
+    """Its model's name, and which of INSTRUCTIONS it has; `told` is the text of /proc/cpuinfo. A name that nobody tells is ""."""
+    if told is None:
+        told = next((path.read_text(encoding="utf-8", errors="replace") for path in [Path("/proc/cpuinfo")] if path.exists()), "")
+    lines = dict(reversed([(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in told.splitlines())]))  # of the first core
+    if not lines and platform.system() == "Darwin":
+        lines = {"model name": _sysctl("machdep.cpu.brand_string"), "flags": _sysctl("machdep.cpu.leaf7_features").lower()}
+    name = next((lines[key] for key in ("model name", "Model", "Hardware", "CPU part") if lines.get(key)), "") or platform.processor()
+    if lines.get("cpu family") and lines.get("model"):  # rented machines often hide the name
+        name += f", family {lines['cpu family']} model {lines['model']}"
+    flags = set((lines.get("flags") or lines.get("Features") or "").split())
+    return name, [each for each in INSTRUCTIONS if each in flags]
+
+
+def _sysctl(key: str) -> str:
+    try:
+        return subprocess.run(["sysctl", "-n", key], capture_output=True, text=True, timeout=5, check=False).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _path(spec: RunSpec, out: Path) -> Path:
