@@ -2,19 +2,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab.compare import Comparison, report
 from lab.events import Evaluated, Finished, Observed, RunResult, Started, fold
+from lab.reporting import of_comparison
+from lab.reporting.measures import measures
 from lab.spec import RunSpec
 from lab.sweeping import Sweep, Tried
 from lab.ui.bench import Bench
 from lab.ui.compare.arms import looks
 from lab.ui.compare.evidence import evidence
 from lab.ui.compare.figures import figures
-from lab.ui.compare.measures import measures
+from lab.ui.compare.race import Runner, first_chart, race
 from lab.ui.compare.tradeoffs import Evidence, axes, bars, radar
 
 BASE = {"model": "seed-bert", "task": "movies", "method": "lora", "eval_items": 100}
@@ -136,3 +139,67 @@ def test_a_learning_rate_has_its_good_interval(tmp_path: Any) -> None:
     assert found["says"] == "Best at learning rate 0.1 (0.800). Good from 0.01 to 0.1, a factor of 10." and "Tinted" in found["caption"]
     tinted = next(trace for trace in found["data"] if trace["name"] == " good rates")
     assert min(tinted["x"]) < 0.01 and max(tinted["x"]) > 0.1 and max(tinted["x"]) < 1.0
+
+
+# ── what was learned by heart ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def by_heart(**more: Any) -> Comparison:
+    return Comparison.parse({"base": BASE, "arms": THREE[:2], "seeds": [0, 1, 2], "measure": "last_loss", "train": True, **more})
+
+
+def learned(name: str, seed: int, spec: RunSpec, score: float = 0.5) -> RunResult:
+    """Twenty steps whose last ten lie around 0.2 for LoRA and 0.6 for the head; the test knows nothing."""
+    whole = ended(spec, score)
+    level = (0.2 if name == "LoRA" else 0.6) + 0.002 * seed
+    losses = tuple((step, 0.9 if step <= 10 else level + 0.1 * (-1) ** step) for step in range(1, 21))
+    return replace(whole, losses=losses, scores={**whole.scores, "tuned": replace(whole.scores["tuned"], loss=0.7)})
+
+
+def test_verdicts_may_be_about_the_last_training_loss_of_which_less_is_better() -> None:
+    asked = by_heart()
+    made = report(asked, {spec.fingerprint: learned(name, seed, spec) for (name, seed), spec in asked.runs.items()})
+    assert (made["metric"], made["higher_is_better"], made["test_metric"]) == ("training loss", False, "accuracy")
+    assert made["arms"][0]["mean"] == pytest.approx(0.202) and made["arms"][0]["test_score"] == 0.5, "the mean of ten steps, and the test beside it"
+    (pair,) = made["pairs"]
+    assert pair["verdict"] == "a_better" and pair["says"].startswith("LoRA beats head by 0.400 training loss") and pair["items"] == []
+    assert made["references"] == {} and made["arms"][0]["vote"] is None
+    chosen = measures(made["metric"], made["higher_is_better"], made["test_metric"])
+    assert [each.key for each in chosen[:2]] == ["score", "test_score"] and chosen[0].better == -1 and chosen[1].title == "accuracy"
+    assert "last_loss" not in [each.key for each in chosen] and "last_loss" in [each.key for each in measures("accuracy", True)]
+    assert "training loss" in of_comparison(made, {})
+
+
+def test_what_verdicts_are_about_changes_no_run() -> None:
+    plain = Comparison.parse({"base": BASE, "arms": THREE[:2], "seeds": [0, 1, 2]})
+    assert [spec.fingerprint for spec in by_heart().runs.values()] == [spec.fingerprint for spec in plain.runs.values()]
+    assert Comparison.parse(by_heart().to_dict()) == by_heart() and not {"measure", "train"} & set(plain.to_dict())
+
+
+def test_training_stands_against_test_where_it_is_asked_for() -> None:
+    found = drawn(by_heart(), learned)
+    assert list(found)[:2] == ["scores", "gap"]
+    assert found["gap"]["table"]["rows"] == [["LoRA", "0.202", "0.7", "+0.498"], ["head", "0.602", "0.7", "+0.098"]]
+    assert "furthest apart for LoRA (+0.498)" in found["gap"]["says"] and found["scores"]["layout"]["xaxis"]["title"]["text"] == "training loss"
+    assert next(iter(drawn(by_heart(measure="score"), learned))) == "gap" and "gap" not in drawn(by_heart(train=False), learned)
+
+
+def test_the_loss_on_validation_texts_stands_beside_that_on_training_texts() -> None:
+    spec = RunSpec.parse({**BASE, "steps": 20})
+    result = learned("LoRA", 0, spec)
+    looked = [Evaluated(step, "tuned", "validation", "accuracy", 0.5, 0.1, 20, loss=0.7 + step / 100) for step in (10, 20)]
+    runner = Runner("LoRA", looks([spec])[0], [(0, replace(result, evaluations=(*result.evaluations, *looked)), True)])
+    held = next(trace for trace in race([runner], "loss", True, "movies", True)["data"] if trace.get("name") == "LoRA: validation")
+    assert held["x"] == [10, 20] and held["y"] == pytest.approx([0.8, 0.9]) and held["line"]["dash"] == "dot"
+    assert "LoRA: validation" not in [trace.get("name") for trace in race([runner], "loss", True, "movies")["data"]]
+    assert first_chart([runner], True) == "score" and first_chart([runner], False) == "loss"
+
+
+def test_kinds_of_items_whatever_they_are_called_are_a_row_each() -> None:
+    asked = Comparison.parse({"base": {"model": "seed-llama", "task": "new_facts", "method": "lora"}, "arms": [THREE[0], THREE[2]], "seeds": [0, 1, 2]})
+    more = {"token F1": [0.5, 0.1], "exact match (as told)": [0.9, 0.1], "exact match (backwards)": [0.1, 0.1], "exact match (true facts)": [0.6, 0.1],
+            "token F1 (as told)": [0.95, 0.1]}
+    found = drawn(asked, lambda name, seed, spec: ended(spec, 0.5, metric="exact match", more=more))["groups"]
+    assert found["table"]["columns"] == ["arm", "as told", "backwards", "true facts"], "kinds of the score, not those of other metrics"
+    assert [row[1] for row in found["table"]["rows"]] == ["0.900 ± 0.000"] * 2 and "LoRA: as told 0.900, backwards 0.100." in found["says"]
+    assert [trace["name"] for trace in found["data"]] == ["LoRA", "full"] and found["key"]

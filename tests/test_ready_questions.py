@@ -226,8 +226,14 @@ def test_times_of_two_recorded_machines_are_apart_too(shelf: Shelf) -> None:
         parts[spec.fingerprint] = Part(name, seed, spec, None, kept.result, made={**kept.made, "cores": 64 if name == "rank 1" else 2})
     made = {"arms": [{"name": name, "step_seconds": 0.1, "answer_seconds": 0.1, "runs": [
         {"fingerprint": asked.run(name, seed).fingerprint, **dict.fromkeys(sources.TIMES, 0.1)} for seed in asked.seeds]} for name in asked.specs]}
-    assert sources.marked(made, parts) and made["arms"][0]["elsewhere"].endswith("64 cores")
-    assert not sources.marked(made, {key: replace(part, made={**part.made, "cores": 2}) for key, part in parts.items()})
+    assert sources.marked(made, parts) and ", 64 cores" in made["arms"][0]["elsewhere"]
+    parts = {key: replace(part, made={**part.made, "cores": 2}) for key, part in parts.items()}
+    assert not sources.marked(made, parts)
+    slower = {key: replace(part, made={**part.made, "cpu": "Another CPU", "instructions": ["avx2"]}) if part.arm == "rank 4" else part
+              for key, part in parts.items()}
+    assert sources.marked(made, slower) and "(Another CPU, avx2)" in made["arms"][1]["elsewhere"], "as many cores of another processor are another machine"
+    old = {key: replace(part, made={"date": "2026-01-01", "machine": "x86_64", "system": "Linux", "cores": 2}) for key, part in parts.items()}
+    assert not sources.marked(made, old) and "(unknown CPU)" in made["arms"][0]["elsewhere"], "recordings that name no processor are read"
 
 
 # ── tests on other tasks ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,8 @@ import pytest
 from lab.compare import Comparison, report
 from lab.events import Cancelled, Evaluated, Failed, Finished, Observed, RunResult, Started, Stepped, fold
 from lab.reporting import of_comparison, of_run
-from lab.reporting.figures import Curve, Spread, curves, intervals
+from lab.reporting.figures import Curve, Dot, Spread, curves, grouped, intervals, scattered
+from lab.reporting.measures import columns, half_width, measures
 from lab.spec import RunSpec
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -26,7 +27,7 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: Any) -> None:
         self.names.add(tag)
-        if tag not in ("meta", "polyline", "line", "circle"):
+        if tag not in ("meta", "polyline", "line", "circle", "rect"):
             self.open.append(tag)
         assert not {name for name, _ in attributes} & {"src", "href", "onload", "onerror"}
 
@@ -74,7 +75,36 @@ def test_a_comparison_is_told_whole_and_asks_nobody() -> None:
     plain = re.sub(r"<[^>]+>", " ", text)
     assert told["pairs"][0]["says"].split(MARKUP)[-1][:40] in plain and "Made here." in plain
     assert "5.00 MB" in plain.replace("\u202f", " ") and "ab" * 32 in plain and "peft 0.21" in plain and '"seeds"' in plain.replace("&quot;", '"')
-    assert text.count('class="c0 thick"') >= 2 and text.count("<polyline") == 2 * (len(told["seeds"]) + 1)
+    assert text.count('class="c0 thick"') >= 2 and text.count("<polyline") == 2 * (len(told["seeds"]) + 1) + 1, "curves, and the front"
+
+
+def test_a_report_has_the_columns_the_intervals_and_the_figures_of_the_page() -> None:
+    told, results = compared()
+    for arm in told["arms"]:  # as where these were measured
+        arm |= {"alone_times": 1.25, "merged_times": 1.0, "forgetting": 1.5, "rates": 7}
+    text = of_comparison(told, results)
+    numbers = re.search(r"<h2>Numbers</h2>(.*?)</section>", text, re.DOTALL)[1]
+    shown = columns(measures("accuracy", True), told["arms"])
+    assert re.findall(r'<th scope="col">(.*?)</th>', numbers) == ["arm", *(each.title for each in shown)]
+    assert {"one text", "merged", "forgetting", "rates tried"} <= {each.title for each in shown}
+    half = half_width(told["arms"][0]["scores"])
+    assert f"0.890 ± {half:.3f}" in numbers and "× 1.25" in numbers and "× 1.50" in numbers and ">7<" in numbers
+    drawn = intervals([Spread(arm["name"], place, arm["scores"], arm["mean"], arm["mean"] - width, arm["mean"] + width)
+                       for place, arm in enumerate(told["arms"]) if (width := half_width(arm["scores"]))], "accuracy on test items")
+    assert drawn in text, "a bar is the 95 % interval that the page shows"
+    assert "<h2>What does a score cost?</h2><svg" in text and 'class="stairs"' in text and "On the front:" in text
+    trade = re.search(r"<h2>Trade-offs</h2>(.*?)</section>", text, re.DOTALL)[1]
+    assert trade.count("<rect") == 2 * 5 and "Left out: " in trade and "flexibility" in trade
+
+
+def test_points_and_bars_lie_inside_their_frame() -> None:
+    dots = [Dot("a", 0, 100, 0.5, 0.1, True), Dot("b", 1, 1_000_000, 0.9, 0.02, True), Dot("c", 2, 5000, 0.4, 0.0, False)]
+    drawn = scattered(dots, "trained", "accuracy", str)
+    places = [(float(x), float(y)) for x, y in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn)]
+    assert all(58 <= x <= 570 and 14 <= y <= 260 for x, y in places) and places[0][0] < places[2][0] < places[1][0] and "(logarithmic)" in drawn
+    bars = grouped([("memory", [(0, "a", 0.5, "2 GB"), (1, "b", 1.0, "1 GB")])], "1 is the best")
+    one, whole = (float(width) for width in re.findall(r'<rect [^>]*width="([\d.]+)"', bars))
+    assert one == pytest.approx(whole / 2, abs=0.1) and "a 2 GB" in bars and scattered([], "x", "y", str) == grouped([], "x") == ""
 
 
 def test_what_is_missing_of_a_comparison_is_left_out() -> None:

@@ -7,11 +7,11 @@ const STATES = { missing: "not begun", queued: "waiting", running: "running", fi
 const MEASURES = [["score", "Score"], ["loss", "Training loss"]];
 
 export function createRace({ stopArm, chart, open }) {
-  const state = { chart: "score", figure: "" };
+  const state = { figure: "" };
   const title = el("h3", {}, "The race");
   const done = el("p", { class: "soft" });
   const choice = el("div", { class: "segments", role: "radiogroup", "aria-label": "What the chart shows" }, MEASURES.map(([value, words]) => el("label", {},
-    el("input", { type: "radio", name: "compare-chart", value, checked: value === "score", onchange: () => chart(value) }), el("span", {}, words))));
+    el("input", { type: "radio", name: "compare-chart", value, onchange: () => chart(value) }), el("span", {}, words))));
   const plot = figureHolder("Scores of all arms over the steps", 360);
   const rows = el("ol", { class: "compare-rows" });
   const node = el("section", { class: "compare-race", "aria-label": "The race", hidden: true }, el("header", {}, title, done, choice), plot.node, rows);
@@ -19,6 +19,7 @@ export function createRace({ stopArm, chart, open }) {
   function show(view, { over, chart: measure, live }) {
     node.hidden = false;
     say(title, over ? "Learning curves" : "The race");
+    for (const input of choice.querySelectorAll("input")) input.checked = input.value === measure; // the loss until there is a score, unless somebody chose
     say(done, over ? "" : `${view.done} of ${view.of} trainings are done`);
     if (view.race && JSON.stringify([view.race, measure]) !== state.figure) {
       state.figure = JSON.stringify([view.race, measure]);

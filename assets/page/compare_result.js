@@ -27,9 +27,12 @@ export function createResult({ ask, more, axes }) {
   const apart = el("p", { class: "hint compare-apart", hidden: true });
   const shared = el("details", { class: "compare-more" });
   const saves = el("section", { class: "compare-saves", "aria-label": "Downloads" }, el("h3", {}, "Take it away"), el("div", { class: "buttons" }, FILES.map(([format, words, about]) => el("button", { type: "button", class: "plain", title: about, onclick: () => file(format) }, words))));
+  const scripts = el("p", { class: "compare-scripts" });
+  saves.append(scripts);
+  const hints = el("div", {});
   const trouble = el("p", { class: "error-text", role: "alert", hidden: true });
   const pick = (id, words, select) => el("div", { class: "compare-axis" }, el("label", { for: id }, words), select);
-  const body = el("div", { class: "compare-body" }, figures.node, table.node, apart, el("p", { class: "hint" }, "± is half of the 95 % interval of an arm's mean over its seeds. Whether two arms differ is told by the sentences above, from paired seeds, not by whether these overlap."),
+  const body = el("div", { class: "compare-body" }, figures.node, table.node, apart, hints, el("p", { class: "hint" }, "± is half of the 95 % interval of an arm's mean over its seeds. Whether two arms differ is told by the sentences above, from paired seeds, not by whether these overlap."),
     el("section", { class: "compare-front-part", "aria-label": "Two measures against each other" }, el("header", {}, el("h3", {}, "What does a score cost?"), pick("compare-y", "upwards", y), pick("compare-x", "to the right", x)), plot.node, key, front),
     items.node, shared, saves, trouble);
   const node = el("section", { class: "compare-result", "aria-label": "The result", hidden: true }, from, verdicts, body);
@@ -40,6 +43,8 @@ export function createResult({ ask, more, axes }) {
     redraw(from, result.sources, () => origin(result.sources));
     say(apart, result.sources.apart);
     apart.hidden = !result.sources.apart;
+    redraw(hints, result.hints, () => result.hints.map((text) => el("p", { class: "hint" }, text)));
+    redraw(scripts, result.scripts, () => programs(result.scripts));
     redraw(verdicts, [result.verdicts, result.looks, result.warnings, result.more], () => told(result));
     body.hidden = Boolean(chosen.live && !result.verdicts.over); // while they run the race is what one looks at
     if (JSON.stringify(result.table) !== state.table) {
@@ -74,6 +79,11 @@ export function createResult({ ask, more, axes }) {
     return [el("p", {}, el("span", { class: "chip finished" }, recorded < 0 ? "recorded" : "partly recorded"), " ", says),
       el("details", { class: "compare-more" }, el("summary", {}, "Where do these numbers come from?"), el("div", { class: "compare-items", tabindex: "0", role: "region", "aria-label": "Where the numbers come from" },
         el("table", {}, el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell) => el("td", {}, cell))))))))];
+  }
+
+  // A program of each arm, which trains it without this lab.
+  function programs(found) {
+    return found.length ? ["Script and notebook of an arm: ", found.map((each, place) => [place ? ", " : "", el("a", { href: each.href, download: each.file }, each.name)]), "."] : null;
   }
 
   function told({ verdicts: said, looks, warnings, more: offer }) {

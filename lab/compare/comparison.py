@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -17,6 +17,7 @@ from lab.spec import LARGEST_SPEC_BYTES, RunSpec
 
 ARMS, SEEDS, RUNS = 12, 200, 600  # at most; 12 arms are 66 pairs, each judged more strictly for the others
 COMMON = ("task", "eval_items", "tested_on")  # what all arms are asked: of the base only; each may learn one of the tasks that all are tested on
+TRAINING_LOSS = "training loss"  # the metric of a comparison that is about what was learned by heart
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, ignored_types=(cached_property,))
 
 
@@ -45,6 +46,9 @@ class Comparison(BaseModel):
     base: dict[str, Any] = Field(description="the spec that the arms change; its seed is not used")
     arms: tuple[Arm, ...] = Field(description="what is compared, 2 to 12")
     seeds: tuple[int, ...] = Field((0, 1, 2), description="each arm is run once with each; a difference is told from 3 on")
+    measure: Literal["score", "last_loss"] = Field("score", description="what verdicts are about: the score on the test, or the loss of the last steps on "
+                                                                        "training texts, of which less is better")
+    train: bool = Field(False, description="whether the loss on training texts is drawn against that on test texts")
     looks: int = Field(1, ge=1, le=10, description="how often the verdicts may be read with seeds added in between; each time they are stricter")
 
     @classmethod
@@ -108,6 +112,8 @@ class Comparison(BaseModel):
         runs = len(self.arms) * len(self.seeds)
         if runs > RUNS:
             raise ValueError(f"seeds is {len(self.seeds)} for {len(self.arms)} arms, which is {runs:,} runs: at most {RUNS}, take fewer of one or the other")
+        if self.measure != "score" and self.base.get("tested_on"):
+            raise ValueError(f"measure is {self.measure}: tested_on asks for scores on tests, leave one of the two out")
         try:
             self.specs  # noqa: B018  every arm is checked where the comparison is made
         except LabError as error:
@@ -149,11 +155,26 @@ class Comparison(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """As it was given, without what has its default: short enough for an address. `parse` of it gives an equal comparison."""
         said = {"title": self.title} if self.title else {}
-        looks = {"looks": self.looks} if self.looks != 1 else {}
-        return {**said, "base": self.base, "arms": [arm.model_dump() for arm in self.arms], "seeds": list(self.seeds), **looks}
+        more = {key: value for key in ("measure", "train", "looks") if (value := getattr(self, key)) != type(self).model_fields[key].default}
+        return {**said, "base": self.base, "arms": [arm.model_dump() for arm in self.arms], "seeds": list(self.seeds), **more}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
+    @property
+    def scored(self) -> bool:
+        """Whether verdicts are about the score on the test."""
+        return self.measure == "score"
+
+    @property
+    def headline(self) -> str:
+        """The metric that verdicts are about."""
+        return self.base_spec.goal.metric if self.scored else TRAINING_LOSS
+
+    @property
+    def itemised(self) -> bool:
+        """Whether two runs can be held against each other item by item, and that is what verdicts are about."""
+        return self.scored and not self.mixed
 
     @cached_property
     def mixed(self) -> bool:

@@ -9,7 +9,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from lab.compare import paired, says
+from lab.compare import paired, says, steady
 from lab.compare.arms import blurred, differences, warnings
 from lab.compare.comparison import Comparison
 from lab.compare.paired import Gap
@@ -18,8 +18,9 @@ from lab.spec import RunSpec
 
 SCHEMA = 1
 ENDED = ("finished", "failed")
-TIMES = ("step_seconds", "train_seconds", "total_seconds", "answer_seconds", "alone_seconds", "merged_seconds")  # of one machine, else not comparable
-MIDDLE = (*TIMES, "peak_bytes", "weights_bytes", "adapter_bytes", "answer_tokens", "forgetting")  # of an arm the median of its runs
+TIMES = tuple(steady.TIMES)  # of one machine, else not comparable
+MIDDLE = (*TIMES, "base_seconds", "peak_bytes", "weights_bytes", "adapter_bytes", "answer_tokens", "forgetting")  # of an arm the median of its runs
+LAST_STEPS = 10  # behind the loss on training texts: one batch alone is noise
 FEWEST_VOTES = 3
 QUESTIONS = {
     "over_seeds": "Would it come out so again with other seeds? A paired t over seeds, Holm over all pairs.",
@@ -33,26 +34,28 @@ def report(comparison: Comparison, results: Mapping[str, RunResult], labels: Seq
     the seeds behind each earlier look at the verdicts, in order. Verdicts are given once every run has ended."""
     runs = {(name, seed): results.get(comparison.run(name, seed).fingerprint, RunResult()) for seed in comparison.seeds for name in comparison.specs}
     over = all(run.state in ENDED for run in runs.values())
-    look, counted = _look(comparison, looks)
+    look, counted = look_of(comparison, looks)
     arms = [_arm(comparison, name, {seed: runs[name, seed] for seed in comparison.seeds}) for name in comparison.specs]
-    metric = next((arm["metric"] for arm in arms if arm["metric"]), comparison.base_spec.goal.metric)
+    metric = next((arm["metric"] for arm in arms if arm["metric"]), comparison.headline)
+    tested = next((run["test_metric"] for arm in arms for run in arm["runs"] if run["test_metric"]), comparison.base_spec.goal.metric)
     shared = [_shared({name: (comparison.run(name, seed), runs[name, seed]) for name in comparison.specs}, seed, comparison.mixed) for seed in comparison.seeds]
     for arm in arms:
         arm["vote"] = _vote(comparison, [runs[arm["name"], seed] for seed in comparison.seeds], labels)
     said = says.looked(look, comparison.looks, paired.alpha_of(look, comparison.looks), paired.spent(look, comparison.looks))
     return {
         "schema": SCHEMA, "title": comparison.title, "fingerprint": comparison.fingerprint, "comparison": comparison.to_dict(),
-        "state": "finished" if over else "running", "metric": metric, "higher_is_better": says.better(metric) > 0, "seeds": list(comparison.seeds),
+        "state": "finished" if over else "running", "metric": metric, "higher_is_better": says.better(metric) > 0, "test_metric": tested,
+        "seeds": list(comparison.seeds), "load": steady.said(arms),
         "tests": list(comparison.base_spec.tested_on), "mixed": comparison.mixed, "arms": arms,
         "pairs": _pairs(comparison, arms, runs, metric, labels, look if over else 0),
-        "shared": shared, "references": {} if comparison.mixed else _references(runs.values()), "questions": QUESTIONS,
+        "shared": shared, "references": {} if comparison.mixed or not comparison.scored else _references(runs.values()), "questions": QUESTIONS,
         "looks": {"planned": comparison.looks, "look": look, "seeds": counted, "strictness": paired.alpha_of(look, comparison.looks),
                   "spent": paired.spent(look, comparison.looks), "says": said},
         "warnings": [*warnings(comparison), *_found(arms, shared), *([said] if over and look > comparison.looks else [])],
     }
 
 
-def _look(comparison: Comparison, looks: Sequence[Sequence[int]]) -> tuple[int, list[int]]:
+def look_of(comparison: Comparison, looks: Sequence[Sequence[int]]) -> tuple[int, list[int]]:
     """Which look this is, counted from 1, and how many seeds each had so far; the same seeds looked at again are no new look."""
     seen = [sorted(seeds) for seeds in looks]
     if sorted(comparison.seeds) not in seen:
@@ -67,7 +70,7 @@ def _look(comparison: Comparison, looks: Sequence[Sequence[int]]) -> tuple[int, 
 def _arm(comparison: Comparison, name: str, runs: Mapping[int, RunResult]) -> dict[str, Any]:
     spec = comparison.specs[name]
     things, notes = differences(comparison.base_spec, spec)
-    rows = [_run(comparison.run(name, seed), seed, run, comparison.mixed) for seed, run in runs.items()]
+    rows = [_run(comparison, comparison.run(name, seed), seed, run) for seed, run in runs.items()]
     scores = [row["score"] for row in rows]
     known = [score for score in scores if score is not None]
     counts = spec.counts.to_dict()
@@ -75,27 +78,33 @@ def _arm(comparison: Comparison, name: str, runs: Mapping[int, RunResult]) -> di
         "name": name, "title": spec.method.title, "spec": spec.to_dict(), "changes": things, "notes": notes,
         "metric": next((row["metric"] for row in rows if row["metric"]), ""), "scores": scores,
         "mean": fmean(known) if known else None, "deviation": stdev(known) if len(known) > 1 else None,
+        **{key: _mean(row[key] for row in rows) for key in ("test_score", "last_loss")},
         **{key: counts[key] for key in ("trainable", "method", "head", "total", "share")},
         **{key: _middle(row[key] for row in rows) for key in MIDDLE},
-        "runs": rows,
+        "loaded": steady.loaded(rows), "runs": rows,
     }
 
 
-def _run(spec: RunSpec, seed: int, run: RunResult, mixed: bool) -> dict[str, Any]:
+def _run(comparison: Comparison, spec: RunSpec, seed: int, run: RunResult) -> dict[str, Any]:
+    """`score` is what the comparison is about: that on the test, or the loss on training texts."""
     tuned = run.scores.get("tuned") if run.state == "finished" else None
-    tests = _tests(spec, run) if tuned else {}
-    score, error, items = _scored(spec, tests, mixed)
+    tests, mixed = _tests(spec, run) if tuned else {}, comparison.mixed
+    tested, error, items = _scored(spec, tests, mixed)
+    last = _last_loss(run) if tuned else None
+    score, metric = (tested, tuned.metric if tuned else "") if comparison.scored else (last, comparison.headline if tuned else "")
     memory, general, alone = (run.seen(lens) or {} for lens in ("memory", "general_text", "one_text"))
     return {
         "seed": seed, "fingerprint": spec.fingerprint, "state": run.state,
-        "reason": run.reason or ("its score is not a number" if run.state == "finished" and score is None else ""), "advice": run.advice,
-        "metric": tuned.metric if tuned else "", "score": score, "standard_error": error,
+        "reason": run.reason or (_missing(comparison, run) if run.state == "finished" and score is None else ""), "advice": run.advice,
+        "metric": metric, "score": score, "standard_error": error if comparison.scored else None,
         "items": items, "more": dict(tuned.more) if tuned else {}, "tests": tests,
+        "test_score": tested, "test_metric": tuned.metric if tuned else "", "last_loss": last, "test_loss": _finite(tuned.loss) if tuned else None,
         "peak_bytes": memory.get("peak_bytes"), "weights_bytes": (memory.get("parts") or {}).get("weights"),
         "step_seconds": 1 / run.steps_per_second if run.steps_per_second else None,
         "train_seconds": run.seconds.get("training"), "total_seconds": run.seconds.get("total"), "adapter_bytes": run.adapter_bytes or None,
         "answer_seconds": tuned.seconds / tuned.items if tuned and tuned.seconds and tuned.items else None,
         "alone_seconds": alone.get("tuned"), "merged_seconds": alone.get("merged"), "base_seconds": alone.get("base"),
+        "alone_times": _times(alone, "tuned"), "merged_times": _times(alone, "merged"),
         "answer_tokens": (run.seen("read") or {}).get("tokens_per_answer"), "general": general or None, "forgetting": general.get("ratio"),
         "train_items": run.started.items.get("train") if run.started else None,
         "dtype": run.started.dtype if run.started else None, "device": run.started.device if run.started else None,
@@ -103,12 +112,30 @@ def _run(spec: RunSpec, seed: int, run: RunResult, mixed: bool) -> dict[str, Any
     }
 
 
+def _missing(comparison: Comparison, run: RunResult) -> str:
+    return f"its {'score' if comparison.scored else comparison.headline} is not a number" if comparison.scored or run.losses else "it has trained nothing"
+
+
+def _times(alone: Mapping[str, float | None], form: str) -> float | None:
+    """Over what the untouched base took in the same turn: what else the machine did hits both."""
+    return alone[form] / alone["base"] if alone.get(form) and alone.get("base") else None
+
+
+def _last_loss(run: RunResult) -> float | None:
+    """On the last training texts, each batch taken before it was learned from."""
+    return _mean(_finite(loss) for _, loss in run.losses[-LAST_STEPS:])
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and value - value == 0 else None
+
+
 def _tests(spec: RunSpec, run: RunResult) -> dict[str, dict[str, Any]]:
     """{task: score on its test} of the run's own task and of those it was tested on as well."""
     own = run.scores["tuned"]
     seen = {str(spec.task): (own.score, own.standard_error, own.items),
             **{key: (each["score"], each["standard_error"], each["items"]) for key, each in (run.seen("transfer") or {}).items()}}
-    return {key: {"score": score if score is not None and score - score == 0 else None, "standard_error": error, "items": items}
+    return {key: {"score": _finite(score), "standard_error": error, "items": items}
             for key, (score, error, items) in seen.items()}
 
 
@@ -125,7 +152,7 @@ def _vote(comparison: Comparison, runs: Sequence[RunResult], labels: Sequence[in
     """What the seeds of an arm answer together: the label that most of them give, shared among those that tie (after Lester et al. 2021, section 6).
     `gain` is its lead over the mean of its members, with its standard error over items: about these runs on new items."""
     said = [letters for run in runs if run.state == "finished" and (letters := (run.seen("answers") or {}).get("tuned", ""))]
-    if not labels or comparison.mixed or comparison.base_spec.goal.writes or len(said) < FEWEST_VOTES or any(len(each) != len(labels) for each in said):
+    if not labels or not comparison.itemised or comparison.base_spec.goal.writes or len(said) < FEWEST_VOTES or any(len(each) != len(labels) for each in said):
         return None
     votes, members = [], []
     for label, *answers in zip(labels, *said, strict=True):
@@ -138,6 +165,11 @@ def _vote(comparison: Comparison, runs: Sequence[RunResult], labels: Sequence[in
     each = [fmean(int(letter, 36) == label for letter, label in zip(letters, labels, strict=True)) for letters in said]
     return {"score": fmean(votes), "members": each, "mean": fmean(each), "best": max(each), "gain": fmean(apart),
             "standard_error": stdev(apart) / sqrt(len(apart)), "items": len(labels)}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def _middle(values: Iterable[float | None]) -> float | None:
@@ -242,7 +274,7 @@ def _pair(comparison: Comparison, a: Mapping[str, Any], b: Mapping[str, Any], sc
         "low": gap.low if over else None, "high": gap.high if over else None, "p": gap.p if over else None, "verdict": verdict, "more_seeds": more,
         "alone": {"low": gap.alone_low, "high": gap.alone_high, "p": gap.alone_p} if over else None, "strictness": gap.strictness if over else None,
         "says": words, "differ": things, "warning": blurred(*names, things),
-        "items": _on_items(comparison, names, [seed for seed, _, _ in scores] if metric == b["metric"] and not comparison.mixed else [], runs, labels),
+        "items": _on_items(comparison, names, [seed for seed, _, _ in scores] if metric == b["metric"] and comparison.itemised else [], runs, labels),
     }
 
 

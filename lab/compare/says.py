@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from lab.compare.paired import ALPHA, FEWEST, MOST_MORE, Gap, OnItems
 from lab.metrics import METRICS
 
-LOWER = ("perplexity", "loss")  # scores that are no metric of a task, and better the lower they are
+LOWER = ("perplexity", "loss", "training loss")  # scores that are no metric of a task, and better the lower they are
+DIGITS = {"training loss": 3}
 
 
 def better(metric: str) -> int:
@@ -88,7 +89,8 @@ def looked(look: int, planned: int, alpha: float, spent: float) -> str:
 
 
 def _amount(value: float, metric: str) -> str:
-    shown = f"{100 * value:.1f}" if most(metric) == 1 and metric in METRICS else f"{value:.{METRICS[metric].digits if metric in METRICS else 2}f}"
+    digits = METRICS[metric].digits if metric in METRICS else DIGITS.get(metric, 2)
+    shown = f"{100 * value:.1f}" if most(metric) == 1 and metric in METRICS else f"{value:.{digits}f}"
     return shown.replace("-", "−")
 
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -67,6 +67,67 @@ def intervals(rows: Sequence[Spread], x: str) -> str:
         parts += [f'<circle class="{colour} one" cx="{across(value):.1f}" cy="{middle}" r="3"/>' for value in row.values]
         parts.append(f'<circle class="{colour} mean" cx="{across(row.mean):.1f}" cy="{middle}" r="5"/>')
     return _svg(height, parts, f"{x} of {', '.join(row.name for row in rows)}")
+
+
+@dataclass(frozen=True)
+class Dot:
+    """An arm at its two values, with half of an interval upwards; one that is `best` stands on the front."""
+
+    name: str
+    colour: int
+    x: float
+    y: float
+    half: float
+    best: bool
+
+
+def scattered(dots: Sequence[Dot], x: str, y: str, said: Callable[[float], str]) -> str:
+    """Two measures against each other, and a dashed line through the front. The lower axis is logarithmic where values span a factor of twenty."""
+    dots = [dot for dot in dots if dot.x > 0]
+    if len(dots) < 2:
+        return ""
+    log = max(dot.x for dot in dots) > 20 * min(dot.x for dot in dots)
+    places = [math.log10(dot.x) if log else dot.x for dot in dots]
+    low, high = min(places), max(places)
+    up = _Axis([value for dot in dots for value in (dot.y - dot.half, dot.y + dot.half)], HEIGHT - BOTTOM, TOP)
+
+    def across(value: float) -> float:
+        return LEFT + 24 + ((math.log10(value) if log else value) - low) / ((high - low) or 1) * (WIDTH - RIGHT - LEFT - 48)
+
+    ends = sorted({min(dot.x for dot in dots), max(dot.x for dot in dots)})
+    marks = "".join(f'<text class="tick" x="{across(value):.1f}" y="{HEIGHT - BOTTOM + 16}">{escape(said(value))}</text>' for value in ends)
+    title = f"{x} (logarithmic)" if log else x
+    middle = f'<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{HEIGHT - BOTTOM + 32}">{escape(title)}</text>'
+    best = sorted((dot for dot in dots if dot.best), key=lambda dot: dot.x)
+    stairs = [corner for dot, left in zip(best, (None, *best), strict=False) for corner in (
+        *([(across(dot.x), up(left.y))] if left else []), (across(dot.x), up(dot.y)))]
+    line = f'<polyline class="stairs" points="{" ".join(f"{at:.1f},{height:.1f}" for at, height in stairs)}"/>' if len(stairs) > 1 else ""
+    parts = [_grid(up, y), marks, middle, line]
+    for dot in dots:
+        colour, at = f"c{dot.colour % COLOURS}", across(dot.x)
+        parts.append(f'<line class="{colour}" x1="{at:.1f}" x2="{at:.1f}" y1="{up(dot.y - dot.half):.1f}" y2="{up(dot.y + dot.half):.1f}"/>')
+        parts.append(f'<circle class="{colour} mean" cx="{at:.1f}" cy="{up(dot.y):.1f}" r="5"/>')
+        parts.append(f'<text class="{colour}" x="{at + 8:.1f}" y="{up(dot.y) - 6:.1f}">{escape(_short(dot.name))}</text>')
+    return _svg(HEIGHT, parts, f"{y} against {title}; on the front: {', '.join(dot.name for dot in best)}")
+
+
+def grouped(rows: Sequence[tuple[str, Sequence[tuple[int, str, float, str]]]], x: str) -> str:
+    """Bars from 0 to 1 in groups: of each its colour, name, length and how the value is written."""
+    if not rows:
+        return ""
+    bar, room = 12, 14
+    height = TOP + BOTTOM + sum(bar * len(bars) + room for _, bars in rows)
+    across = _Axis([0.0, 1.0], LEFT + RIGHT, WIDTH - 170)
+    parts, top = [_ticks(across, height - BOTTOM, x)], float(TOP)
+    for name, bars in rows:
+        parts.append(f'<text class="name" x="{LEFT + RIGHT - 12}" y="{top + bar * len(bars) / 2 + 4:.1f}">{escape(name)}</text>')
+        for place, (colour, arm, length, said) in enumerate(bars):
+            at, end = top + bar * place, across(length)
+            parts.append(f'<rect class="c{colour % COLOURS}" x="{across(0.0):.1f}" y="{at:.1f}" width="{end - across(0.0):.1f}" height="{bar - 2}"/>')
+            words = f"{_short(arm)} {said}"
+            parts.append(f'<text class="c{colour % COLOURS}" x="{end + 5:.1f}" y="{at + bar - 2:.1f}" font-size="10">{escape(words)}</text>')
+        top += bar * len(bars) + room
+    return _svg(height, parts, f"{x}: {', '.join(name for name, _ in rows)}")
 
 
 @dataclass(frozen=True)

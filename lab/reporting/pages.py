@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from lab.compare.comparison import TRAINING_LOSS
 from lab.events import RunResult
-from lab.reporting.figures import Curve, Spread, curves, intervals
+from lab.reporting.figures import Curve, Dot, Spread, curves, grouped, intervals, scattered
+from lab.reporting.front import front, placed
+from lab.reporting.measures import Measure, columns, half_width, measures, told
+from lab.reporting.tradeoffs import FEWEST_AXES, Evidence, axes
 from lab.reporting.varied import by_number, tested, voted
-from lab.ui.wording import percent, score, scored, seconds, size, whole
+from lab.ui.wording import listing, percent, score, seconds, size, whole
 
+NOTHING = Evidence()
 SMOOTH = 9  # steps of a training loss that are averaged for a curve
 STYLE = """
 :root { color-scheme: light dark; --ink: light-dark(#1b2430, #e6ebf1); --soft: light-dark(#5a6675, #9fb0c3); --line: light-dark(#d9dfe6, #33404f);
@@ -28,27 +33,34 @@ pre { overflow-x: auto; padding: .8rem; border: 1px solid var(--line); border-ra
 svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg .grid { stroke: var(--line); } svg .tick { text-anchor: middle; }
 svg .tick.left, svg .name { text-anchor: end; } svg text { fill: var(--ink); stroke: none; } svg text.tick { fill: var(--soft); }
 svg polyline, svg line { fill: none; } svg .thick { stroke-width: 2.5; } svg .thin { stroke-width: 1; opacity: .45; } svg .one { opacity: .5; }
-""" + "".join(f"svg .c{number} {{ stroke: var(--c{number}); }} svg circle.c{number}, svg text.c{number} {{ fill: var(--c{number}); stroke: none; }}\n"
+svg .stairs { stroke: var(--soft); stroke-dasharray: 5 4; }
+""" + "".join(f"svg .c{number} {{ stroke: var(--c{number}); }} svg :is(circle, text, rect).c{number} {{ fill: var(--c{number}); stroke: none; }}\n"
               for number in range(12))
 
 
-def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], made: str = "") -> str:
-    """`report` is what lab.compare.report says, `results` its runs by the fingerprint of their spec. `made` says when and where, where it is known."""
+def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], made: str = "", known: Evidence = NOTHING) -> str:
+    """`report` is what lab.compare.report says, `results` its runs by the fingerprint of their spec. `made` says when and where, where it is known;
+    `known` is what is known of the arms beside their runs."""
     metric, arms = report["metric"], report["arms"]
+    chosen = measures(metric, report["higher_is_better"], report["test_metric"])
     title = report["title"] or f"A comparison of {', '.join(arm['name'] for arm in arms)}"
     seeds = ", ".join(map(str, report["seeds"]))
     word, drawn = by_number(report)
     body = [
         _section("Verdicts", "<ul class='verdicts'>" + "".join(f"<li>{escape(pair['says'])}</li>" for pair in report["pairs"]) + "</ul>"
                  + _soft(report["questions"]["over_seeds"]) + _soft(report["looks"]["says"])),
-        _section("Scores", intervals([row for number, arm in enumerate(arms) if (row := _spread(arm, number))], f"{metric} on test items")
-                 + _soft("A small dot is one seed, a large one their mean, a bar one standard deviation over seeds.")),
-        _section(f"By {word}", drawn + _soft("Bars are one standard error over seeds to each side.")) if drawn else "",
+        _section("Scores", intervals([row for number, arm in enumerate(arms) if (row := _spread(arm, number))],
+                                     metric if metric == TRAINING_LOSS else f"{metric} on test items")
+                 + _soft("A small dot is one seed, a large one their mean, a bar the 95 % interval of the mean over seeds.")),
+        _section(f"By {word}", drawn + _soft("Bars are 95 % intervals of the mean over seeds.")) if drawn else "",
         *(_section(name, _table(*table)) for name, table in (("Tested on other tasks", tested(report)), ("A vote of the seeds", voted(report))) if table),
         _section("Training", curves(_learned(report, results), "step", "training loss, smoothed")
                  + _soft("Thin lines are single seeds, thick ones their mean.")),
-        _section("Numbers", _table(("arm", f"{metric}, mean", "± over seeds", "trainable", "share", "memory", "step", "training", "adapter"),
-                                   [_numbers(arm, metric) for arm in arms])),
+        _section("Numbers", _table(("arm", *(each.title for each in columns(chosen, arms))),
+                                   [(arm["name"], *(told(each, arm) for each in columns(chosen, arms))) for arm in arms])
+                 + _soft("± is half of the 95 % interval of an arm's mean over its seeds.") + _soft(report["load"])),
+        _section("What does a score cost?", _front(arms, chosen)),
+        _section("Trade-offs", _trade_offs(report, known)),
         _section("Warnings", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in report["warnings"]) + "</ul>") if report["warnings"] else "",
         _section("Run by run", _table(("arm", "seed", metric, "state"), [
             (arm["name"], str(run["seed"]), _known(run["score"], lambda value, run=run: score(value, run["standard_error"] or 0, run["metric"])),
@@ -115,10 +127,28 @@ def _again(asked: Mapping[str, Any], command: str, results: Iterable[RunResult])
     return _section("To do it again", f"<p><code>{escape(command)}</code>, with this file:</p><pre>{file}</pre>{told}")
 
 
-def _numbers(arm: Mapping[str, Any], metric: str) -> tuple[str, ...]:
-    return (arm["name"], _known(arm["mean"], lambda value: scored(value, metric)), _known(arm["deviation"], lambda value: scored(value, metric)),
-            whole(arm["trainable"]), percent(arm["share"]), _known(arm["peak_bytes"], size), _known(arm["step_seconds"], seconds),
-            _known(arm["train_seconds"], seconds), _known(arm["adapter_bytes"], size))
+def _front(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure]) -> str:
+    """The score against what is trained, as the page shows it first."""
+    by_key = {each.key: each for each in chosen}
+    x, y = by_key["trainable"], by_key["score"]
+    points, hollow = placed(arms, x, y)
+    best = front([point for point in points if point[0] not in hollow], x, y)
+    numbers = {arm["name"]: number for number, arm in enumerate(arms)}
+    dots = [Dot(name, numbers[name], at[0], up[0], up[1], any(name == each[0] for each in best)) for name, at, up in points]
+    drawn = scattered(dots, "numbers that are trained, fewer is better", y.title, x.said)
+    return drawn + _soft(f"On the front: {listing([name for name, _, _ in best])}. No other arm is at least as good in both and better in one. Bars are 95 % "
+                         "intervals over seeds.") if drawn else ""
+
+
+def _trade_offs(report: Mapping[str, Any], known: Evidence) -> str:
+    """Nothing with fewer axes than the page asks for."""
+    found, missing = axes(report, known)
+    if len(found) < FEWEST_AXES:
+        return ""
+    numbers = {arm["name"]: number for number, arm in enumerate(report["arms"])}
+    rows = [(axis.name, [(numbers[name], name, place, axis.said(axis.values[name])) for name, place in axis.places.items()]) for axis in found]
+    return (grouped(rows, "1 is the best of these arms") + _soft(" ".join(f"{axis.name.capitalize()}: {axis.scale}." for axis in found))
+            + (_soft(f"Left out: {listing(missing)}.") if missing else ""))
 
 
 def _known(value: Any, said: Any) -> str:
@@ -129,8 +159,8 @@ def _spread(arm: Mapping[str, Any], colour: int) -> Spread | None:
     values = [value for value in arm["scores"] if value is not None]
     if not values:
         return None
-    mean, deviation = arm["mean"], arm["deviation"]
-    return Spread(arm["name"], colour, values, mean, *((mean - deviation, mean + deviation) if deviation is not None else (None, None)))
+    mean, half = arm["mean"], half_width(values)
+    return Spread(arm["name"], colour, values, mean, *((mean - half, mean + half) if half is not None else (None, None)))
 
 
 def _learned(report: Mapping[str, Any], results: Mapping[str, RunResult]) -> list[Curve]:

@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from lab import catalogue
 from lab.compare import Comparison
 from lab.compare.varied import swept
 from lab.reporting.figures import Line, against
+from lab.reporting.measures import half_width
 from lab.ui.wording import plain, scored, whole
 
 LOGARITHMIC = 8  # from this factor between smallest and largest on
@@ -33,13 +33,13 @@ def by_number(report: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _point(arm: Mapping[str, Any], value: float | None) -> tuple[float, str, float, float] | None:
-    """With its standard error over seeds. A number of texts that nobody chose is as many as there were."""
+    """With half of its interval over seeds. A number of texts that nobody chose is as many as there were."""
     scores = [score for score in arm["scores"] if score is not None]
     at = value if value is not None else next((run["train_items"] for run in arm["runs"] if run["train_items"]), None)
     if not scores or at is None:
         return None
     said = whole(at) if at >= 1000 else plain(at)
-    return float(at), said, fmean(scores), stdev(scores) / sqrt(len(scores)) if len(scores) > 1 else 0.0
+    return float(at), said, fmean(scores), half_width(scores) or 0.0
 
 
 def tested(report: Mapping[str, Any]) -> Table | None:

@@ -6,8 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from lab import catalogue
-from lab.ui.compare.levels import _clean
-from lab.ui.compare.measures import half_width
+from lab.ui.compare.levels import _clean, mean_said
 from lab.ui.compare.race import short
 from lab.ui.wording import listing, scored
 
@@ -43,7 +42,7 @@ def figure(report: Mapping[str, Any]) -> dict[str, Any] | None:
         "alt": f"Table of {metric}, an arm a row and a tested task a column. " + "; ".join(
             f"{arm['name']}: {', '.join(f'{key} {cell}' for key, cell in zip(tests, line, strict=True))}" for (arm, _), line in zip(rows, text, strict=True)),
         "table": {"columns": ["arm", "trained on", *titles], "rows": [
-            [arm["name"], str(arm["spec"]["task"]), *(_cell(scores[key], metric) for key in tests)] for arm, scores in rows]},
+            [arm["name"], str(arm["spec"]["task"]), *(mean_said(scores[key], metric) for key in tests)] for arm, scores in rows]},
         "says": says(rows, tests, metric, report["mixed"]),
     }
 
@@ -61,13 +60,6 @@ def says(rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Sequence[float]]]]
     unit = "points" if scale == 100 else metric
     return (f"{unit.capitalize()} lost from the trained task to the mean of the others: {lost}. Tests differ in how hard they are, so read down a column. "
             f"{counted}")
-
-
-def _cell(scores: Sequence[float], metric: str) -> str:
-    if not scores:
-        return "–"
-    half = half_width(list(scores))
-    return f"{scored(fmean(scores), metric)}{f' ± {scored(half, metric)}' if half is not None else ''}"
 
 
 def _two_lines(title: str) -> str:

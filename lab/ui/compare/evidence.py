@@ -10,9 +10,9 @@ from lab.compare import Comparison
 from lab.compare.comparison import follows
 from lab.events import RunResult
 from lab.metrics import METRICS
+from lab.reporting.tradeoffs import POINTS, Evidence
 from lab.spec import RunSpec
 from lab.ui.bench import Bench
-from lab.ui.compare.tradeoffs import POINTS, Evidence
 
 
 def evidence(bench: Bench, comparison: Comparison) -> Evidence:

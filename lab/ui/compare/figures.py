@@ -6,11 +6,11 @@ from typing import Any
 
 from lab.compare import Comparison
 from lab.compare.varied import formats, methods, swept
+from lab.reporting.measures import Measure
 from lab.ui.compare import crossed, levels
 from lab.ui.compare import swept as line
 from lab.ui.compare import tradeoffs as trade
 from lab.ui.compare.front import scatter
-from lab.ui.compare.measures import Measure
 
 Looks = Mapping[str, Mapping[str, str]]
 
@@ -26,8 +26,12 @@ def figures(comparison: Comparison, report: Mapping[str, Any], looks: Looks, cho
         found.append(("formats", "Quality against bytes", scatter(report["arms"], looks, by_key["weights_bytes"], by_key["score"])))
     if sweep is not None:
         found.append(("swept", f"By {sweep.word}", line.figure(sweep, comparison, report, looks)))
-    found.append(("scores", "Scores", levels.dots(report, looks)))
-    found.append(("groups", "Seen and unseen kinds", levels.groups(report, looks)))
+    if comparison.train and comparison.scored:
+        found.insert(0, ("gap", "Training against test", levels.gap(report, looks)))
+    found.append(("scores", report["metric"].capitalize() if not comparison.scored else "Scores", levels.dots(report, looks)))
+    if comparison.train and not comparison.scored:
+        found.append(("gap", "Training against test", levels.gap(report, looks)))
+    found.append(("groups", "Kinds of items", levels.groups(report, looks)))
     found.append(("forgetting", "Forgetting", levels.forgetting(report, looks)))
     found.append(("learned", "Learned against forgotten", scatter(report["arms"], looks, by_key["forgetting"], by_key["score"])))
     found.append(("votes", "Vote of the seeds", levels.votes(report, looks)))

@@ -8,13 +8,13 @@ from typing import Any
 
 from lab import reporting
 from lab.contracts import LabError
-from lab.ui.compare.items import TestItems
-from lab.ui.compare.measures import measures
+from lab.reporting.measures import measures
+from lab.ui.compare.items import TestItems, given
 from lab.ui.compare.result import Stand
 from lab.ui.compare.sources import sources
 from lab.ui.compare.table import arms_csv, as_csv, items_csv
 
-DRAWN = ("figures",)  # of the page, and no part of what came out
+DRAWN = ("figures", "evidence", "scripts")  # for the page and the report, and no part of what came out
 
 
 def file(format: str, stand: Stand, made: Mapping[str, Any], items: TestItems) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def file(format: str, stand: Stand, made: Mapping[str, Any], items: TestItems) -
         case "csv":
             return {"name": f"{name}-runs.csv", "text": as_csv(made)}
         case "table":
-            return {"name": f"{name}-arms.csv", "text": arms_csv(made, measures(made["metric"], made["higher_is_better"]))}
+            return {"name": f"{name}-arms.csv", "text": arms_csv(made, measures(made["metric"], made["higher_is_better"], made["test_metric"]))}
         case "items":
             return {"name": f"{name}-items.csv", "text": _items(stand, items)}
         case "json":
@@ -34,8 +34,9 @@ def file(format: str, stand: Stand, made: Mapping[str, Any], items: TestItems) -
             return {"name": f"{name}.json", "text": json.dumps(stand.comparison.to_dict(), ensure_ascii=False, indent=1)}
         case "html":
             told = sources(stand.counted, made["apart"])
+            said = " ".join(filter(None, (told["says"], told["apart"])))
             results = {part.spec.fingerprint: part.result for part in stand.counted if part.ended}
-            return {"name": f"{name}-report.html", "text": reporting.of_comparison(made, results, " ".join(filter(None, (told["says"], told["apart"]))))}
+            return {"name": f"{name}-report.html", "text": reporting.of_comparison(made, results, said, made["evidence"])}
     raise LabError(f'unknown kind of file "{format[:40]}": there are csv, table, items, json, comparison, html')
 
 
@@ -46,6 +47,5 @@ def _items(stand: Stand, known: TestItems) -> str:
     items = known.of(comparison)
     if not items:
         raise LabError("the test items of this task do not lie here: the runs and the table can be had without them")
-    answers = {(part.arm, part.seed): letters for part in stand.parts if part.state == "finished"
-               and (letters := (part.result.seen("answers") or {}).get("tuned", "")) and len(letters) == len(items)}
+    answers = {(part.arm, part.seed): said for part in stand.parts if (said := given(part, items)) is not None}
     return items_csv(items, comparison.base_spec.goal, answers)

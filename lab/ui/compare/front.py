@@ -5,53 +5,53 @@ from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 from typing import Any
 
+from lab.compare.steady import MARK
+from lab.reporting.front import Point, front, placed
+from lab.reporting.measures import Measure
 from lab.ui.charts import GREY
-from lab.ui.compare.measures import Measure, spread
 from lab.ui.compare.race import short
 from lab.ui.wording import listing
 
-Point = tuple[str, tuple[float, float, float], tuple[float, float, float]]
 Box = tuple[float, float, float, float]  # left, right, bottom, top
 LETTER, LINE = 0.012, 0.06  # of the chart: width of a letter, height of a name
 
 
-def front(points: Sequence[Point], x: Measure, y: Measure) -> list[Point]:
-    """Those that no other is at least as good as in both and better in one, by x."""
-    def ahead(one: Point, other: Point) -> bool:
-        gaps = [measure.better * (one[place][0] - other[place][0]) for place, measure in ((1, x), (2, y))]
-        return min(gaps) >= 0 and max(gaps) > 0
-
-    return sorted((point for point in points if not any(ahead(other, point) for other in points)), key=lambda point: (point[1][0], point[2][0]))
-
-
 def scatter(arms: Sequence[Mapping[str, Any]], looks: Mapping[str, Mapping[str, str]], x: Measure, y: Measure) -> dict[str, Any] | None:
-    """None while no arm has both."""
-    points = [(arm["name"], over, up) for arm in arms if (over := spread(x, arm)) is not None and (up := spread(y, arm)) is not None]
+    """None while no arm has both. An arm whose seeds do not agree on a time is drawn hollow and faint, and stands on no front."""
+    points, hollow = placed(arms, x, y)
     if not points or x.key == y.key:
         return None
-    best = front(points, x, y)
+    best = front([point for point in points if point[0] not in hollow], x, y)
     stairs = _stairs(best, x, y)
     return {
         "data": [{"x": [at for at, _ in stairs], "y": [height for _, height in stairs], "mode": "lines", "name": "front", "hoverinfo": "skip",
                   "line": {"color": GREY, "width": 1.5, "dash": "dash"}, "xaxis": "x", "yaxis": "y2"},
-                 *(_mark(point, looks[point[0]], x, y, where) for point, where in zip(points, _beside(points, x, y), strict=True))],
+                 *(_mark(point, looks[point[0]], x, y, where, point[0] in hollow) for point, where in zip(points, _beside(points, x, y), strict=True))],
         "layout": {"xaxis": {**_axis(x, [point[1] for point in points]), "anchor": "y2"},
                    "yaxis2": {"domain": [0, 1], **_axis(y, [point[2] for point in points])}},
-        "labels": [], "caption": _caption(x, y),
+        "labels": [], "caption": f"{_caption(x, y)}{f' Hollow and {MARK}: not told from the load of the machine.' if hollow else ''}",
         "alt": f"Chart of {y.title} by {x.title}. " + "; ".join(f"{name}: {x.said(over[0])}, {y.said(up[0])}" for name, over, up in points)
-               + f". On the front: {listing([name for name, _, _ in best])}.",
+               + f". On the front: {listing([name for name, _, _ in best]) or 'none'}.",
         "table": {"columns": ["arm", x.title, y.title, "on the front"],
-                  "rows": [[name, _said(x, over), _said(y, up), "yes" if any(name == each[0] for each in best) else "no"] for name, over, up in points]},
-        "says": f"On the front: {listing([name for name, _, _ in best])}. No other arm is at least as good in both and better in one.",
+                  "rows": [[name, _said(x, over), _said(y, up), f"not judged ({MARK})" if name in hollow else "yes" if any(name == each[0] for each in best)
+                            else "no"] for name, over, up in points]},
+        "says": _told([name for name, _, _ in best], hollow),
     }
 
 
-def _mark(point: Point, look: Mapping[str, str], x: Measure, y: Measure, where: str) -> dict[str, Any]:
+def _told(best: Sequence[str], hollow: Sequence[str]) -> str:
+    on = f"On the front: {listing(list(best))}. No other arm is at least as good in both and better in one." if best else "Nothing can be put on a front."
+    return f"{on} Not judged: {listing(list(hollow))}, since the seeds do not agree on a time." if hollow else on
+
+
+def _mark(point: Point, look: Mapping[str, str], x: Measure, y: Measure, where: str, hollow: bool) -> dict[str, Any]:
     name, (at, left, right), (height, below, above) = point
+    text = f" {MARK if hollow else ''}{short(name)} ".replace("<", "").replace("&", "")
     bar = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, "color": look["colour"]}
-    return {"x": [at], "y": [height], "mode": "markers+text", "text": [f" {short(name)} ".replace("<", "").replace("&", "")], "textposition": where,
+    return {"x": [at], "y": [height], "mode": "markers+text", "text": [text], "textposition": where,
+            **({"opacity": 0.5} if hollow else {}),
             "textfont": {"size": 11.5}, "cliponaxis": False, "xaxis": "x", "yaxis": "y2",
-            "marker": {"symbol": look["symbol"] if look["dash"] == "solid" else f"{look['symbol']}-open", "size": 12, "color": look["colour"]},
+            "marker": {"symbol": look["symbol"] if look["dash"] == "solid" and not hollow else f"{look['symbol']}-open", "size": 12, "color": look["colour"]},
             "error_x": {**bar, "array": [right], "arrayminus": [left]}, "error_y": {**bar, "array": [above], "arrayminus": [below]},
             "hovertemplate": f"%{{text}}: {x.title} {x.said(at)}, {y.title} {y.said(height)}<extra></extra>"}
 

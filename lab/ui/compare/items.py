@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -63,18 +64,15 @@ def disagreements(items: Sequence[Item], comparison: Comparison, found: Sequence
     if seed not in comparison.seeds:
         raise LabError(f"seed {seed} is none of this comparison: choose one of {', '.join(map(str, comparison.seeds))}")
     goal = comparison.base_spec.goal
-    answers = {part.arm: letters for part in found if part.seed == seed and part.state == "finished"
-               and (letters := (part.result.seen("answers") or {}).get("tuned", "")) and len(letters) == len(items)}
-    if comparison.mixed:
-        answers = {}
-    apart = [place for place in range(len(items)) if len({letters[place] for letters in answers.values()}) > 1] if len(answers) > 1 else []
+    answers = {} if comparison.mixed else {part.arm: said for part in found if part.seed == seed and (said := given(part, items)) is not None}
+    apart = [place for place in range(len(items)) if len({said.key(place) for said in answers.values()}) > 1] if len(answers) > 1 else []
     start = max(0, min(start, len(apart) - 1)) // PAGE * PAGE
-    rows = [_row(items[place], {name: letters[place] for name, letters in answers.items()}, goal) for place in apart[start:start + PAGE]]
+    rows = [_row(place, items[place], answers, goal) for place in apart[start:start + PAGE]]
     return {"seed": seed, "arms": list(answers), "rows": rows, "count": len(apart), "of": len(items), "start": start, "page": PAGE,
             "says": MIXED if comparison.mixed else _says(len(apart), len(items), seed, answers)}
 
 
-def _says(apart: int, of: int, seed: int, answers: Mapping[str, str]) -> str:
+def _says(apart: int, of: int, seed: int, answers: Mapping[str, Given]) -> str:
     if not of:
         return "The test items of this task do not lie here, so answers cannot be shown beside them."
     if len(answers) < 2:
@@ -82,12 +80,39 @@ def _says(apart: int, of: int, seed: int, answers: Mapping[str, str]) -> str:
     return f"With seed {seed} the {len(answers)} arms that have answered disagree on {apart:,} of {of:,} test items."
 
 
-def _row(item: Item, answers: Mapping[str, str], goal: Task) -> dict[str, Any]:
-    """A written answer is only known to be right or not, word for word; of a label it is known which."""
+@dataclass(frozen=True)
+class Given:
+    """A run's answers: a letter an item, and of the first ones what was written, where it writes."""
+
+    letters: str
+    texts: Sequence[str] = ()
+
+    def key(self, place: int) -> tuple[str, str]:
+        """Equal for equal answers: two that are both not right are the same only where they were written alike."""
+        return self.letters[place], " ".join(self.texts[place].split()) if place < len(self.texts) else ""
+
+    def said(self, place: int, goal: Task) -> str:
+        """The answer; of a written one that was not kept, whether it is right word for word."""
+        letter = self.letters[place]
+        if not goal.writes:
+            return _label(goal, int(letter, 36))
+        return self.texts[place].strip() or "(nothing)" if place < len(self.texts) else "right" if letter == "1" else "not right"
+
+    def right(self, place: int, item: Item, goal: Task) -> bool:
+        return self.letters[place] == "1" if goal.writes else int(self.letters[place], 36) == item.label
+
+
+def given(part: Part, items: Sequence[Item]) -> Given | None:
+    """None where the run has not answered these items."""
+    seen = part.result.seen("answers") or {} if part.state == "finished" else {}
+    letters = seen.get("tuned", "")
+    return Given(letters, tuple(seen.get("texts") or ())) if letters and len(letters) == len(items) else None
+
+
+def _row(place: int, item: Item, answers: Mapping[str, Given], goal: Task) -> dict[str, Any]:
+    said = {name: {"answer": each.said(place, goal), "right": each.right(place, item, goal)} for name, each in answers.items()}
     if goal.writes:
-        said = {name: {"answer": "right" if letter == "1" else "not right", "right": letter == "1"} for name, letter in answers.items()}
         return {"text": item.text, "pixels": [], "label": item.answers[0] if item.answers else "", "answers": said}
-    said = {name: {"answer": _label(goal, int(letter, 36)), "right": int(letter, 36) == item.label} for name, letter in answers.items()}
     return {"text": item.text, "pixels": [list(row) for row in item.pixels], "label": _label(goal, item.label), "answers": said}
 
 

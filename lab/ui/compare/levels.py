@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from lab.compare.comparison import TRAINING_LOSS
+from lab.compare.report import LAST_STEPS
 from lab.metrics import METRICS
+from lab.reporting.measures import half_width
 from lab.ui import charts
-from lab.ui.compare.measures import half_width
 from lab.ui.compare.race import short
 from lab.ui.wording import figures, listing, scored
 
@@ -43,7 +45,8 @@ def dots(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
               "hovertemplate": f"{_clean(name)}: %{{x:.3f}}<extra></extra>"} for place, (name, scores), half in zip(places, rows, halves, strict=True)]
     return {
         "data": [*seeds, *means], "layout": {
-            "xaxis": {"anchor": "y2", "nticks": 6, "title": {"text": f"{metric} on test items", "standoff": 6}}, "yaxis2": _names([name for name, _ in rows]),
+            "xaxis": {"anchor": "y2", "nticks": 6, "title": {"text": metric if metric == TRAINING_LOSS else f"{metric} on test items", "standoff": 6}},
+            "yaxis2": _names([name for name, _ in rows]),
             "shapes": [_line(value) for _, value in references]},
         "labels": [], "caption": "Large marks: mean over the seeds with its 95 % interval; small ones: one seed each."
                                  + (f" Dashed: {listing([f'{name} {scored(value, metric)}' for name, value in references])}." if references else ""),
@@ -120,9 +123,80 @@ def forgetting(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None
                  f"{told} Above × 1 something was forgotten. A method learns and forgets at once: hold this against the score, and against other rates.")
 
 
+def gap(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
+    """The loss on texts that were trained on, and on test texts: what is far apart was learned by heart."""
+    rows = []
+    for arm in report["arms"]:
+        both = [run for run in arm["runs"] if run["last_loss"] is not None and run["test_loss"] is not None]
+        if both:
+            train, test = ([run[key] for run in both] for key in ("last_loss", "test_loss"))
+            rows.append(Pair(arm["name"], train, test, f"+{fmean(test) - fmean(train):.3f}".replace("+-", "−")))
+    if not rows:
+        return None
+    most = max(rows, key=lambda row: fmean(row.after) - fmean(row.before))
+    return pairs(rows, looks, ("training texts", "test texts"), "loss, lower is better", lambda value: figures(value, 3),
+                 f"Grey: mean loss of the last {LAST_STEPS} steps, each batch before it was learned from; coloured: loss on test texts, a small mark a seed.",
+                 f"Training and test are furthest apart for {most.name} ({most.said}): the loss on texts that were seen often says little about others.")
+
+
 def groups(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
+    """The score on each kind of items: joined where they are those that training had and those it never had, else a row a kind."""
+    metric = report["test_metric"]
+    kinds = list(dict.fromkeys(name for arm in report["arms"] for run in arm["runs"] for key in run["more"] if (name := kind_of(key, metric))))
+    if set(kinds) == {"seen", "unseen"}:
+        return _seen(report, looks, metric)
+    return _kinds(report, looks, metric, kinds) if kinds else None
+
+
+def kind_of(key: str, metric: str) -> str:
+    """`backwards` of `exact match (backwards)`; nothing where it is another metric, or the whole."""
+    return key[len(metric) + 2:-1] if key.startswith(f"{metric} (") and key.endswith(")") else ""
+
+
+def _kinds(report: Mapping[str, Any], looks: Looks, metric: str, kinds: Sequence[str]) -> dict[str, Any] | None:
+    """A row a kind, in it a mark an arm."""
+    arms = [(arm["name"], {kind: [run["more"][key][0] for run in arm["runs"] if (key := f"{metric} ({kind})") in run["more"]] for kind in kinds})
+            for arm in report["arms"]]
+    arms = [(name, seen) for name, seen in arms if any(seen.values())]
+    step = 0.7 / len(arms)
+    traces = []
+    for number, (name, seen) in enumerate(arms):
+        look = looks[name]
+        there = [(place, seen[kind]) for place, kind in enumerate(kinds) if seen[kind]]
+        traces.append({
+            "x": [fmean(scores) for _, scores in there], "y": [place + (number - (len(arms) - 1) / 2) * step for place, _ in there], "mode": "markers",
+            "name": name, "marker": {"symbol": look["symbol"], "size": 11, "color": look["colour"]}, **AXES,
+            "error_x": {"type": "data", "array": [half_width(scores) or 0.0 for _, scores in there], "thickness": 2, "width": 4, "color": look["colour"]},
+            "text": [f"{kinds[place]}: {scored(fmean(scores), metric)}" for place, scores in there],
+            "hovertemplate": f"{_clean(name)}, %{{text}}<extra></extra>"})
+    told = {name: {kind: scored(fmean(scores), metric) for kind, scores in seen.items() if scores} for name, seen in arms}
+    return {
+        "data": traces, "layout": {
+            "xaxis": {"anchor": "y2", "nticks": 6, "title": {"text": f"{metric} on test items", "standoff": 6}}, "yaxis2": _names(kinds)},
+        "labels": [], "key": True, "caption": "A row a kind of test item: mean over the seeds with its 95 % interval.",
+        "alt": f"Chart of {metric}, a row a kind of test item. " + "; ".join(
+            f"{name}: {', '.join(f'{kind} {value}' for kind, value in seen.items())}" for name, seen in told.items()),
+        "table": {"columns": ["arm", *kinds], "rows": [[name, *(mean_said(seen[kind], metric) for kind in kinds)] for name, seen in arms]},
+        "says": " ".join(f"{name}: {_range(seen, metric)}." for name, seen in arms),
+    }
+
+
+def mean_said(scores: Sequence[float], metric: str) -> str:
+    """With half of its interval, from two seeds on."""
+    if not scores:
+        return "–"
+    half = half_width(list(scores))
+    return f"{scored(fmean(scores), metric)}{f' ± {scored(half, metric)}' if half is not None else ''}"
+
+
+def _range(seen: Mapping[str, Sequence[float]], metric: str) -> str:
+    """Highest and lowest: as told 0.980, backwards 0.020"""
+    means = sorted(((fmean(scores), kind) for kind, scores in seen.items() if scores), reverse=True)
+    return ", ".join(f"{kind} {scored(mean, metric)}" for mean, kind in dict.fromkeys((means[0], means[-1])))
+
+
+def _seen(report: Mapping[str, Any], looks: Looks, metric: str) -> dict[str, Any] | None:
     """The score on kinds of items that training had, and on those it never had."""
-    metric = report["metric"]
     seen, unseen = f"{metric} (seen)", f"{metric} (unseen)"
     rows = []
     for arm in report["arms"]:

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from lab.compare import Comparison
-from lab.comparing import Kept
+from lab.comparing import KEPT, Kept
 from lab.events import Event, RunResult, fold
 from lab.recording import Recorded
 from lab.spec import RunSpec
@@ -17,7 +17,7 @@ from lab.ui.bench import Bench
 from lab.ui.planned import mine, room
 
 KEPT_RUNS = 640  # that stay parsed: more than a comparison has
-KEPT_LENSES = ("answers", "memory", "scoring", "general_text", "read", "transfer")
+KEPT_LENSES = (*KEPT, "scoring")  # what is kept of a recorded run, and how far one is that goes on
 
 
 @dataclass(frozen=True)

@@ -32,22 +32,31 @@ class Runner:
         return [run for run in begun if run[2]] or begun[:1]
 
 
-def race(runners: Sequence[Runner], measure: str, over: bool, task: str | None) -> dict[str, Any]:
+def first_chart(runners: Sequence[Runner], scored: bool) -> str:
+    """What is drawn until somebody chooses: scores as soon as there is one, before that the loss, which there is after the first step."""
+    seen = scored and any(each.who == "tuned" for runner in runners for _, result, _ in runner.runs for each in result.evaluations)
+    return "score" if seen else "loss"
+
+
+def race(runners: Sequence[Runner], measure: str, over: bool, task: str | None, held: bool = False) -> dict[str, Any]:
+    """`held`: beside the loss on training texts stands that on validation texts."""
     metric = metric_of(runners) if measure == "score" else "loss"
     lines = {runner.name: _lines(runner, metric) for runner in runners}
     traces = [trace for runner in runners for trace in _drawn(runner, lines[runner.name], over)]
     ends = [*(_ends(runners) if measure == "score" else [])]
+    beside = [trace for runner in runners if (trace := _held(runner))] if held and measure == "loss" else []
     steps = max([1, *(step for each in lines.values() for line in each.values() for step, _ in line)])
     low, high = _range(lines, runners, metric)
+    high = max([high, *(1.03 * value for trace in beside for value in trace["y"])])
     references = _references(runners, metric) if measure == "score" else {}
     labels = [*_names(runners, lines, metric), *({"name": name, "value": scored(seen.score, metric, fewer=1), "y": seen.score, "colour": None, "own": False}
                                                  for name, seen in references.items())]
     return {
-        "data": [*traces, *ends, {"x": [0], "y": [None], "xaxis": "x", "yaxis": "y2", "hoverinfo": "skip"}],
+        "data": [*traces, *beside, *ends, {"x": [0], "y": [None], "xaxis": "x", "yaxis": "y2", "hoverinfo": "skip"}],
         "layout": {"xaxis": {"range": [0, steps * 1.02], "anchor": "y2", "title": {"text": "step", "standoff": 4}, "nticks": 6},
                    "yaxis2": {"domain": [0, 1], "range": [low, high], "nticks": 5, "title": {"text": metric}},
                    "shapes": [_line(seen.score) for seen in references.values()]},
-        "labels": charts.spread(labels, 0.062 * (high - low), high), "caption": _caption(metric, over, task, bool(ends)),
+        "labels": charts.spread(labels, 0.062 * (high - low), high), "caption": _caption(metric, over, task, bool(ends), bool(beside)),
         "alt": _alt(runners, lines, metric), "table": _table(runners, lines, metric),
     }
 
@@ -100,6 +109,16 @@ def _drawn(runner: Runner, lines: Mapping[int, Sequence[tuple[int, float]]], ove
               "marker": {"symbol": look["symbol"], "size": 6},
               "hovertemplate": f"{_clean(runner.name)}, step %{{x}}: %{{y:.3f}}<extra>{'mean of seeds' if several else ''}</extra>", **axes}] if mean else []
     return [*band, *beside, *thick]
+
+
+def _held(runner: Runner) -> dict[str, Any] | None:
+    """The mean loss on validation texts over the seeds of the thick line, at the steps that all of them have."""
+    each = [{seen.step: seen.loss for seen in result.evaluations if (seen.who, seen.split) == ("tuned", "validation") and seen.loss is not None}
+            for _, result, _ in runner.leading]
+    steps = sorted(set.intersection(*map(set, each))) if each else []
+    return {"x": steps, "y": [fmean(one[step] for one in each) for step in steps], "mode": "lines+markers", "name": f"{runner.name}: validation",
+            "line": {"color": runner.look["colour"], "width": 1.5, "dash": "dot"}, "marker": {"symbol": f"{runner.look['symbol']}-open", "size": 6},
+            "hovertemplate": f"{_clean(runner.name)}, validation, step %{{x}}: %{{y:.3f}}<extra></extra>", "xaxis": "x", "yaxis": "y2"} if steps else None
 
 
 def _ends(runners: Sequence[Runner]) -> list[dict[str, Any]]:
@@ -162,10 +181,11 @@ def _names(runners: Sequence[Runner], lines: Mapping[str, Mapping[int, Sequence[
     return found
 
 
-def _caption(metric: str, over: bool, task: str | None, ends: bool) -> str:
+def _caption(metric: str, over: bool, task: str | None, ends: bool, held: bool = False) -> str:
     each = "bands from the lowest to the highest seed" if over else "thin lines: one seed each"
+    dotted = f"; dotted: the loss on {asked(task, 'validation')}" if held else ""
     if metric == "loss":
-        return f"Thick lines: mean of the seeds, {charts.SMOOTHED} steps smoothed; {each}."
+        return f"Thick lines: mean of the seeds, {charts.SMOOTHED} steps smoothed; {each}{dotted}."
     marks = f"; open marks: {asked(task, 'test')} after the last step, one a seed" if ends else ""
     return f"Thick lines: mean of the seeds on {asked(task, 'validation')}; {each}{marks}."
 

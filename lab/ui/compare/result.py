@@ -4,21 +4,26 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import fmean
 from threading import Lock
 from typing import Any
 
+from lab import export
 from lab.compare import Comparison, report
+from lab.contracts import LabError
+from lab.owndata.shelf import is_own
+from lab.reporting.measures import Measure, measures
+from lab.ui import address
 from lab.ui.bench import Bench
 from lab.ui.compare.arms import looks
 from lab.ui.compare.evidence import evidence
 from lab.ui.compare.figures import figures
 from lab.ui.compare.front import scatter
 from lab.ui.compare.items import TestItems
-from lab.ui.compare.measures import Measure, measures
 from lab.ui.compare.parts import Part
-from lab.ui.compare.race import MEASURES, Runner, race
+from lab.ui.compare.race import MEASURES, Runner, first_chart, race
 from lab.ui.compare.sources import gone, had, marked, sources
 from lab.ui.compare.table import failures, table
 from lab.ui.compare.verdicts import more, shared, verdicts, winners
@@ -76,9 +81,14 @@ class Reports:
         for arm, spec in zip(made["arms"], stand.judged.specs.values(), strict=True):
             sweep = self.bench.sweeps.get((str(spec.model), spec.method.key))
             arm["rates"] = len(sweep.tried) if sweep and sweep.at(spec.lr) else None
-        chosen = measures(made["metric"], made["higher_is_better"])
-        made["figures"] = figures(stand.judged, made, stand.looks, chosen, evidence(self.bench, stand.judged))
+        made["scripts"] = scripts(stand.judged)
+        made["evidence"] = evidence(self.bench, stand.judged)
+        made["figures"] = figures(stand.judged, made, stand.looks, _chosen(made), made["evidence"])
         return made
+
+
+def _chosen(made: Mapping[str, Any]) -> tuple[Measure, ...]:
+    return measures(made["metric"], made["higher_is_better"], made["test_metric"])
 
 
 def running(stand: Stand) -> list[dict[str, Any]]:
@@ -122,21 +132,21 @@ def told(bench: Bench, reports: Reports, stand: Stand, asked: Mapping[str, Any])
     made = reports.of(stand)
     over = bool(made and made["state"] == "finished")
     open_still = ("missing", "known", *(("cancelled",) if asked.get("go") and "cancelled" in (asked.get("again") or ()) else ()))
-    chart = asked.get("chart") if asked.get("chart") in MEASURES else "score"
     begun = [part for part in stand.parts if part.result.started]
     runners = [Runner(name, look, [(part.seed, part.result, part.state == "finished") for part in stand.parts if part.arm == name])
                for name, look in stand.looks.items() if any(part.arm == name for part in begun)]
+    chart = asked.get("chart") if asked.get("chart") in MEASURES else first_chart(runners, stand.comparison.scored)
     return {
         "rows": running(stand), "of": len(states), "done": states.count("finished"), "failed": states.count("failed"),
         "stopped": states.count("cancelled"), "way": sum(state in GOING for state in states),
         "left": sum(part.state in open_still for part in stand.counted), "known": sum(part.state == "known" for part in stand.counted),
-        "race": race(runners, chart, over, stand.comparison.base_spec.task) if runners else None,
+        "race": race(runners, chart, over, stand.comparison.base_spec.task, stand.comparison.train) if runners else None, "chart": chart,
         "result": shown(stand, made, asked) if made else None, "had": had(stand.parts), "gone": gone(stand.parts, asked.get("had")),
     }
 
 
 def shown(stand: Stand, made: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = measures(made["metric"], made["higher_is_better"])
+    chosen = _chosen(made)
     counted = stand.counted
     said = verdicts(made, sum(part.ended for part in counted), len(counted))
     missing = [name for name in stand.comparison.specs if name not in stand.judged.specs]
@@ -147,10 +157,32 @@ def shown(stand: Stand, made: Mapping[str, Any], asked: Mapping[str, Any]) -> di
                      *(f"{name} was stopped: it is not judged" for name in missing)],
         "table": table(made["arms"], chosen, stand.looks, winners(made), made["apart"]), "figures": made["figures"],
         "sources": sources(counted, made["apart"]), "shared": shared(made), "questions": made["questions"],
+        "hints": [text for text in (made["load"], _no_forgetting(stand.judged, made)) if text], "scripts": made["scripts"],
         "measures": [{"key": each.key, "title": each.title} for each in chosen if any(each.of(arm) is not None for arm in made["arms"])],
         "scatter": _scatter(stand, made, chosen, asked),
         "on_items": [{"seed": row["seed"], "says": row["says"]} for pair in made["pairs"] for row in pair["items"]],
     }
+
+
+def _no_forgetting(judged: Comparison, made: Mapping[str, Any]) -> str:
+    """Why there is no such column, where none of the arms can have one."""
+    if any(arm["forgetting"] is not None for arm in made["arms"]) or any(spec.shape.kind == "decoder" for spec in judged.specs.values()):
+        return ""
+    kinds = {"encoder": "an encoder foretells no next word", "vision": "an image model reads no text"}
+    why = kinds.get(judged.base_spec.shape.kind, "only a decoder foretells the next word of any text")
+    return f"There is no column for forgetting: it is told by the perplexity of general English, and {why}."
+
+
+def scripts(judged: Comparison) -> list[dict[str, str]]:
+    """The program of each arm, with its first seed, where there can be one; recorded arms have theirs as well, data of one's own stay with their owner."""
+    found = []
+    for name, spec in judged.specs.items():
+        if is_own(str(spec.task)):
+            continue
+        with suppress(LabError):
+            export.script(spec)
+            found.append({"name": name, "href": f"script.zip?spec={address.query(spec)}", "file": f"{spec.method.key}-{spec.model}-script.zip"})
+    return found
 
 
 def _scatter(stand: Stand, made: Mapping[str, Any], chosen: Sequence[Measure], asked: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from lab.compare import steady
 from lab.compare.report import TIMES
 from lab.ui.compare.parts import Part
 from lab.ui.wording import listing
@@ -15,10 +16,15 @@ SHORT = 12  # characters of a hash
 def machine(part: Part) -> str:
     """Whose times a run's are: this lab's, or a recorded machine's."""
     made = part.made
-    return HERE if made is None else f"{made.get('machine', 'a machine')} with {made.get('system', 'an unknown system')} and {made.get('cores', '?')} cores"
+    if made is None:
+        return HERE
+    does = "".join(f", {each}" for each in made.get("instructions") or ())
+    threads = f" and {made['threads']} threads" if made.get("threads") not in (None, made.get("cores")) else ""
+    return (f"{made.get('machine', 'a machine')} with {made.get('system', 'an unknown system')}, {made.get('cores', '?')} cores{threads} "
+            f"({made.get('cpu') or 'unknown CPU'}{does})")
 
 
-def marked(report: Mapping[str, Any], ended: Mapping[str, Part]) -> bool:
+def marked(report: dict[str, Any], ended: Mapping[str, Part]) -> bool:
     """Says of each run and arm where it was made, in place, and whether times stand apart. Of an arm with runs of both, only those made here are timed."""
     for arm in report["arms"]:
         for run in arm["runs"]:
@@ -28,8 +34,10 @@ def marked(report: Mapping[str, Any], ended: Mapping[str, Part]) -> bool:
         places = list(dict.fromkeys(where.values()))
         kept = HERE if HERE in places else places[0] if places else HERE
         if len(places) > 1:
-            arm.update({key: _middle(run[key] for run in arm["runs"] if where.get(run["fingerprint"]) == kept) for key in TIMES})
+            timed = [run for run in arm["runs"] if where.get(run["fingerprint"]) == kept]
+            arm.update({key: _middle(run[key] for run in timed) for key in (*TIMES, "base_seconds")}, loaded=steady.loaded(timed))
         arm["elsewhere"] = "" if kept == HERE else kept
+    report["load"] = steady.said(report["arms"])
     return len({arm["elsewhere"] for arm in report["arms"] if arm["step_seconds"] or arm["answer_seconds"]}) > 1
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from lab.compare import Comparison
 from lab.compare.varied import Series, Swept
 from lab.metrics import METRICS
+from lab.reporting.measures import half_width
 from lab.sweeping import POINTS, near_best
 from lab.ui import charts
 from lab.ui.compare.arms import looks as own_looks
-from lab.ui.compare.measures import half_width
 from lab.ui.compare.race import faint, short
 from lab.ui.wording import figures, listing, plain, scored, whole
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab.ui.compare.measures import Measure, half_width
+from lab.reporting.measures import Measure, columns, half_width, shaken, told
+from lab.ui.compare.items import Given
 from lab.ui.sheet import sheet
-from lab.ui.wording import listing
+from lab.ui.wording import listing, seconds
 
 RUN_COLUMNS = ("seed", "state", "origin", "metric", "score", "standard_error", "items", "peak_bytes", "step_seconds", "train_seconds", "total_seconds",
-               "answer_seconds", "alone_seconds", "merged_seconds", "adapter_bytes", "forgetting", "dtype", "device", "shared", "fingerprint", "reason")
+               "answer_seconds", "alone_seconds", "merged_seconds", "base_seconds", "alone_times", "merged_times", "adapter_bytes", "forgetting", "test_score",
+               "last_loss", "test_loss", "dtype", "device", "shared", "fingerprint", "reason")
+FROM = {"alone_times": "alone_seconds", "merged_times": "merged_seconds"}  # what is told over the base's time
+LOADED = "not told from the machine's load"  # names the times of an arm that its seeds do not agree on
 
 
 def table(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure], looks: Mapping[str, Mapping[str, str]], bold: Sequence[str],
           apart: bool) -> dict[str, Any]:
     """`apart`: times of the arms are of different machines, and each says so that was recorded elsewhere."""
-    shown = [each for each in chosen if each.column and (each.always or any(each.of(arm) is not None for arm in arms))]
+    shown = columns(chosen, arms)
     return {
         "columns": [{"key": each.key, "title": each.title, "help": each.help, "better": each.better} for each in shown],
         "rows": [{"name": arm["name"], "title": arm["title"], "colour": looks[arm["name"]]["colour"], "bold": arm["name"] in bold, "notes": arm["notes"],
@@ -34,24 +38,22 @@ def failures(arm: Mapping[str, Any]) -> list[str]:
 
 
 def _cell(measure: Measure, arm: Mapping[str, Any], elsewhere: bool) -> dict[str, Any]:
-    """`value` is what is sorted by; `exact` stands in the tooltip, `note` small beside the text."""
-    value = measure.of(arm)
+    """`value` is what is sorted by; `exact` stands in the tooltip, `note` small beside the text. A time that the seeds do not agree on has no place in an
+    order."""
+    value, text = measure.of(arm), told(measure, arm)
     if value is None:
-        return {"text": "–", "value": None, "exact": "not known"}
+        return {"text": text, "value": None, "exact": "not known"}
     if measure.key == "score":
-        return _score(measure, arm, value)
+        return {"text": text, "value": value, "exact": ", ".join(
+            f"seed {run['seed']}: {measure.said(run['score'])}" for run in arm["runs"] if run["score"] is not None)}
     each = [run[measure.run] for run in arm["runs"] if run.get(measure.run) is not None] if measure.run else []
     exact = f"{measure.said(min(each))} to {measure.said(max(each))} over the seeds" if len(each) > 1 else f"{value:,}"
-    return {"text": measure.said(value), "value": value, "exact": f"{exact}; measured on {arm['elsewhere']}, not here" if elsewhere else exact,
-            **({"note": "elsewhere"} if elsewhere else {})}
-
-
-def _score(measure: Measure, arm: Mapping[str, Any], value: float) -> dict[str, Any]:
-    scores = [score for score in arm["scores"] if score is not None]
-    half = half_width(scores)
-    text = f"{measure.said(value)} ± {measure.said(half)}" if half is not None else f"{measure.said(value)} (1 seed)"
-    seeds = ", ".join(f"seed {run['seed']}: {measure.said(run['score'])}" for run in arm["runs"] if run["score"] is not None)
-    return {"text": text, "value": value, "exact": seeds}
+    if measure.key in FROM:
+        exact += f"; {seconds(arm[FROM[measure.key]])}, the base {seconds(arm['base_seconds'])}"
+    if shaken(measure, arm):
+        exact += f"; {LOADED}"
+    return {"text": text, "value": None if shaken(measure, arm) else value,
+            "exact": f"{exact}; measured on {arm['elsewhere']}, not here" if elsewhere else exact, **({"note": "elsewhere"} if elsewhere else {})}
 
 
 def _advice(arm: Mapping[str, Any]) -> str:
@@ -68,23 +70,20 @@ def as_csv(report: Mapping[str, Any]) -> str:
         spec = arm["spec"]
         for run in arm["runs"]:
             rows.append([arm["name"], spec["method"]["name"], spec["model"], spec["task"], spec["steps"], spec["lr"], arm["trainable"], arm["share"],
-                         *(run.get(key) for key in RUN_COLUMNS)])
-    return sheet(["arm", "method", "model", "task", "steps", "lr", "trainable", "share", *RUN_COLUMNS], rows)
+                         *(run.get(key) for key in RUN_COLUMNS), " ".join(arm["loaded"])])
+    return sheet(["arm", "method", "model", "task", "steps", "lr", "trainable", "share", *RUN_COLUMNS, LOADED], rows)
 
 
 def arms_csv(report: Mapping[str, Any], chosen: Sequence[Measure]) -> str:
     """The table: one row an arm, each measure as a plain number."""
     known = [each for each in chosen if each.key != "score"]
     rows = [[arm["name"], arm["spec"]["method"]["name"], arm["mean"], half_width([score for score in arm["scores"] if score is not None]),
-             sum(score is not None for score in arm["scores"]), *(each.of(arm) for each in known)] for arm in report["arms"]]
-    return sheet(["arm", "method", f"{report['metric']}, mean", "half of its 95 % interval", "seeds", *(each.key for each in known)], rows)
+             sum(score is not None for score in arm["scores"]), *(each.of(arm) for each in known), " ".join(arm["loaded"])] for arm in report["arms"]]
+    return sheet(["arm", "method", f"{report['metric']}, mean", "half of its 95 % interval", "seeds", *(each.key for each in known), LOADED], rows)
 
 
-def items_csv(items: Sequence[Any], goal: Any, answers: Mapping[tuple[str, int], str]) -> str:
-    """One row a test item: its text, its label, and what each run answered; of a written answer whether it is right word for word."""
-    def said(letter: str) -> str:
-        return {"1": "right", "0": "not right"}.get(letter, "") if goal.writes else goal.labels[int(letter, 36)] if int(letter, 36) < len(goal.labels) else ""
-
+def items_csv(items: Sequence[Any], goal: Any, answers: Mapping[tuple[str, int], Given]) -> str:
+    """One row a test item: its text, its label, and what each run answered; of a written answer that was not kept whether it is right word for word."""
     rows = [[item.id, item.text, item.answers[0] if goal.writes and item.answers else goal.labels[item.label] if goal.labels else "",
-             *(said(letters[place]) for letters in answers.values())] for place, item in enumerate(items)]
+             *(said.said(place, goal) for said in answers.values())] for place, item in enumerate(items)]
     return sheet(["item", "text", "right answer", *(f"{name}, seed {seed}" for name, seed in answers)], rows)

@@ -13,11 +13,11 @@ from lab.lessons import Lesson
 from lab.lessons.guesses import answer
 from lab.lessons.known import Known
 from lab.lessons.measures import said
+from lab.reporting.measures import measures
 from lab.spec import RunSpec
 from lab.ui import cards, charts
 from lab.ui.compare.arms import looks
 from lab.ui.compare.figures import figures
-from lab.ui.compare.measures import measures
 from lab.ui.compare.table import table
 from lab.ui.compare.tradeoffs import Evidence
 from lab.ui.compare.verdicts import verdicts, winners
@@ -53,7 +53,7 @@ def compared(course: Course, lesson: Lesson, name: str, known: Known) -> dict[st
     look = dict(zip(comparison.specs, looks(list(comparison.specs.values())), strict=True))
     for arm in made["arms"]:
         arm |= {"rates": None, "elsewhere": ""}
-    chosen = measures(made["metric"], made["higher_is_better"])
+    chosen = measures(made["metric"], made["higher_is_better"], made["test_metric"])
     asked = {*COLUMNS, *_asked(lesson.matter.model_dump(include={"predictions", "claims"}), name)}
     few = [each for each in chosen if each.key in asked]
     told = verdicts(made, len(runs), len(comparison.runs))

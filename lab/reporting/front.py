@@ -1,0 +1,24 @@
+"""The front of two measures: the arms that no other beats in both."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.reporting.measures import Measure, shaken, spread
+
+Point = tuple[str, tuple[float, float, float], tuple[float, float, float]]  # an arm's name; value, below and above of each measure
+
+
+def placed(arms: Sequence[Mapping[str, Any]], x: Measure, y: Measure) -> tuple[list[Point], list[str]]:
+    """The arms that have both; and those of them that no front is made of, since their seeds do not agree on a time."""
+    points = [(arm["name"], over, up) for arm in arms if (over := spread(x, arm)) is not None and (up := spread(y, arm)) is not None]
+    return points, [arm["name"] for arm in arms if any(arm["name"] == point[0] for point in points) and (shaken(x, arm) or shaken(y, arm))]
+
+
+def front(points: Sequence[Point], x: Measure, y: Measure) -> list[Point]:
+    """Those that no other is at least as good as in both and better in one, by x."""
+    def ahead(one: Point, other: Point) -> bool:
+        gaps = [measure.better * (one[place][0] - other[place][0]) for place, measure in ((1, x), (2, y))]
+        return min(gaps) >= 0 and max(gaps) > 0
+
+    return sorted((point for point in points if not any(ahead(other, point) for other in points)), key=lambda point: (point[1][0], point[2][0]))
