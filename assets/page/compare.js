@@ -9,7 +9,7 @@ import { createResult } from "./compare_result.js";
 import { ask, el, fill, say } from "./dom.js";
 import { comparisonOpened, goTo, known, question, recall, remember, setComparison, taken, who } from "./session.js";
 
-const PAUSE = 250, FAST = 1200, HIDDEN = 5000; // milliseconds: after the last key, and between questions while runs go on
+const PAUSE = 250, FIRST = 300, FAST = 1200, HIDDEN = 5000; // milliseconds: after the last key, and between questions until the first point and while runs go on
 const LOST = { error: "The lab cannot be reached. What you chose is kept; try again in a moment." };
 
 export function mount(element, { props, server, watch }) {
@@ -17,7 +17,7 @@ export function mount(element, { props, server, watch }) {
   if (holder.childElementCount) return;
   watch("value", () => known(props.value));
   known(props.value);
-  const page = { draft: null, plan: null, view: null, started: false, go: false, without: [], again: [], asked: 0, turn: 0, timer: 0, chart: "score", x: "trainable", y: "score", mark: "", had: [] };
+  const page = { draft: null, plan: null, view: null, started: false, go: false, without: [], again: [], asked: 0, turn: 0, timer: 0, chart: "", x: "trainable", y: "score", mark: "", had: [] };
 
   const trouble = el("div", { class: "notice", role: "alert", hidden: true });
   const spoken = el("p", { class: "hidden-text", role: "status", "aria-live": "polite" });
@@ -83,7 +83,7 @@ export function mount(element, { props, server, watch }) {
       await take(structuredClone(page.blank));
       return fail(`This link cannot be read; here is an empty comparison instead. ${capital(found.error)}`);
     }
-    looks.note(found.group, found.looked);
+    looks.note(found.pairs, found.looked);
     const kept = recall("compare"); // the same one as before goes on as it was
     if (JSON.stringify(kept?.draft) === JSON.stringify(found.draft)) Object.assign(page, { started: Boolean(kept.started), go: Boolean(kept.go), without: kept.without || [], had: kept.had || [] });
     return take(found.draft, true);
@@ -223,7 +223,7 @@ export function mount(element, { props, server, watch }) {
     if (answer.error) { stuck(capital(answer.error)); return; }
     page.mark = answer.mark;
     if (answer.rows) show(answer);
-    if (going()) page.timer = setTimeout(look, document.hidden || !holder.offsetParent ? HIDDEN : FAST);
+    if (going()) page.timer = setTimeout(look, document.hidden || !holder.offsetParent ? HIDDEN : page.view?.race?.table.rows.length ? FAST : FIRST);
   }
 
   function show(view) {
@@ -239,10 +239,10 @@ export function mount(element, { props, server, watch }) {
     if (!page.started) return;
     if (!before && (view.way || all)) fold.open = false;
     const over = Boolean(view.result?.verdicts.over);
-    race.show(view, { over, chart: page.chart, live: going() });
+    race.show(view, { over, chart: view.chart, live: going() });
     result.show(view.result, { x: page.x, y: page.y, live: going() });
     if (over) {
-      looks.note(view.group, [view.result.seeds]);
+      looks.note(view.pairs, [view.result.seeds]);
       addressed();
       if (before && !before.result?.verdicts.over) say(spoken, "All runs have ended; the verdicts are at the top.");
     }
@@ -323,7 +323,7 @@ export function mount(element, { props, server, watch }) {
   // ── talking ──
 
   async function asked(name, value) {
-    const context = { draft: page.draft, owner: await who(), without: page.without, looked: looks.of(page.plan?.group) };
+    const context = { draft: page.draft, owner: await who(), without: page.without, looked: looks.of(page.plan?.pairs) };
     return question(server, name, { ...context, ...value }).catch(() => LOST);
   }
 

@@ -2,22 +2,27 @@
 import { copyLink } from "./dom.js";
 import { comparisonQuery, recall, remember, setComparison } from "./session.js";
 
-const KEPT = 30; // comparisons whose looks are remembered
+const KEPT = 1000; // pairs of arms whose looks are remembered
 
 export function createLooks() {
   let looked = recall("compare-looked") || {};
 
-  // Verdicts that were read count as looks at these arms, whatever the seeds, also after a reload.
-  function note(group, looks) {
-    const seen = of(group);
-    const fresh = looks.filter((seeds) => !seen.some((each) => sorted(each) === sorted(seeds)));
-    if (!fresh.length) return;
-    looked = Object.fromEntries([...Object.entries(looked).filter(([name]) => name !== group).slice(1 - KEPT), [group, [...seen, ...fresh]]]);
+  // Verdicts that were read count as looks at each pair of these arms, whatever the seeds and the other arms, also after a reload.
+  function note(pairs, looks) {
+    const known = of(pairs), fresh = {};
+    for (const pair of pairs) {
+      const seen = known[pair] || [];
+      const more = looks.filter((seeds) => !seen.some((each) => sorted(each) === sorted(seeds)));
+      if (more.length) fresh[pair] = [...seen, ...more];
+    }
+    if (!Object.keys(fresh).length) return;
+    looked = Object.fromEntries([...Object.entries(looked).filter(([pair]) => !(pair in fresh)), ...Object.entries(fresh)].slice(-KEPT));
     remember("compare-looked", looked);
   }
 
-  function of(group) {
-    return looked[group] || [];
+  // What is known of these pairs, by pair.
+  function of(pairs = []) {
+    return Object.fromEntries(pairs.filter((pair) => looked[pair]).map((pair) => [pair, looked[pair]]));
   }
 
   function address(plan) {
@@ -25,7 +30,8 @@ export function createLooks() {
   }
 
   function counts(plan) {
-    return of(plan?.group).map((seeds) => seeds.length);
+    const longest = Object.values(of(plan?.pairs)).reduce((most, looks) => (looks.length > most.length ? looks : most), []);
+    return longest.map((seeds) => seeds.length);
   }
 
   async function copy(button, plan) {

@@ -4,18 +4,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 from urllib.parse import quote
 
 from lab.classroom.offer import check_limits, completed
 from lab.compare import Comparison, base_of
 from lab.compare.comparison import ARMS, changed
+from lab.compare.report import look_of
 from lab.contracts import LabError
 from lab.spec import LARGEST_SPEC_BYTES, RunSpec
 from lab.ui.bench import Bench
 
 SEEDS = [0, 1, 2]
-FIELDS = ("title", "base", "arms", "seeds", "looks")
+FIELDS = tuple(Comparison.model_fields)
+MOST_PAIRS, MOST_LOOKS = ARMS * (ARMS - 1) // 2, 50  # of what a page may have kept
 FEWEST_ARMS = 2
 
 
@@ -79,16 +82,26 @@ def without(comparison: Comparison, names: Sequence[str]) -> Comparison | None:
     return Comparison.parse({**comparison.to_dict(), "arms": [arm.model_dump() for arm in left]}) if len(left) >= FEWEST_ARMS else None
 
 
-def group(comparison: Comparison) -> str:
-    """Equal for the same arms whatever the seeds: verdicts that were read of one of them count as looks at all."""
-    return hashlib.sha256(json.dumps([[name, {**spec.to_dict(), "seed": None}] for name, spec in comparison.specs.items()]).encode()).hexdigest()[:16]
+def pairs(comparison: Comparison) -> list[str]:
+    """A key for each pair of arms, whatever they are called, whatever their seeds and whoever stands beside them: a verdict is about a pair, so that is what
+    looks are counted by."""
+    arms = sorted({hashlib.sha256(json.dumps([comparison.measure, {**spec.to_dict(), "seed": None}], sort_keys=True).encode()).hexdigest()[:10]
+                   for spec in comparison.specs.values()})
+    return [f"{a}-{b}" for a, b in combinations(arms, 2)]
 
 
-def looked(asked: Mapping[str, Any]) -> list[list[int]]:
-    """The seeds behind each earlier look at the verdicts, as the page has kept them."""
+def looked(asked: Mapping[str, Any], comparison: Comparison) -> list[list[int]]:
+    """The seeds behind each earlier look at the verdicts, as the page has kept them by pair: of the pair for which this look is the latest, so that no arm
+    that goes or comes makes it an early one again."""
     seen = asked.get("looked")
-    rows = seen if isinstance(seen, list) else []
-    return [[seed for seed in row if isinstance(seed, int)] for row in rows[:50] if isinstance(row, list)]
+    kept = seen if isinstance(seen, Mapping) else {}
+    each = [_rows(kept.get(pair)) for pair in pairs(comparison)[:MOST_PAIRS]]
+    return max(each, key=lambda rows: (look_of(comparison, rows)[0], len(rows)), default=[])
+
+
+def _rows(kept: Any) -> list[list[int]]:
+    rows = kept if isinstance(kept, list) else []
+    return [[seed for seed in row if isinstance(seed, int)] for row in rows[:MOST_LOOKS] if isinstance(row, list)]
 
 
 def query(draft: Mapping[str, Any]) -> str:

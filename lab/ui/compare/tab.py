@@ -46,7 +46,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
             wanted = [part for part in parts.parts(results, comparison, owner) if part.arm not in stopped]
             again = [state for state in ("failed", "cancelled") if state in (asked.get("again") or ())]
             full = submit(bench, wanted, owner, again, parts.waits)
-        return Stand(comparison, parts.parts(results, comparison, owner), judged, sent.looked(asked)), full
+        return Stand(comparison, parts.parts(results, comparison, owner), judged, sent.looked(asked, comparison)), full
 
     @answered
     def begin(asked: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     @answered
     def look(asked: Any) -> dict[str, Any]:
         here, full = stand(asked, go=bool(asked.get("go")))
-        found = {"full": full, "group": sent.group(here.comparison), **told(bench, reports, here, asked),
+        found = {"full": full, "pairs": sent.pairs(here.comparison), **told(bench, reports, here, asked),
                  "cost": cost(bench, here.parts, len(here.comparison.arms), len(here.comparison.seeds))}
         mark = hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()[:16]
         return {"mark": mark} if asked.get("mark") == mark else {"mark": mark, **found}
@@ -110,7 +110,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
         draft = sent.read(str(asked.get("compare")))
         comparison = sent.comparison_of(bench, draft)
         counts = [int(count) for count in re.findall(r"\d{1,3}", str(asked.get("looked") or ""))[:20]]
-        return {"draft": draft, "group": sent.group(comparison), "looked": [draft["seeds"][:count] for count in counts]}
+        return {"draft": draft, "pairs": sent.pairs(comparison), "looked": [draft["seeds"][:count] for count in counts]}
 
     @answered
     def differ(asked: Any) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 def planned(bench: Bench, results: parts.Results, draft: Mapping[str, Any], owner: str) -> dict[str, Any]:
     """The arms, each for itself; then the whole, or what is missing of it or wrong with it."""
     rows, _ = arms.cards(bench, draft)
-    said = {"arms": rows, "address": sent.query(draft), "warnings": [], "cost": "", "error": None, "group": ""}
+    said = {"arms": rows, "address": sent.query(draft), "warnings": [], "cost": "", "error": None, "pairs": []}
     if len(draft["arms"]) < sent.FEWEST_ARMS or any("error" in row for row in rows):
         return said
     try:
@@ -154,6 +154,6 @@ def planned(bench: Bench, results: parts.Results, draft: Mapping[str, Any], owne
         arm = PLACE.match(text)
         return {**said, "error": {"text": text[arm.end():] if arm else text, "arm": arm[1] if arm else "", "field": text.partition(" ")[0]}}
     found = parts.parts(results, comparison, owner)
-    return {**said, "warnings": warnings(comparison), "group": sent.group(comparison),
+    return {**said, "warnings": warnings(comparison), "pairs": sent.pairs(comparison),
             "cost": cost(bench, found, len(comparison.arms), len(comparison.seeds)), "left": sum(not part.ended for part in found),
             "known": sum(part.state == "known" for part in found)}
