@@ -4,25 +4,31 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
 from lab.compare import Comparison
+from lab.compare.report import look_of
 from lab.contracts import LabError
 from lab.engine import train
-from lab.events import Failed
+from lab.events import Evaluated, Failed, Stepped
 from lab.recording import Recorded
+from lab.reporting.front import front
+from lab.reporting.measures import half_width, measures
 from lab.spec import RunSpec
 from lab.store import Store
 from lab.supply import Supply
 from lab.sweeping import Sweep, Tried
+from lab.ui import charts
 from lab.ui.bench import Bench, Limits
-from lab.ui.compare import adding, arms, front, measures
-from lab.ui.compare.items import PAGE
+from lab.ui.compare import adding, arms, asked
+from lab.ui.compare.items import PAGE, Given
 from lab.ui.compare.tab import questions
 
 BASE = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 3, "batch": 4, "tokens": 24, "eval_items": 24, "eval_every": 0, "dtype": "float32"}
@@ -48,7 +54,8 @@ class Page:
         done = []
         for _ in range(runs):
             claimed = self.bench.store.claim("worker")
-            self.bench.store.append(claimed.id, train(claimed.spec, workshop))
+            with TemporaryDirectory() as out:
+                self.bench.store.append(claimed.id, train(claimed.spec, workshop, out=Path(out)))
             done.append(claimed.spec)
         return done
 
@@ -106,7 +113,7 @@ def test_each_arm_says_what_it_trains_and_what_follows_from_it(page: Callable[..
     lora, head = planned["arms"]
     assert lora["trainable"] and lora["memory"] and "rank 8" in lora["settings"] and "learning rate" in lora["settings"]
     assert head["changes"] == ["method"] and any("learning rate" in note for note in head["notes"])
-    assert lora["colour"] != head["colour"] and planned["error"] is None and planned["group"]
+    assert lora["colour"] != head["colour"] and planned["error"] is None and len(planned["pairs"]) == 1
     assert Comparison.from_json(unquote(planned["address"])) == Comparison.parse(draft())
 
 
@@ -164,10 +171,22 @@ def test_a_bad_value_is_told_at_its_arm_and_the_others_stay(page: Callable[..., 
     assert seen.ask("plan", {"base": 3})["error"] and seen.ask("look", draft([]))["error"]
 
 
-def test_every_arm_looks_different(page: Callable[..., Page]) -> None:
+def test_every_arm_looks_different() -> None:
     specs = [RunSpec.parse({**BASE, "method": {"name": "lora", "rank": rank}}) for rank in range(1, 13)]
-    seen = [(look["colour"], look["dash"]) for look in arms.looks(specs)]
-    assert len(set(seen)) == 12 and seen[0] == (arms.charts.colour("lora"), "solid")
+    found = arms.looks(specs)
+    seen = [(look["colour"], look["dash"]) for look in found]
+    assert len(set(seen)) == 12 and seen[:3] == [(charts.colour("lora"), dash) for dash in ("solid", "dash", "dot")], "another line before another colour"
+    assert {look["symbol"] for look in found} == {charts.marker("lora")}
+
+
+def test_a_method_keeps_its_colour_and_marker_whoever_stands_before_it() -> None:
+    keys = ["lora", "lora", "lora", "lora", "full", "prompt_tuning", "head", "prefix_tuning", "houlsby", "pfeiffer", "bitfit", "ia3"]
+    found = arms.looks([RunSpec.parse({**BASE, "method": {"name": key, **({"rank": place + 1} if key == "lora" else {})}}) for place, key in enumerate(keys)])
+    for key, look in zip(keys, found, strict=True):
+        if key != "lora":
+            assert (look["colour"], look["symbol"]) == (charts.colour(key), charts.marker(key)), key
+    assert (found[0]["colour"], found[0]["symbol"], found[0]["dash"]) == (charts.colour("lora"), charts.marker("lora"), "solid")
+    assert len({(look["colour"], look["dash"]) for look in found}) == 12
 
 
 # ── running ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -226,6 +245,24 @@ def test_the_cost_says_what_is_known_and_what_is_not(page: Callable[..., Page], 
     assert "how long bias will take beside that is not known" in more and "on 1 worker, as in" in more
 
 
+def test_the_loss_is_drawn_until_there_is_a_score(page: Callable[..., Page], workshop: Any) -> None:
+    """Its first point comes with the first step, a score after the first look."""
+    seen, chosen = page(), draft(seeds=[0], steps=4, eval_every=4)
+    seen.ask("look", chosen, go=True)
+    claimed = seen.bench.store.claim("worker")
+    events = list(train(claimed.spec, workshop))
+    first = next(place for place, event in enumerate(events) if isinstance(event, Stepped))
+    looked = next(place for place, event in enumerate(events) if isinstance(event, Evaluated) and event.split == "validation")
+    assert first < looked
+    seen.bench.store.append(claimed.id, events[:first + 1])
+    said = seen.ask("look", chosen, chart="")
+    assert said["chart"] == "loss" and said["race"]["table"]["rows"][0][:2] == ["LoRA", "1"]
+    assert seen.ask("look", chosen, chart="score")["chart"] == "score", "unless somebody chose"
+    seen.bench.store.append(claimed.id, events[first + 1:looked + 1])
+    said = seen.ask("look", chosen, chart="")
+    assert said["chart"] == "score" and said["race"]["table"]["rows"]
+
+
 # ── results ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -241,6 +278,25 @@ def test_the_result_has_verdict_table_front_and_what_is_shared(made: tuple[Page,
     assert result["shared"]["same"] and len(result["shared"]["rows"]) == 3 and "base weights" in result["shared"]["says"]
     assert len({row[1] for row in result["shared"]["rows"]}) == 3 and len(result["on_items"]) == 3
     assert any(trace.get("fill") == "toself" for trace in said["race"]["data"]) is False, "no look at validation items was asked for, so there is no band"
+
+
+def test_runs_of_ones_own_say_how_long_one_text_takes_unmerged_and_merged(made: tuple[Page, dict[str, Any]]) -> None:
+    table = made[1]["result"]["table"]
+    assert [column["title"] for column in table["columns"] if column["key"] in ("alone_times", "merged_times")] == ["one text", "merged"]
+    lora = next(row["cells"] for row in table["rows"] if row["name"] == "LoRA")
+    for key in ("alone_times", "merged_times"):
+        assert re.fullmatch(r"~?× \d+\.\d\d", lora[key]["text"]) and "the base" in lora[key]["exact"]
+    report = json.loads(made[0].ask("export", format="json")["text"])
+    assert all(run["alone_seconds"] and run["merged_seconds"] and run["base_seconds"] for run in report["arms"][0]["runs"])
+
+
+def test_every_arm_has_its_script_and_an_encoder_says_why_it_forgets_nothing(made: tuple[Page, dict[str, Any]]) -> None:
+    scripts = made[1]["result"]["scripts"]
+    assert [each["name"] for each in scripts] == ["LoRA", "head"] and all(each["file"].endswith("-script.zip") for each in scripts)
+    for each, spec in zip(scripts, Comparison.parse(draft()).specs.values(), strict=True):
+        route, _, asked = each["href"].partition("?spec=")
+        assert route == "script.zip" and RunSpec.from_json(unquote(asked)) == spec
+    assert any("an encoder foretells no next word" in text for text in made[1]["result"]["hints"])
 
 
 def test_only_an_arm_that_beats_all_others_is_bold(made: tuple[Page, dict[str, Any]]) -> None:
@@ -261,9 +317,24 @@ def test_seeds_after_a_look_are_another_look(made: tuple[Page, dict[str, Any]], 
     if offer is not None:
         assert "look 2 where 1 was planned" in offer["says"] and "1.25%" in offer["says"]
     longer = draft(seeds=[0, 1, 2, 3])
-    done = seen.finish(workshop, longer, looked=[[0, 1, 2]])
-    assert done["result"]["looks"].startswith("Look 2, where 1 was planned") and done["group"] == said["group"]
+    done = seen.finish(workshop, longer, looked={pair: [[0, 1, 2]] for pair in said["pairs"]})
+    assert done["result"]["looks"].startswith("Look 2, where 1 was planned") and done["pairs"] == said["pairs"]
     assert seen.ask("look", longer)["result"]["looks"] == "", "with all four planned at the start it is the first"
+
+
+def test_an_arm_that_goes_or_comes_or_is_renamed_makes_no_look_an_early_one() -> None:
+    bias, again = {"name": "bias", "change": {"method": "bitfit"}}, {"name": "LoRA of mine", "change": {}}
+    three = Comparison.parse(draft([*PAIR, bias], seeds=[0, 1, 2, 3]))
+    kept = {pair: [[0, 1, 2], [0, 1, 2, 3]] for pair in asked.pairs(three)}  # two looks at three arms
+    assert len(kept) == 3
+    for left in ([PAIR[0], bias], [*PAIR], [again, PAIR[1]], [*PAIR, bias, {"name": "more", "change": {"method": "full"}}]):
+        now = Comparison.parse(draft(left, seeds=[0, 1, 2, 3, 4]))
+        assert look_of(now, asked.looked({"looked": kept}, now)) == (3, [3, 4, 5]), left
+    other = Comparison.parse(draft([PAIR[0], {"name": "more", "change": {"method": "full"}}], seeds=[0, 1, 2, 3, 4]))
+    assert look_of(other, asked.looked({"looked": kept}, other))[0] == 1, "a pair that nobody has looked at"
+    assert look_of(three, asked.looked({"looked": kept}, three))[0] == 2, "the same seeds again are no new look"
+    for odd in (None, [], {"x": 3}, dict.fromkeys(kept, "no"), {pair: [3, ["a"]] for pair in kept}):
+        assert asked.looked({"looked": odd}, three) in ([], [[]])
 
 
 def test_a_failed_run_stays_with_its_reason(page: Callable[..., Page], workshop: Any) -> None:
@@ -288,6 +359,23 @@ def test_items_on_which_arms_disagree(made: tuple[Page, dict[str, Any]]) -> None
     assert "seed 9 is none" in made[0].ask("differ", seed=9)["error"]
 
 
+def test_two_different_wrong_answers_are_different(page: Callable[..., Page], workshop: Any) -> None:
+    """A model that was never taught writes nonsense: no letter tells one nonsense from another, the text does."""
+    chosen = {"base": {"model": "seed-llama", "task": "random_pairs", "method": {"name": "full"}, "steps": 4, "eval_items": 6, "train_items": 8,
+                       "eval_every": 0, "dtype": "float32", "lr": 0.01},
+              "arms": [{"name": "full", "change": {}}, {"name": "LoRA", "change": {"method": "lora"}}], "seeds": [0]}
+    seen = page()
+    seen.finish(workshop, chosen)
+    found = seen.ask("differ", chosen, seed=0)
+    answers = [row["answers"] for row in found["rows"] if not any(each["right"] for each in row["answers"].values())]
+    assert answers and all(each["full"]["answer"] != each["LoRA"]["answer"] for each in answers)
+    assert not {"right", "not right"} & {each["answer"] for row in answers for each in row.values()}
+    items = list(csv.reader(io.StringIO(seen.ask("export", chosen, format="items")["text"])))
+    assert len(items) == 7 and any(row[3] != row[4] for row in items[1:])
+    old = Given("0011")
+    assert [old.said(place, RunSpec.parse({**chosen["base"]}).goal) for place in (0, 2)] == ["not right", "right"], "recordings without texts are read"
+
+
 def test_downloads_say_the_same(made: tuple[Page, dict[str, Any]]) -> None:
     seen, _ = made
     report = json.loads(seen.ask("export", format="json")["text"])
@@ -300,7 +388,7 @@ def test_downloads_say_the_same(made: tuple[Page, dict[str, Any]]) -> None:
 def test_a_link_opens_it_with_its_looks(page: Callable[..., Page]) -> None:
     seen = page()
     found = seen.ask("open_link", compare=json.dumps(draft(seeds=[0, 1, 2, 3])), looked="3")
-    assert found["draft"]["seeds"] == [0, 1, 2, 3] and found["looked"] == [[0, 1, 2]] and found["group"] == seen.ask("plan")["group"]
+    assert found["draft"]["seeds"] == [0, 1, 2, 3] and found["looked"] == [[0, 1, 2]] and found["pairs"] == seen.ask("plan")["pairs"]
     assert "is not JSON" in seen.ask("open_link", compare="{")["error"]
 
 
@@ -315,9 +403,9 @@ def test_a_finished_run_is_put_beside_another_method(page: Callable[..., Page]) 
 
 
 def test_the_front_has_what_nothing_beats_in_both() -> None:
-    x, y = measures.measures("accuracy", True)[1], measures.measures("accuracy", True)[0]
+    y, x = measures("accuracy", True)[:2]
     points = [("cheap", (1.0, 0, 0), (0.6, 0, 0)), ("good", (9.0, 0, 0), (0.9, 0, 0)), ("poor", (9.0, 0, 0), (0.7, 0, 0)), ("fair", (4.0, 0, 0), (0.8, 0, 0))]
-    assert [name for name, _, _ in front.front(points, x, y)] == ["cheap", "fair", "good"]
+    assert [name for name, _, _ in front(points, x, y)] == ["cheap", "fair", "good"]
 
 
 def test_the_rates_behind_a_default_are_counted(made: tuple[Page, dict[str, Any]]) -> None:
@@ -329,8 +417,8 @@ def test_the_rates_behind_a_default_are_counted(made: tuple[Page, dict[str, Any]
 
 
 def test_half_an_interval_is_students() -> None:
-    assert measures.half_width([0.5]) is None
-    assert measures.half_width([0.7, 0.8, 0.9]) == pytest.approx(4.302652729911275 * 0.1 / 3**0.5)
+    assert half_width([0.5]) is None
+    assert half_width([0.7, 0.8, 0.9]) == pytest.approx(4.302652729911275 * 0.1 / 3**0.5)
 
 
 def test_adding_never_makes_more_than_can_be_compared() -> None:

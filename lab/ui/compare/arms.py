@@ -10,20 +10,27 @@ from lab.contracts import LabError
 from lab.spec import RunSpec
 from lab.ui import charts, controls
 from lab.ui.bench import Bench
+from lab.ui.charts import COLOURS
 from lab.ui.compare.asked import arm_spec, base_spec
 from lab.ui.wording import percent, plain, size, whole
 
-DASHES = ("solid", "dash", "dot")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+FEW_DASHES = 3  # of one colour, before an arm that is not the first of its method takes a neighbouring one
 
 
 def looks(specs: Sequence[RunSpec | None]) -> list[dict[str, str]]:
-    """A colour, a line and a marker for each arm: its method's own where no arm before it has that, and all twelve can be told apart."""
-    taken: list[tuple[str, str]] = []
-    for spec in specs:
-        wanted = charts.colour(spec.method.key) if spec else charts.GREY
-        ways = [(colour, dash) for dash in DASHES for colour in (wanted, *charts.COLOURS)]
-        taken.append(next((way for way in ways if way not in taken), ways[0]))
-    return [{"colour": colour, "dash": dash, "symbol": charts.MARKERS[DASHES.index(dash)]} for colour, dash in taken]
+    """A colour, a line and a marker for each arm. The first arm of a method has the method's own colour and marker, as in every other chart; a second one
+    has them too, with another line, and where lines run out a neighbouring colour. No two arms have the same colour and line."""
+    keys = [spec.method.key if spec else "" for spec in specs]
+    first = [place for place, key in enumerate(keys) if key not in keys[:place]]
+    ways: dict[int, tuple[str, str]] = {}
+    for place in (*first, *(place for place in range(len(specs)) if place not in first)):  # a method's own colour is nobody's neighbour
+        own = charts.colour(keys[place]) if keys[place] else charts.GREY
+        near = COLOURS[COLOURS.index(own) + 1:] + COLOURS[:COLOURS.index(own)] if own in COLOURS else COLOURS
+        few = [(own, dash) for dash in (DASHES if place in first else DASHES[:FEW_DASHES])]
+        free = (way for way in (*few, *((colour, dash) for dash in DASHES for colour in (own, *near))) if way not in ways.values())
+        ways[place] = next(free, few[0])
+    return [{"colour": ways[place][0], "dash": ways[place][1], "symbol": charts.marker(key) if key else charts.MARKERS[0]} for place, key in enumerate(keys)]
 
 
 def cards(bench: Bench, draft: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[RunSpec | None]]:
