@@ -65,5 +65,7 @@ CREATE TABLE records (
     PRIMARY KEY (owner, lesson, kind, name)
 ) STRICT, WITHOUT ROWID;
 """
-STEPS = (RUNS_AND_EVENTS, FAIR_QUEUE_AND_CLASS)
+# anew: its owner wants it made, whatever the history has.
+MADE_ANEW = "ALTER TABLE runs ADD COLUMN anew INTEGER NOT NULL DEFAULT 0"
+STEPS = (RUNS_AND_EVENTS, FAIR_QUEUE_AND_CLASS, MADE_ANEW)
 VERSION = len(STEPS)

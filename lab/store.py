@@ -69,8 +69,9 @@ class Run:
     weights_sha256: str
     data_sha256: str
     cancel: bool  # asked to stop, and not stopped yet
-    reused: bool
+    reused: bool  # its result is that of an equal run
     shared: bool
+    anew: bool  # no result of an equal run will do
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -124,8 +125,9 @@ class Store:
 
     # ── the queue ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def submit(self, spec: Job, owner: str, *, kind: str = "train", title: str = "", priority: int = 0, seconds: float | None = 0.0) -> Run:
-        """Put a run into the queue; a higher `priority` goes before a lower one.
+    def submit(self, spec: Job, owner: str, *, kind: str = "train", title: str = "", priority: int = 0, seconds: float | None = 0.0,
+               anew: bool = False) -> Run:
+        """Put a run into the queue; a higher `priority` goes before a lower one, and one that is made `anew` is not answered from the history.
 
         Within a priority owners take turns: the first runs of all who wait, then their second ones, and so on; who comes later joins the round that is
         going on. Within a round a run that takes `seconds` stands where one would that came so much later, at most LONGEST_HANDICAP_SECONDS, so short ones
@@ -133,7 +135,8 @@ class Store:
         """
         with self._write() as db:
             longer = LONGEST_HANDICAP_SECONDS if seconds is None else min(max(seconds, 0.0), LONGEST_HANDICAP_SECONDS)
-            return self._insert(db, spec, owner, kind, title, priority=priority, turn=self._turn(db, owner, kind), due=self._clock() + longer)
+            return self._insert(db, spec, owner, kind, title, priority=priority, turn=self._turn(db, owner, kind), due=self._clock() + longer,
+                                anew=int(anew))
 
     def claim(self, worker: str, kinds: Sequence[str] = ("train",), running: int | None = None) -> Run | None:
         """Give the first run of the queue to one worker and to no other, or None. Costs one short read while the queue is empty.
@@ -199,13 +202,13 @@ class Store:
         count = f"SELECT (SELECT count(*) FROM runs WHERE state = 'queued' {which}) + (SELECT count(*) FROM runs WHERE state = 'running' {which})"
         return self._value(count, *([owner, owner] if owner is not None else []))
 
-    def cancel(self, run_id: str) -> Run:
-        """A queued run ends at once; a running one is flagged and ends at its next step; an ended one stays as it is."""
-        with self._write(ending=True) as db:
     def among(self, ids: Collection[str]) -> list[Run]:
         """The runs with these ids, as far as they are there."""
         return self._select("id IN (SELECT value FROM json_each(?))", json.dumps(list(ids)))
 
+    def cancel(self, run_id: str) -> Run:
+        """A queued run ends at once; a running one is flagged and ends at its next step; an ended one stays as it is."""
+        with self._write(ending=True) as db:
             run = self.run(run_id)
             if run.state == "queued":
                 self._append(db, run, [Cancelled(step=0)])
@@ -344,13 +347,16 @@ class Store:
             return run
 
     def answer(self, run: Run) -> bool:
-        """Give a run that was claimed the result of an equal one of somebody else's that finished while it waited, as `reuse` would have at its start.
+        """Give a run that was claimed the result of an equal one that finished while it waited, as `reuse` would have at its start.
 
-        Here weights and data need not be compared: both were to be trained by this lab at the same time. False where there is none: it has to be made.
+        Here weights and data need not be compared: both were to be trained by this lab at the same time. False where there is none, or where the run is to
+        be made anew: it has to be made.
         """
-        equal = self._select("state = 'finished' AND kind = 'train' AND reused = 0 AND fingerprint = ? AND owner <> ? AND finished > ? "
-                             "AND weights_sha256 <> '' ORDER BY number DESC LIMIT 1", run.fingerprint, run.owner, run.created)
-        if run.kind != "train" or not equal:
+        if run.kind != "train" or run.anew:
+            return False
+        equal = self._select("state = 'finished' AND kind = 'train' AND reused = 0 AND fingerprint = ? AND finished > ? "
+                             "AND weights_sha256 <> '' ORDER BY number DESC LIMIT 1", run.fingerprint, run.created)
+        if not equal:
             return False
         with self._write() as db:
             self._take(db, run.id, equal[0].id)
@@ -367,10 +373,15 @@ class Store:
         """Whether `reuse` would find something."""
         return bool(self._equal(spec, weights_sha256, data_sha256))
 
-    def _equal(self, spec: Job, weights_sha256: str, data_sha256: str) -> list[Run]:
+    def own_equal(self, owner: str, spec: Job, weights_sha256: str, data_sha256: str) -> Run | None:
+        """What `reuse` would find, where it is this owner's already."""
+        return next(iter(self._equal(spec, weights_sha256, data_sha256, owner)), None)
+
+    def _equal(self, spec: Job, weights_sha256: str, data_sha256: str, owner: str | None = None) -> list[Run]:
+        whose, of = ("", ()) if owner is None else ("AND owner = ? ", (owner,))
         return self._select("state = 'finished' AND kind = 'train' AND fingerprint = ? AND weights_sha256 = ? AND data_sha256 = ? "
-                            "AND weights_sha256 <> '' AND data_sha256 <> '' ORDER BY number DESC LIMIT 1",
-                            spec.fingerprint, weights_sha256, data_sha256)
+                            f"AND weights_sha256 <> '' AND data_sha256 <> '' {whose}ORDER BY number DESC LIMIT 1",
+                            spec.fingerprint, weights_sha256, data_sha256, *of)
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -589,7 +600,7 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
 
 
 def _run(row: Sequence[Any]) -> Run:
-    return Run(*row[:-3], *map(bool, row[-3:]))  # SQLite has no true and false
+    return Run(*row[:-4], *map(bool, row[-4:]))  # SQLite has no true and false
 
 
 def _name(what: str, text: str) -> str:

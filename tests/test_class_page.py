@@ -24,7 +24,7 @@ from lab.lessons.bank import read as read_bank
 from lab.lessons.known import Known
 from lab.spec import RunSpec
 from lab.store import Store
-from lab.ui import classroom, hub, live, offered, page, train
+from lab.ui import classroom, hub, live, offered, page, rates, train
 from lab.ui.bench import Bench, Limits
 from lab.ui.classroom import capacity
 from lab.ui.compare.tab import questions as comparing
@@ -110,8 +110,7 @@ def test_menus_have_what_is_offered_and_nothing_else(bench: Bench) -> None:
 def test_the_server_refuses_what_the_menus_leave_out(bench: Bench, change: dict[str, Any], words: str) -> None:
     few = replace(bench, settings=FEW)
     draft = {"model": "seed-bert", "task": "toy", "method": {"name": "head"}, **change}
-    for question in ("submit", "again"):
-        assert words in asked(few, question, draft=draft, owner=ANN)["error"]
+    assert words in asked(few, "submit", draft=draft, owner=ANN)["error"]
     assert "error" in next(question for question in train.questions(few) if question.__name__ == "count")(draft)
     assert bench.store.waiting() == 0
 
@@ -152,11 +151,11 @@ def test_comparisons_keep_to_the_limits(bench: Bench) -> None:
              {"name": "high", "change": {"method": {"rank": 8}}}], "seeds": [0]}
     assert 'arm "high": rank is 8: this lab allows 4' in plan({"draft": draft, "owner": ANN, "go": True})["error"] and bench.store.waiting() == 0
 
+
 def test_an_image_has_no_tokens_to_limit(bench: Bench) -> None:
     small = replace(bench, limits=Limits(tokens=8))
     spec = RunSpec.parse({"model": "seed-vit", "task": "digits", "method": "head"})
     assert spec.tokens > 8 and small.submit(spec, ANN).state == "queued"
-
 
 
 def test_a_rank_by_another_name_is_a_rank(bench: Bench) -> None:
@@ -197,6 +196,63 @@ def test_a_result_that_is_there_is_not_copied_twice(bench: Bench) -> None:
     full.__dict__["meter"] = Meter(bench.store, Budgets(disk_mb=500), lambda store: Use(disk=600_000_000, free_disk=10**10, memory=1))
     with pytest.raises(LabError, match="600 MB of the 500"):
         full.again(TOY, EVE)
+
+
+def test_an_equal_run_is_answered_at_once_and_counts_for_nothing(bench: Bench) -> None:
+    told: list[str] = []
+    strict = replace(bench, limits=Limits(waiting=1, per_hour=1, address_waiting=1, address_per_hour=1), submitted=lambda run: told.append(run.id),
+                     hashes=lambda spec: ("w" * 64, "d" * 64))
+    rates.ASKING.set("1.1.1.1")
+    try:
+        first = ended(bench, ANN, 0.7, title="Ann's secret")
+        others = [RunSpec.parse({**TOY.to_dict(), "seed": seed}) for seed in (5, 6)]
+        strict.submit(others[0], BOB)  # no further place, and no further run in this hour
+        answer = strict.submit(TOY, BOB)
+        assert (answer.state, answer.reused, answer.owner, answer.title) == ("finished", True, BOB, "") and answer.id != first
+        assert strict.submit(TOY, BOB).id == answer.id and strict.submit(TOY, ANN).id == first, "one's own is not copied"
+        assert len(told) == 1, "no runner hears of it, and no quota is asked for"
+        for refused in (lambda: strict.submit(TOY, BOB, anew=True), lambda: strict.submit(others[1], BOB)):
+            with pytest.raises(LabError, match="1 of your runs are waiting or running"):
+                refused()
+    finally:
+        rates.ASKING.set("")
+
+
+def test_what_is_asked_for_anew_is_made(bench: Bench) -> None:
+    knowing = replace(bench, hashes=lambda spec: ("w" * 64, "d" * 64))
+    first = ended(bench, ANN, 0.7)
+    found = asked(knowing, "submit", draft=TOY.to_dict(), owner=BOB)
+    assert found["answered"] and bench.store.run(found["run"]).reused
+    watcher = live.Watcher(knowing)
+    assert watcher.poll({"run": found["run"], "owner": BOB})["reused"] and not watcher.poll({"run": first, "owner": ANN})["reused"]
+    anew = asked(knowing, "submit", draft=TOY.to_dict(), owner=BOB, anew=True)
+    assert not anew["answered"] and bench.store.claim("worker").id == anew["run"] and not bench.store.answer(bench.store.run(anew["run"]))
+    assert asked(knowing, "count", **TOY.to_dict())["made_before"]
+
+
+@pytest.mark.parametrize("hashes", [("", ""), ("w" * 64, "other"), ("other", "d" * 64)])
+def test_other_weights_or_data_answer_nothing(bench: Bench, hashes: tuple[str, str]) -> None:
+    ended(bench, ANN, 0.7)
+    for owner in (ANN, BOB):
+        assert replace(bench, hashes=lambda spec: hashes).submit(TOY, owner).state == "queued"
+
+
+def test_what_has_not_finished_or_lost_its_adapter_answers_nothing(bench: Bench) -> None:
+    knowing = replace(bench, hashes=lambda spec: ("w" * 64, "d" * 64))
+    assert knowing.submit(TOY, ANN).state == knowing.submit(TOY, BOB).state == "queued"
+    for run in bench.store.queue():
+        bench.store.cancel(run.id)
+    ended(bench, ANN, 0.7)
+    bench.store.expire(adapters_before=bench.store.now + 1)
+    assert knowing.submit(TOY, ANN).state == "queued"
+
+
+def test_who_may_not_train_is_not_answered_either(bench: Bench) -> None:
+    ended(bench, ANN, 0.7)
+    closed = replace(bench, settings=Settings(class_code=CODE, members_only=True), hashes=lambda spec: ("w" * 64, "d" * 64))
+    with pytest.raises(LabError, match="only members"):
+        closed.submit(TOY, EVE)
+    assert bench.store.history(EVE) == []
 
 
 def test_settings_with_too_much_text_are_refused_before_they_are_kept(bench: Bench) -> None:
@@ -532,6 +588,7 @@ def test_health_and_metrics(bench: Bench) -> None:
     assert found.status_code == 200 and found.json()["ok"] and found.json()["queue"]["waiting"] == 1 and found.json()["workers"]["running"] == 1
     dead = browser(replace(bench, workers=lambda: [Worker("waiting")])).get("/gradio_api/lab/healthz")
     assert dead.status_code == 503 and dead.json()["trouble"] == "no worker is there"
+    assert browser(replace(bench, workers=tuple)).get("/gradio_api/lab/healthz").status_code == 503
     text = browser(alive).get("/gradio_api/lab/metrics").text
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert 'lab_runs{kind="train",state="finished"} 1' in lines and "lab_queue_waiting 1" in lines and "lab_members 1" in lines

@@ -128,9 +128,10 @@ def test_looks_go_before_trainings_and_take_turns_too(store: Store) -> None:
 
 
 def test_thirty_who_ask_for_the_same_are_answered_by_one_run(store: Store, clock: Clock) -> None:
-    """What equals a run that finished while it waited takes its result; who asked for it after that, or twice, has it made."""
+    """What equals a run that finished while it waited takes its result; who asked for it after that, or wants it made anew, has it made."""
     runs = [store.submit(SPEC, f"student {number}") for number in range(30)]
     twice = store.submit(SPEC, "student 0")
+    anew = store.submit(SPEC, "student 1", anew=True)
     other = store.submit(RunSpec.parse({**SPEC.to_dict(), "seed": 7}), "student 31")
     first = store.claim("worker")
     assert not store.answer(first), "nothing has finished yet"
@@ -146,7 +147,7 @@ def test_thirty_who_ask_for_the_same_are_answered_by_one_run(store: Store, clock
         (answered if store.answer(run) else made).append(run.id)
         if run.id in made:
             store.append(run.id, [Cancelled(1)])
-    assert set(answered) == {run.id for run in runs[1:]} and set(made) == {twice.id, other.id, late.id}
+    assert set(answered) == {run.id for run in (*runs[1:], twice)} and set(made) == {anew.id, other.id, late.id}
     taken = store.run(runs[5].id)
     assert (taken.state, taken.reused, taken.owner, taken.weights_sha256) == ("finished", True, "student 5", "w" * 64)
     assert store.result(taken.id) == store.result(first.id) and (store.folder(taken.id) / "adapter" / "weights").exists()
@@ -167,7 +168,6 @@ def test_so_many_runs_an_hour(store: Store, clock: Clock) -> None:
     bench.submit(SPEC, "ann")
 
 
-def test_a_full_queue_refuses_in_words_and_loses_nothing(store: Store) -> None:
 def test_an_address_has_limits_of_its_own_whatever_keys_it_brings(store: Store, clock: Clock) -> None:
     bench = Bench(store, limits=Limits(address_waiting=3, address_per_hour=5))
 
@@ -226,6 +226,7 @@ def test_of_addresses_a_bounded_number_is_kept(store: Store, monkeypatch: pytest
     assert len(found._asked) == 3
 
 
+def test_a_full_queue_refuses_in_words_and_loses_nothing(store: Store) -> None:
     bench = Bench(store, limits=Limits(queue=3))
     runs = [bench.submit(SPEC, owner) for owner in ("a", "b", "c")]
     with pytest.raises(LabError, match="queue is full"):
@@ -316,6 +317,7 @@ def test_a_file_of_an_older_lab_is_brought_up_to_date(tmp_path: Path) -> None:
         assert (old.state, old.title, old.shared, old.finished, len(store.lines(old.id))) == ("finished", "old", True, 1100.0, 1)
         order = []
         while (run := store.claim("worker")) is not None:
+            assert not run.anew
             order.append(run.id)
         assert order == [ids[1], ids[4], ids[2], ids[5], ids[3]], "what waited is kept, and owners take turns from now on"
         assert {table for (table,) in store.rows("SELECT name FROM sqlite_master WHERE type = 'table'")} >= {"runs", "events", "members", "records"}

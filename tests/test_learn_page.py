@@ -2,26 +2,37 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from lab.comparing import path_of
 from lab.engine import train
+from lab.events import Finished, Started
 from lab.lessons import lessons
+from lab.lessons.asking import asked_later, asked_so_far
 from lab.lessons.bank import read as read_bank
+from lab.lessons.guesses import answer
+from lab.lessons.lesson import Order
 from lab.measuring import record
 from lab.museum import exhibits
 from lab.recording import provenance, write
 from lab.spec import RunSpec
 from lab.store import Store
+from lab.ui import controls
 from lab.ui import learn as tab_of
 from lab.ui.bench import Bench
-from lab.ui.learn import results
+from lab.ui.learn import blocks, results
+from lab.ui.learn.course import Course
 from lab.ui.learn.prose import formula, prose
 from lab.ui.learn.tab import questions
+from lab.ui.page import pictures, routes
 from tests.test_lessons import TEXT
 
 FIGURES = ("block", "bytes", "sums", "curve", "arms", "said", "words")
@@ -96,7 +107,7 @@ def test_a_measurement_is_shown_with_its_numbers(ask: Any) -> None:
 
 
 def test_a_run_waits_until_there_is_one(ask: Any, bench: Bench, workshop: Any) -> None:
-    assert ask("result", lesson="01-small", kind="run", name="small", guesses={"count": 5}) == {"waiting": True, "answers": {}}
+    assert ask("result", lesson="01-small", kind="run", name="small", guesses={"count": 5}) == {"waiting": True, "answers": {}, "open": {"count": ["Run it"]}, "later": {}}
     assert ask("claim", lesson="01-small", name="few")["verdict"] == "not run"
     run = ask("begin", lesson="01-small", name="small")["run"]
     assert ask("result", lesson="01-small", kind="run", name="small", live={"small": run})["waiting"]  # it has not ended
@@ -108,6 +119,19 @@ def test_a_run_waits_until_there_is_one(ask: Any, bench: Bench, workshop: Any) -
     assert ask("begin", lesson="01-small", name="small")["run"]  # an equal run is taken from the history or made again
     for name, key in (("curve", "chart"), ("said", "samples")):
         assert key in ask("figure", lesson="01-small", name=name, live={"small": run})
+
+
+def test_a_run_that_was_made_here_before_is_taken_unless_it_is_wanted_anew(bench: Bench) -> None:
+    knowing = replace(bench, hashes=lambda spec: ("w" * 64, "d" * 64))
+    begin, spec = next(each for each in questions(knowing) if each.__name__ == "begin"), bench.lessons["01-small"].runs["small"]
+    said = {"lesson": "01-small", "name": "small", "owner": "you"}
+    run = bench.store.run(begin(said)["run"])
+    assert run.state == "queued" and bench.store.claim("worker")
+    bench.store.append(run.id, [Started(spec.to_dict(), spec.fingerprint, "w" * 64, "d" * 64, {}, spec.counts.to_dict(), "cpu", "float32", 1, {"train": 8}),
+                                Finished(10, {"total": 2.0}, 10.0)])
+    found, anew = begin({**said, "owner": "me"}), begin({**said, "owner": "me", "anew": True})
+    assert found["answered"] and bench.store.run(found["run"]).reused
+    assert not anew["answered"] and bench.store.run(anew["run"]).state == "queued"
 
 
 def test_another_run_counts_for_nothing(ask: Any, bench: Bench, workshop: Any) -> None:
@@ -206,14 +230,220 @@ def test_a_museum_says_what_went_wrong_only_when_it_is_asked(tmp_path: Path) -> 
         assert "there is no exhibit" in known["exhibit"]({"exhibit": "nothing"})["error"]
 
 
-def test_a_teachers_link_knows_the_controls_of_the_form(ask: Any) -> None:
+def test_a_teachers_link_knows_every_control_of_the_form(ask: Any) -> None:
+    """As it stands, and of the methods that one could choose instead."""
     found = ask("controls", draft={"model": "seed-bert", "method": {"name": "lora", "rank": 4}})
-    names = [each["name"] for each in found["controls"]]
-    assert names[:3] == ["model", "task", "method"] and {"rank", "lr", "advanced"} <= set(names) and "rank" in found["address"]
+    groups = {group["title"]: [each["name"] for each in group["controls"]] for group in found["groups"]}
+    assert groups["The menus"] == ["model", "task", "method"] and groups["Knobs of LoRA"] == ["rank", "alpha", "targets"] and "lr" in groups["The run"]
+    assert "virtual_tokens" in groups["Knobs of other methods"] and "rank" in found["address"]
+    names = [name for group in groups.values() for name in group]
+    form = controls.form("seed-bert", "lora", "toy")
+    assert {each["name"] for part in ("knobs", "settings", "advanced") for each in form[part]} <= set(names) and len(names) == len(set(names))
     assert "error" in ask("controls", draft={"model": "nothing", "method": "lora"})
 
 
-def test_a_lesson_s_table_has_the_measures_that_it_asks_about() -> None:
+def test_a_teachers_link_to_a_lesson_may_fix_the_same_controls(ask: Any) -> None:
+    found = ask("controls", lesson="01-small")
+    groups = {group["title"]: [each["name"] for each in group["controls"]] for group in found["groups"]}
+    assert "rank" in groups["Knobs of LoRA, BitFit (biases only)"], "of its runs and of the arms of its comparisons"
+    whole = {each["name"] for group in ask("controls")["groups"] for each in group["controls"]}
+    assert {name for group in groups.values() for name in group} == whole, "any control, whatever the lesson is about"
+    assert all(re.fullmatch(r"[a-z_]{1,30}", name) for name in whole), "else the page would not read it in a link"
+    assert "there is no lesson" in ask("controls", lesson="77-none")["error"]
+
+
+def test_a_lesson_s_table_has_the_measures_that_it_has_asked_about() -> None:
     lesson = lessons([ROOT / "lessons"], ROOT / "assets" / "comparisons")["14-forgetting-and-little-data"]
-    asked = lesson.matter.model_dump(include={"predictions", "claims"})
-    assert set(results._asked(asked, "forgetting")) == {"forgetting", "score"} and set(results._asked(asked, "nowhere")) == set()
+    place = next(place for place in lesson.places if place.name == "forgetting")
+    assert asked_so_far(lesson, "forgetting", place) == {"forgetting", "score"} and not asked_later(lesson, "forgetting", place)
+
+
+# ── what is answered when ─────────────────────────────────────────────────────────────────────────────────────────────
+
+RATIO = """---
+title: Two runs
+about: A question about two runs at once.
+minutes: 5
+runs:
+  one: {model: seed-bert, task: toy, method: {name: lora, rank: 2}, steps: 2}
+  two: {model: seed-bert, task: toy, method: {name: lora, rank: 4}, steps: 2}
+measurements:
+  first: {name: first-step, knobs: {model: seed-llama, task: toy}}
+  second: {name: first-step, knobs: {model: seed-llama, task: toy, rank: 4}}
+predictions:
+  ratio: {kind: choice, ask: "How many times as many?", truth: {measure: method, of: two, per: one}, options: [{text: As many, until: 1.5, says: No.}, {text: Twice, says: Yes.}]}
+  count: {kind: number, ask: "How many?", truth: {measure: method, of: two}, low: 1, high: 10000, close: Near., too_low: More., too_high: Fewer.}
+  moved: {kind: choice, ask: "How far?", truth: {measure: change, of: first}, options: [{text: Not at all, until: 0.001, says: Yes.}, {text: Far, says: No.}]}
+  slope: {kind: choice, ask: "How steep?", truth: {measure: gradient_b, of: second}, options: [{text: Flat, until: 0.001, says: No.}, {text: Steep, says: Yes.}]}
+claims:
+  few: {sentence: It trains few numbers., source: arithmetic, rule: below, value: {measure: share, of: one}, than: 0.5}
+---
+Two runs.
+
+## Guess
+
+**Predict** `ratio`
+
+## The smaller one
+
+**Run** `one`
+
+**Claim** `few`
+
+## Guess its count
+
+**Predict** `count`
+
+## The larger one
+
+**Run** `two`
+
+## And
+
+**Predict** `moved`
+
+## First
+
+**Measure** `first`
+
+## Again
+
+**Predict** `slope`
+
+## Second
+
+**Measure** `second`
+"""
+
+
+@pytest.fixture
+def two(tmp_path: Path, assets: Path) -> Iterator[tuple[Bench, Callable[..., dict[str, Any]]]]:
+    (tmp_path / "lessons").mkdir()
+    (tmp_path / "lessons" / "02-two.md").write_text(RATIO)
+    with Store(tmp_path) as store:
+        bench = Bench(store, lessons=lessons([tmp_path / "lessons"], tmp_path), assets=assets)
+        known = {question.__name__: question for question in questions(bench)}
+        yield bench, lambda question, **asked: json.loads(json.dumps(known[question]({"owner": "me", "lesson": "02-two", **asked}), allow_nan=False))
+
+
+def test_a_guess_about_two_runs_is_answered_at_the_second(two: Any, workshop: Any) -> None:
+    """Live, with nothing recorded: at the first it waits, at the second it is answered, and without the first it is not forgotten."""
+    bench, ask = two
+    live: dict[str, str] = {}
+
+    def run(name: str) -> dict[str, Any]:
+        live[name] = ask("begin", name=name)["run"]
+        while (job := bench.store.claim("worker")) is not None:
+            bench.store.append(job.id, train(job.spec, workshop, out=bench.store.folder(job.id)))
+        return result(name)
+
+    def result(name: str) -> dict[str, Any]:
+        return ask("result", kind="run", name=name, guesses={"ratio": 2, "count": 5}, live=live)
+
+    block = ask("lesson")["sequence"][0]["blocks"][0]
+    assert block["settled"] == ["one", "two"] and block["answered"] == "two" and block["answered_in"] == "The larger one"
+    found = run("two")
+    assert found["open"] == {"ratio": ["The smaller one"]} and set(found["answers"]) == {"count"}
+    found = run("one")
+    assert found["answers"] == found["open"] == {} and found["later"] == {"ratio": "The larger one"}
+    answers = result("two")["answers"]
+    assert answers["ratio"]["near"] and answers["ratio"]["truth"] == 2 and answers["count"]["says"] == "More."
+
+
+def test_a_measurement_keeps_back_what_is_asked_of_the_next_one(two: Any, bench: Bench, ask: Any) -> None:
+    found = two[1]("result", kind="measure", name="first", guesses={"moved": 1})
+    assert [row["about"] for row in found["rows"]] == ["largest change of an output at step 0, B = 0"] and found["answers"]["moved"]["near"]
+    assert len(ask("result", lesson="01-small", kind="measure", name="start")["rows"]) == 5, "all of it where nothing more is asked"
+
+
+def test_a_table_keeps_back_what_is_asked_later(two: Any, bench: Bench, assets: Path) -> None:
+    later = SMALL.replace("  moved:\n", """  bytes:
+    kind: choice
+    ask: Which one takes more?
+    truth: {measure: peak_bytes, of: pair/LoRA, per: pair/BitFit}
+    options:
+      - {text: BitFit, until: 1, says: You chose BitFit.}
+      - {text: LoRA, says: You chose LoRA.}
+  moved:
+""").replace("## Ask\n", "## Once more\n\n**Predict** `bytes`\n\n## Its run\n\n**Run** `late`\n\n**Figure** `arms`\n\n## Ask\n").replace(
+        "  small: {model", "  late: {model: seed-bert, task: toy, method: bitfit, steps: 2}\n  small: {model", 1)
+    folder = bench.store.root / "later"
+    folder.mkdir()
+    (folder / "03-later.md").write_text(later)
+    course = Course(Bench(bench.store, lessons=lessons([folder], folder), assets=assets))
+    lesson = course.find("03-later")
+    place = next(place for place in lesson.places if place.kind == "Compare")
+    shown = results.compared(course, lesson, "pair", course.known(lesson, {}, ""), place)["table"]["columns"]
+    assert "score" in [each["key"] for each in shown] and "peak_bytes" not in [each["key"] for each in shown]
+    last = next(place for place in reversed(lesson.places) if place.kind == "Figure")
+    shown = results.figure(course, lesson, last, course.known(lesson, {}, ""))["arms"]["columns"]
+    assert "peak_bytes" in [each["key"] for each in shown]
+
+
+def test_an_order_is_shown_in_no_order_that_says_something(tmp_path: Path) -> None:
+    """Not as the file has it, not as it came out, and the same for everybody."""
+    found = lessons([ROOT / "lessons"], ROOT / "assets" / "comparisons")
+    with Store(tmp_path) as store:
+        course, again = (Course(Bench(store, lessons=found, assets=ROOT / "assets")) for _ in range(2))
+        seen = 0
+        for key, lesson in found.items():
+            for name, asked in lesson.matter.predictions.items():
+                if isinstance(asked, Order):
+                    shown = [item["key"] for item in blocks._predict(course, lesson, name, asked)["items"]]
+                    assert sorted(shown) == sorted(asked.arms) and shown != asked.arms, f"{key}: {name}"
+                    assert shown == blocks.mixed(again, lesson, name, asked), f"{key}: {name}"
+                    came_out = answer(asked, shown, course.known(lesson, {}, ""))
+                    assert came_out is None or came_out.truth != shown, f"{key}: {name}"
+                    seen += 1
+    assert seen >= 15
+
+
+def test_an_order_does_not_follow_the_claims(tmp_path: Path) -> None:
+    """All orders but one are ruled out by what the claims expect, or by the file."""
+    arms = "[{name: a}, {name: b, change: {method: bitfit}}, {name: c, change: {method: norms}}]"
+    claim = "  {name}: {{sentence: So it is., source: a test, rule: above, value: {{measure: score, of: three/{one}}}, than: three/{other}}}\n"
+    text = TEXT.replace("comparisons:\n", f"comparisons:\n  three: {{base: {{model: seed-bert, task: toy, method: lora}}, arms: {arms}, seeds: [0]}}\n").replace(
+        "predictions:\n", "predictions:\n  order: {kind: order, ask: 'Which?', measure: score, arms: [three/b, three/a, three/c], right: Right., wrong: Wrong.}\n").replace(
+        "claims:\n", "claims:\n" + claim.format(name="top", one="a", other="b")).replace(
+        "## Ask\n", "## Order\n\n**Predict** `order`\n\n## Three\n\n**Compare** `three`\n\n**Claim** `top`\n\n## Ask\n")
+    (tmp_path / "09-order.md").write_text(text)
+    found = lessons([tmp_path], tmp_path)
+    with Store(tmp_path) as store:
+        lesson = found["09-order"]
+        shown = blocks.mixed(Course(Bench(store, lessons=found, assets=tmp_path)), lesson, "order", lesson.matter.predictions["order"])
+    assert shown.index("three/b") < shown.index("three/a") and shown != ["three/b", "three/a", "three/c"]
+
+
+# ── pictures, and where a method is explained ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_host_s_pictures_are_served_and_nothing_beside_them(tmp_path: Path) -> None:
+    (tmp_path / "own" / "figures").mkdir(parents=True)
+    (tmp_path / "own" / "40-own.md").write_text(TEXT.replace("claims:\n", "figures:\n  mine: {kind: picture, file: mine.svg, caption: Mine.}\nclaims:\n", 1)
+                                                .replace("**Claim** `few`\n", "**Claim** `few`\n\n**Figure** `mine`\n"))
+    (tmp_path / "own" / "figures" / "mine.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
+    (tmp_path / "own" / "figures" / "other.svg").write_text("<svg/>")
+    found = lessons([ROOT / "lessons", tmp_path / "own"], ROOT / "assets" / "comparisons")
+    with Store(tmp_path / "data") as store:
+        bench = Bench(store, lessons=found, assets=ROOT / "assets")
+        shown = json.dumps([question({"lesson": "40-own"}) for question in questions(bench) if question.__name__ == "lesson"])
+        client = TestClient(Starlette(routes=pictures(bench)))
+        assert '"src": "lesson-figures/40-own/mine.svg"' in shown
+        mine = client.get("/lesson-figures/40-own/mine.svg")
+        assert mine.status_code == 200 and mine.headers["content-type"].startswith("image/svg+xml")
+        assert "default-src 'none'" in mine.headers["content-security-policy"] and "sandbox" in mine.headers["content-security-policy"]
+        assert "script-src" not in mine.headers["content-security-policy"], "a script in a picture runs nowhere"
+        assert client.get("/lesson-figures/04-adapters/adapter-places.svg").status_code == 200
+        for path in ("40-own/other.svg", "40-own/..%2f40-own.md", "40-own/../40-own.md", "04-adapters/mine.svg", "77-none/mine.svg", "mine.svg"):
+            assert client.get(f"/lesson-figures/{path}").status_code == 404, path
+        (tmp_path / "own" / "figures" / "mine.svg").unlink()
+        assert client.get("/lesson-figures/40-own/mine.svg").status_code == 404
+
+
+def test_the_page_says_where_a_method_is_explained(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        bench = Bench(store, lessons=lessons([ROOT / "lessons"], ROOT / "assets" / "comparisons"), assets=ROOT / "assets")
+        route = next(route for route in routes(bench, ROOT / "assets") if getattr(route, "path", "") == "/explained.json")
+        found = TestClient(Starlette(routes=[route])).get("/explained.json").json()
+    assert found["lora"] == {"lesson": "05-lora", "number": 5, "title": "LoRA from the equation up", "step": 0, "heading": "The equation"}
+    assert found["vera"]["lesson"] == "07-loras-family" and found["vera"]["step"] > 0

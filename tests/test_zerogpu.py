@@ -103,6 +103,24 @@ def test_a_flag_stops_it_at_its_next_step(lab: tuple[Store, ZeroGpuRunner]) -> N
 
 
 @pytest.mark.slow
+def test_what_equals_a_run_that_finished_while_it_waited_costs_no_quota(lab: tuple[Store, ZeroGpuRunner], monkeypatch: pytest.MonkeyPatch) -> None:
+    store, runner = lab
+    lent, lend = [], runner._trained
+    monkeypatch.setattr(runner, "_trained", lambda order: (lent.append(order.out), lend(order))[1])
+    ahead = store.submit(LONG, "ann")
+    stepping(store, ahead)  # of one place: what follows waits
+    runs = [store.submit(spec(seed=9), owner, anew=anew) for owner, anew in (("bob", False), ("cem", False), ("bob", False), ("dan", True))]
+    for run in (ahead, *runs):
+        runner.submitted(run)
+    store.cancel(ahead.id)
+    assert [ended(store, run).state for run in runs] == ["finished"] * 4
+    assert [store.run(run.id).reused for run in runs] == [False, True, True, False], "which is made anew is made"
+    assert lent == [str(store.folder(run.id)) for run in (ahead, runs[0], runs[3])], "a GPU is borrowed for no other"
+    assert store.result(runs[1].id) == store.result(runs[0].id) and (store.folder(runs[1].id) / "adapter" / "adapter_config.json").exists()
+    until(lambda: not runner._contexts)  # with the visitor's token in them
+
+
+@pytest.mark.slow
 def test_a_run_that_fails_says_why_and_the_next_goes_on(lab: tuple[Store, ZeroGpuRunner]) -> None:
     store, runner = lab
     bad, good = store.submit(spec(lr=100.0, steps=60), "ann"), store.submit(spec(), "bob")

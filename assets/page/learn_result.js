@@ -13,7 +13,7 @@ const STEADY = 500, HIDDEN = 4000; // milliseconds between questions
 const NAMES = { run: "Run", compare: "Compare", measure: "Measure" };
 
 export function createResult(server, block, context) {
-  const state = { shown: false, live: "", timer: 0 };
+  const state = { shown: false, live: "", timer: 0, answered: false };
   const chip = el("span", { class: "chip" });
   const about = el("p", { class: "soft" }, lead(block));
   const show = el("button", { type: "button", class: "main", onclick: () => reveal() }, block.kind === "run" ? "Show what came out" : "Show the result");
@@ -37,17 +37,17 @@ export function createResult(server, block, context) {
     if (!kept().seen?.includes(block.name)) context.keep({ seen: [...(kept().seen || []), block.name] });
   }
 
-  async function reveal() {
+  async function reveal(words = "") {
     const found = await question(server, "result", { lesson: context.lesson.key, kind: block.kind, name: block.name, guesses: kept().guesses, live: kept().runs, owner: await who() }).catch(() => ({ error: LOST }));
     if (!context.alive()) return;
     if (found.error) { say(status, found.error); return; }
     if (found.waiting) { say(status, "There is no result yet: run it yourself."); return; }
     state.shown = true;
-    say(status, "");
+    say(status, words);
     say(chip, found.chip);
     chip.className = "chip finished";
     show.hidden = true;
-    if (train) train.textContent = kept().runs?.[block.name] ? "Run it again" : "Run it yourself";
+    if (train) train.textContent = own() ? "Run it anew" : "Run it yourself";
     fill(gaps, Object.entries(found.answers).map(([name, answer]) => gap(prediction(name), kept().guesses[name], answer)));
     DRAWN[block.kind](body, found);
     seen();
@@ -59,11 +59,17 @@ export function createResult(server, block, context) {
     return context.lesson.sequence.flatMap((step) => step.blocks).find((each) => each.kind === "predict" && each.name === name);
   }
 
+  function own() {
+    return kept().runs?.[block.name];
+  }
+
+  // An equal run that has finished here is taken; who has its result already wants it made anew.
   async function begin() {
     train.disabled = true;
     say(status, "asking for a place …");
-    const found = await question(server, "begin", { lesson: context.lesson.key, name: block.name, owner: await who() }).catch(() => ({ error: LOST }));
+    const found = await question(server, "begin", { lesson: context.lesson.key, name: block.name, owner: await who(), anew: Boolean(own()) }).catch(() => ({ error: LOST }));
     if (found.error) { train.disabled = false; say(status, found.error); return; }
+    state.answered = found.answered;
     context.keep({ going: { ...kept().going, [block.name]: found.run } });
     if (context.alive()) goOn(found.run);
   }
@@ -106,7 +112,7 @@ export function createResult(server, block, context) {
     gone();
     if (view.state !== "finished") { say(status, [view.reason, view.advice].filter(Boolean).join(" ") || "It was stopped."); return; }
     context.keep({ runs: { ...kept().runs, [block.name]: run } });
-    reveal();
+    reveal(view.reused || state.answered ? "Taken from the history: an equal run had been trained here, so nothing was trained now. “Run it anew” trains it." : "");
   }
 
   async function halt() {

@@ -19,7 +19,7 @@ export function mount(element, { props, server, watch }) {
   const page = { asked: 0, edited: false, address: "" };
 
   const form = createForm({ catalogues: start.catalogues, ask: (name, value) => question(server, name, value), touched: () => { page.edited = true; }, changed, train });
-  const panel = createPanel(again);
+  const panel = createPanel(() => train(true));
   const anatomy = createAnatomy();
   const runView = createWatch(server, { opened, edit, close: () => { showHome(); findLast(false); }, try_next: tryNext });
   const home = createHome(start.home, () => begin(), (run) => open(run));
@@ -129,22 +129,15 @@ export function mount(element, { props, server, watch }) {
     say(form.time, answer.time);
   }
 
-  // An equal run has finished here: its result, without the wait.
-  async function again() {
-    const answer = await question(server, "again", { draft: form.values(), owner: await who() }).catch(() => ({ error: "The lab cannot be reached." }));
-    if (answer.error) return form.fail(answer);
-    page.edited = false;
-    return open(answer.run);
-  }
-
-  async function train() {
+  // Where an equal run has finished here the answer is its result, without the wait; unless it is to be trained anew.
+  async function train(anew = false) {
     if (form.button.disabled) return;
     form.button.disabled = true;
     try {
-      const answer = await question(server, "submit", { draft: form.values(), owner: await who() });
+      const answer = await question(server, "submit", { draft: form.values(), owner: await who(), anew });
       if (answer.error) return form.fail(answer);
       page.edited = false;
-      open(answer.run);
+      open(answer.run, answer.answered);
       if (runView.node.getBoundingClientRect().top < 0 || narrow.matches) runView.node.scrollIntoView({ block: "start" });
       return null;
     } catch {
@@ -155,12 +148,12 @@ export function mount(element, { props, server, watch }) {
     }
   }
 
-  function open(run) {
+  function open(run, answered = false) {
     setAddress({ run, spec: page.edited ? page.address : null });
     fill(middle, broken, runView.node);
     bench.dataset.state = "run";
     place();
-    runView.open(run);
+    runView.open(run, answered);
   }
 
   // A run that is opened fills the form with its own settings, unless something was typed that would be lost.
@@ -175,8 +168,8 @@ export function mount(element, { props, server, watch }) {
     paint(draft, null).then((failed) => { if (failed) return; page.edited = true; form.focus(knob); });
   }
 
-  function tryNext(draft) {
-    paint(draft, null).then((failed) => { if (failed) return; page.edited = false; train(); });
+  function tryNext(draft, anew = false) {
+    paint(draft, null).then((failed) => { if (failed) return; page.edited = false; train(anew); });
   }
 
   function showHome() {
@@ -202,7 +195,7 @@ export function mount(element, { props, server, watch }) {
   }
 }
 
-function createPanel(again) {
+function createPanel(trainAnew) {
   const body = el("div", { class: "body" });
   const node = el("aside", { class: "costs", "aria-label": "What these settings train and cost" }, el("h2", {}, "Before you train"), body);
   return {
@@ -218,8 +211,8 @@ function createPanel(again) {
         el("p", { class: "soft" }, "A rule of thumb, with every text at its full length: usually more than a run measures, on the tiniest models less."),
         !offers("memory") ? null : el("p", { class: "soft" }, el("button", { type: "button", class: "link", id: "trace-step", onclick: () => handOver("memory", price.step) }, "Follow it through one step"), ", and what would make it smaller"),
         el("h3", {}, "Time"), el("p", { class: "soft" }, price.time),
-        price.made_before ? el("p", { class: "soft" }, "This very run has been made here before: ",
-          el("button", { type: "button", class: "link", id: "again", onclick: again }, "show its result")) : null);
+        price.made_before ? el("p", { class: "soft", id: "made-before" }, "This very run has been made here before: Train shows its result at once. ",
+          el("button", { type: "button", class: "link", id: "anew", onclick: trainAnew }, "Run it anew")) : null);
       body.querySelectorAll("details").forEach((each, place) => { each.open = open[place] || false; });
     },
   };

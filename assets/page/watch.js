@@ -8,11 +8,12 @@ import { copyRunLink, handOver, offers, question, who } from "./session.js";
 const FAST = 250, HIDDEN = 5000; // milliseconds between questions, where the lab does not say
 const ENDED = ["finished", "failed", "cancelled"];
 const WORDS = { queued: "waiting", preparing: "preparing", running: "running", finished: "finished", failed: "failed", cancelled: "stopped" };
+let explained = null; // which lesson explains which method: asked for once
 const SPOKEN = { queued: "Your run is waiting.", preparing: "Your run is being prepared.", running: "Training has begun.", finished: "The run is finished; its results are below the chart.",
   failed: "The run failed; the reason is above the chart.", cancelled: "The run was stopped." };
 
 export function createWatch(server, { opened, edit, close, try_next }) {
-  const state = { run: null, mark: "", view: null, tries: 0, timer: 0, asking: false, traced: null };
+  const state = { run: null, mark: "", view: null, tries: 0, timer: 0, asking: false, traced: null, answered: false };
   const title = el("h2", { tabindex: "-1" });
   const chip = el("span", { class: "chip" });
   const status = el("p", { class: "status" });
@@ -23,6 +24,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   const share = el("button", { type: "button", class: "plain", onclick: () => copyLink() }, "Copy link");
   const back = el("button", { type: "button", class: "plain", onclick: () => { leave(); close(); } }, "Start screen");
   const notice = el("div", { class: "notice", hidden: true });
+  const taken = el("p", { class: "taken", hidden: true });
   const offline = el("div", { class: "notice offline", role: "status", hidden: true });
   const chart = figureHolder("Loss and score over the steps", 430);
   const learned = card("What it learned", "learned");
@@ -31,14 +33,16 @@ export function createWatch(server, { opened, edit, close, try_next }) {
   const next = el("div", { class: "next" });
   const node = el("section", { class: "watch", "aria-label": "The run" },
     el("header", { class: "run-head" }, el("div", { class: "run-title" }, title, chip), el("div", { class: "buttons" }, stop, share, back)),
-    settings, progress, status, spoken, offline, notice, chart.node, el("div", { class: "cards" }, learned.node, trained.node, cost.node), next);
+    settings, progress, status, taken, spoken, offline, notice, chart.node, el("div", { class: "cards" }, learned.node, trained.node, cost.node), next);
 
   function card(name, key) {
     const body = el("div", { class: "body" });
     return { node: el("article", { class: `card ${key}` }, el("h3", {}, name), body), body, drawn: "" };
   }
 
-  function open(run) {
+  // `answered` says that this run was asked for and had been made before.
+  function open(run, answered = false) {
+    state.answered = answered;
     if (state.run === run) { // it may have a new name by now
       clearTimeout(state.timer);
       state.mark = "";
@@ -60,7 +64,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     say(status, "asking for it …");
     say(settings, " ");
     chip.textContent = "";
-    notice.hidden = true;
+    notice.hidden = taken.hidden = true;
     for (const each of [learned, trained, cost]) { each.drawn = ""; fill(each.body, el("p", { class: "soft" }, "when the run is finished")); }
     fill(next);
     draw(chart, { data: [], layout: { xaxis: { range: [0, 1], showticklabels: false }, yaxis: { range: [0, 1], domain: [0.56, 1], showticklabels: false }, yaxis2: { range: [0, 1], domain: [0, 0.46], showticklabels: false } }, alt: "No point yet", table: { columns: [], rows: [] } }, "none");
@@ -107,7 +111,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     node.dataset.state = "missing";
     chip.textContent = "not found";
     stop.hidden = share.hidden = true;
-    progress.hidden = true;
+    progress.hidden = taken.hidden = true;
     notice.hidden = false;
     fill(notice, el("p", {}, el("b", {}, capital(error)), "."), el("button", { type: "button", class: "plain", onclick: () => { leave(); close(); } }, "To the start screen"));
     state.run = null;
@@ -138,6 +142,7 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     learned.node.style.minHeight = view.unbegun ? "0" : "";
     draw(chart, view.figure, view.id);
     failure(view);
+    remembered(view);
     cards(view, ended);
     if (first || before !== view.state) opened(view);
   }
@@ -157,6 +162,15 @@ export function createWatch(server, { opened, edit, close, try_next }) {
       el("button", { type: "button", class: "plain", onclick: () => try_next(view.draft) }, "Run it again")));
   }
 
+  // Of a run that was not trained for this browser just now; whose it was is nobody's to know.
+  function remembered(view) {
+    taken.hidden = view.state !== "finished" || !(view.reused || state.answered);
+    if (taken.hidden) return;
+    fill(taken, el("b", {}, "Taken from the history. "), view.reused ? "An equal run (same settings, seed, weights and data) had been trained here, so nothing was trained for this one: these are its results." :
+      "You had trained this very run before (same settings, seed, weights and data), so nothing was trained now: these are its results.", " ",
+      view.mine ? el("button", { type: "button", class: "link", onclick: () => try_next(view.draft, true) }, "Run it anew") : null);
+  }
+
   function cards(view, ended) {
     redraw(learned, [view.learned, view.nothing, view.unbegun], () => (view.learned.rows.length && !view.unbegun ? [el("p", { class: "soft" }, view.learned.about), scoreRows(view.learned.rows), further(view.learned.more),
       view.learned.general ? el("p", { class: "soft" }, view.learned.general) : null, view.learned.verdict ? el("p", { class: "verdict" }, view.learned.verdict) : null, samples(view.learned, view.asked, ended)] :
@@ -167,8 +181,25 @@ export function createWatch(server, { opened, edit, close, try_next }) {
     redraw({ body: next, drawn: next.drawn, keep: next }, [view.next, ended], () => (ended && view.next.length ? [el("h3", {}, "What next?"), el("div", { class: "buttons" },
       view.unbegun || !offers("inside") ? null : el("button", { type: "button", class: "plain look-inside", onclick: () => handOver("inside", { run: state.run }) }, "Look inside"),
       view.done && view.cost.adapter && offers("try") ? el("button", { type: "button", class: "plain try-it", onclick: () => handOver("try", { run: state.run }) }, "Try it") : null,
+      why(view),
       view.beside && view.done && view.id && offers("compare") ? el("button", { type: "button", class: "plain beside", onclick: () => handOver("compare", { spec: view.draft }) }, view.beside) : null,
       view.next.map((offer) => el("button", { type: "button", class: "plain", onclick: () => try_next(offer.draft) }, offer.words)))] : []));
+  }
+
+  // The lesson that explains the method of this run, at the step where it does.
+  function why(view) {
+    if (!offers("learn")) return null;
+    const button = el("button", { type: "button", class: "plain why", hidden: true });
+    explained ||= fetch(new URL("explained.json", document.baseURI)).then((answer) => answer.json()).catch(() => { explained = null; return {}; });
+    explained.then((found) => {
+      const place = found[view.draft.method?.name || view.draft.method];
+      if (!place) { button.remove(); return; }
+      say(button, `Why? Lesson ${place.number}: ${place.title}`);
+      button.title = `“${place.heading}”`;
+      button.addEventListener("click", () => handOver("learn", { lesson: place.lesson, step: place.step }));
+      button.hidden = false;
+    });
+    return button;
   }
 
   function redraw(place, value, make) {

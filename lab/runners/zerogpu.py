@@ -30,7 +30,7 @@ from lab.accounting.energy import estimated_seconds
 from lab.contracts import LabError
 from lab.events import ENDS, Cancelled, Event, Failed, Preparing, from_json, to_json
 from lab.runners import Worker
-from lab.runners._worker import Recorder
+from lab.runners._worker import Recorder, answered
 from lab.runners.local import STOPPED, LocalRunner
 from lab.spec import RunSpec
 from lab.store import Run, Store, Unwritable
@@ -190,7 +190,10 @@ class ZeroGpuRunner:
                     if self._store.cancelled(run_id):
                         self._cancel(run_id)
                 if len(self._going) < self.size and (run := self._store.claim(self._name, ("train",), self.running)):
-                    self._begin(run)
+                    if answered(self._store, run):  # at no cost to anybody's quota
+                        self._context(run)
+                    else:
+                        self._begin(run)
             except (LabError, OSError):  # a full disk, for instance: tried again, for without this thread nothing goes on
                 traceback.print_exc()
 
@@ -206,7 +209,7 @@ class ZeroGpuRunner:
         thread.start()
 
     def _context(self, run: Run) -> contextvars.Context:
-        """Its submitter's; an empty one, which borrows on the Space's own account, for a run that waited through a restart."""
+        """Its submitter's, which is kept no longer; an empty one, which borrows on the Space's own account, for a run that waited through a restart."""
         end = time.monotonic() + (FRESH_SECONDS if abs(time.time() - run.created) < FRESH_SECONDS else 0.0)
         while True:
             with self._lock:

@@ -39,7 +39,6 @@ from lab.ui.pace import Paces
 
 LOG = logging.getLogger(__name__)
 HOUR_SECONDS = 3600.0
-MOST_READ = 300  # newest runs of a browser that are looked through for an equal one
 FIRST = {"model": "minilm-l6", "method": "lora"}  # what stands in a form first, as far as it is offered
 
 
@@ -127,12 +126,16 @@ class Bench:
         known = self.paces.of(spec) if self.limits.seconds is not None else None
         check_limits(spec, self.limits, known.total(spec.steps) if known else None)
 
-    def submit(self, spec: RunSpec, owner: str) -> Run:
-        """Queue a run. Raises LabError where a limit of this lab is reached."""
+    def submit(self, spec: RunSpec, owner: str, *, anew: bool = False) -> Run:
+        """Queue a run; or, unless it is to be made `anew`, answer it from the history where an equal one has finished: it has ended then, at no cost.
+
+        Raises LabError where a limit of this lab is reached.
+        """
         self.check(spec)
-        self.owndata.check(spec.task, owner)
-        self._check_member(owner)
-        self.meter.check()
+        self._check_maker(spec, owner)
+        if not anew and (answer := self._answer(spec, owner)):
+            LOG.info("run answered from the history", extra={"run": answer.id, "owner": short(owner)})
+            return answer
         pace, address = self.paces.of(spec), rates.asking()
         with self._gate:
             self._check_room(owner)
@@ -140,7 +143,7 @@ class Bench:
             if self.limits.per_hour is not None and self.store.submitted(owner, HOUR_SECONDS) >= self.limits.per_hour:
                 raise LabError(f"you have started {self.limits.per_hour} runs within the last hour, as many as this lab allows: wait a little, or look at "
                                "those you have")
-            run = self.store.submit(spec, owner, seconds=pace.total(spec.steps) if pace else None)
+            run = self.store.submit(spec, owner, seconds=pace.total(spec.steps) if pace else None, anew=anew)
             self.addresses.note(address, run)
         self.submitted(run)
         LOG.info("run submitted", extra={"run": run.id, "owner": short(owner), "model": str(spec.model), "method": spec.method.key})
@@ -161,6 +164,11 @@ class Bench:
                 self.addresses.note(address, found)
             return found
 
+    def _check_maker(self, spec: RunSpec, owner: str) -> None:
+        self.owndata.check(spec.task, owner)
+        self._check_member(owner)
+        self.meter.check()
+
     def _check_member(self, owner: str) -> None:
         if self.settings.members_only and not self.register.member(owner):
             raise LabError("only members of the class can start runs here: join it in the Class tab, with the class code and your name")
@@ -178,15 +186,18 @@ class Bench:
     def again(self, spec: RunSpec, owner: str) -> Run:
         """That run's result as a run of this browser, which may have it already. Raises LabError where it is gone."""
         self.offer.check(spec)
-        self.owndata.check(spec.task, owner)
-        self._check_member(owner)
-        self.meter.check()
-        with self._gate:
-            mine = self.store.history(owner, state="finished", search=str(spec.model), limit=MOST_READ) if owner else []
-            run = next((run for run in mine if run.fingerprint == spec.fingerprint), None) or self.store.reuse(owner, spec, *self.hashes(spec))
-        if run is None:
+        self._check_maker(spec, owner)
+        if (run := self._answer(spec, owner)) is None:
             raise LabError("that run has been deleted meanwhile: press Train to make it again")
         return run
+
+    def _answer(self, spec: RunSpec, owner: str) -> Run | None:
+        """A finished run of the same spec, weights and data: this browser's own, else a copy that tells nobody whose it was; None where there is none."""
+        hashes = self.hashes(spec)
+        with self._gate:
+            if not self.store.has_equal(spec, *hashes):
+                return None
+            return self.store.own_equal(owner, spec, *hashes) or self.store.reuse(owner, spec, *hashes)
 
     def mine(self, run_id: str, owner: str) -> Run:
         """A run that this browser may change. Raises LabError for anybody else's."""

@@ -101,7 +101,7 @@ class Watcher:
         state = "preparing" if run.state == "running" and result.state in ("queued", "preparing") else run.state
         view = picture(kept.spec, run.settings, kept.fixed, result, state, reference(self.bench.recorded, run.settings))
         view |= {"id": run.id, "title": run.title, "shared": run.shared, "stopping": run.cancel and not run.ended, "reason": result.reason or run.reason,
-                 "hub": hub.usual_name(run.settings, run.id) if hub.offered() else ""}
+                 "reused": run.reused, "hub": hub.usual_name(run.settings, run.id) if hub.offered() else ""}
         if "next" in view:
             view["next"] = [each for each in view["next"] if self.bench.offer.fits(RunSpec.parse(each["draft"]))]
             view["beside"] = view["beside"] if self.bench.offer.has("methods", BESIDE) and self.bench.offer.has("methods", BESIDE_IT) else ""

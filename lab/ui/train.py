@@ -56,13 +56,9 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def submit(asked: Any) -> dict[str, Any]:
-        run = bench.submit(offered.parse(bench, asked.get("draft")), str(asked.get("owner", "")))
-        return {"run": run.id}
-
-    @answered
-    def again(asked: Any) -> dict[str, Any]:
-        run = bench.again(offered.parse(bench, asked.get("draft")), str(asked.get("owner", "")))
-        return {"run": run.id}
+        """{"draft", "owner", "anew"} → {"run", "answered"}: whether it is the result of an equal run, which `anew` does not take."""
+        run = bench.submit(offered.parse(bench, asked.get("draft")), str(asked.get("owner", "")), anew=asked.get("anew") is True)
+        return {"run": run.id, "answered": run.ended}
 
     @answered
     def stop(asked: Any) -> dict[str, Any]:
@@ -83,7 +79,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
         runs = bench.store.history(str(asked.get("owner", "")) or "nobody", limit=1)
         return {"run": runs[0].id, "ended": runs[0].ended, "state": runs[0].state, "name": runs[0].title or title(runs[0].settings)} if runs else {"run": None}
 
-    return [form, count, script, open_link, submit, again, stop, share, traced, latest, answered(watcher.poll)]
+    return [form, count, script, open_link, submit, stop, share, traced, latest, answered(watcher.poll)]
 
 
 def price(bench: Bench, spec: RunSpec) -> dict[str, Any]:

@@ -34,6 +34,7 @@ LONG = {**SHORT, "model": "seed-llama", "batch": 16, "steps": 5000}
 BARS = {"page_p95": 0.5, "poll_p95": 0.5, "page_bytes": 600_000_000}
 LOST_SECONDS = 1.0  # until a page asks again that got no answer
 DRAIN_SECONDS = 1800
+LONGEST_CLASS = 10_000
 
 
 @dataclass
@@ -90,7 +91,8 @@ class Student:
         self.seen.late = max(self.seen.late, time.perf_counter() - due)
 
     async def submit(self) -> str:
-        found = await self.ask("submit", {"draft": {**SHORT, "seed": self.seed}, "owner": self.owner})
+        seed = self.seed + LONGEST_CLASS * len(self.seen.runs.get(self.owner, ()))  # an equal run would be answered from the history
+        found = await self.ask("submit", {"draft": {**SHORT, "seed": seed}, "owner": self.owner})
         if not found or "run" not in found:
             self.seen.wrong.append(f"submit: {found}")
             return ""

@@ -219,7 +219,7 @@ def test_a_base_in_4_bits_stays_only_where_the_method_takes_it(visitor: Callable
 
 @pytest.mark.alone
 def test_choose_train_watch_understand(visitor: Callable[..., Any], tmp_path: Path) -> None:
-    page = visitor(link(SHORT))
+    page = visitor(link({**SHORT, "seed": 40}))  # nobody else's: an equal run would be answered from the history
     counted(page, "1,090")
     page.evaluate(MOVED)
     page.evaluate(FIRST_LOSS)
@@ -235,22 +235,43 @@ def test_choose_train_watch_understand(visitor: Callable[..., Any], tmp_path: Pa
     download.value.save_as(tmp_path / "adapter.zip")
     assert any(name.endswith(".safetensors") for name in zipfile.ZipFile(tmp_path / "adapter.zip").namelist())
     page.get_by_role("button", name="The same with another seed").click()
-    page.wait_for_function("document.querySelector('.watch .settings').textContent.includes('seed 1')")
+    page.wait_for_function("document.querySelector('.watch .settings').textContent.includes('seed 41')")
     page.wait_for_selector(ENDED)
 
 
-def test_an_equal_run_is_offered_instead_of_the_wait(visitor: Callable[..., Any]) -> None:
+def test_an_equal_run_is_the_answer_and_can_be_made_anew(visitor: Callable[..., Any]) -> None:
     spec = {**SHORT, "seed": 77}
     first = train(visitor(), spec)
     first.wait_for_selector(ENDED)
     first.wait_for_selector(".score.tuned")
+    assert first.locator(".watch .taken").is_hidden(), "this one was trained"
     other = visitor(link(spec))
-    other.wait_for_selector("#again")
-    other.click("#again")
+    other.locator("#made-before", has_text="Train shows its result at once").wait_for()
+    other.click("#train-button")
     other.wait_for_url("**run=*")
     other.wait_for_selector(".score.tuned")
-    assert other.url.split("run=")[1][:12] != first.url.split("run=")[1][:12], "a run of one's own"
+    taken = other.locator(".watch .taken")
+    assert "Taken from the history" in taken.inner_text() and "nothing was trained for this one" in taken.inner_text()
+    assert run_of(other) != run_of(first), "a run of one's own"
     assert other.locator(".score.tuned").inner_text() == first.locator(".score.tuned").inner_text()
+    answered = run_of(other)
+    other.reload()
+    taken.get_by_role("button", name="Run it anew").click()
+    other.wait_for_function("run => !location.search.includes(run)", arg=answered)
+    other.wait_for_selector(ENDED)
+    other.wait_for_selector(".score.tuned")
+    assert taken.is_hidden() and run_of(other) != answered
+    made = run_of(other)
+    other.click("#train-button")
+    taken.get_by_text("You had trained this very run before").wait_for()
+    assert run_of(other) == made, "one's own is opened, not copied"
+    other.click("#anew")
+    other.wait_for_function("run => !location.search.includes(run)", arg=made)
+    other.wait_for_selector(ENDED)
+
+
+def run_of(page: Any) -> str:
+    return page.evaluate("new URLSearchParams(location.search).get('run')")
 
 
 def test_the_chart_has_its_numbers(visitor: Callable[..., Any]) -> None:

@@ -65,10 +65,11 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def begin(asked: Any) -> dict[str, Any]:
-        """Train a lesson's run here, or take an equal one that was trained here before."""
-        found, owner = course.find(asked.get("lesson")), str(asked.get("owner", ""))
+        """Train a lesson's run here, or, unless it is to be made `anew`, take an equal one that was trained here before."""
+        found = course.find(asked.get("lesson"))
         spec = found.runs[course.place(found, "Run", asked.get("name")).name]
-        return {"run": (bench.again(spec, owner) if bench.made_before(spec) else bench.submit(spec, owner)).id}
+        run = bench.submit(spec, str(asked.get("owner", "")), anew=asked.get("anew") is True)
+        return {"run": run.id, "answered": run.ended}
 
     @answered
     def stop(asked: Any) -> dict[str, Any]:
