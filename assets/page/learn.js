@@ -59,11 +59,10 @@ export function mount(element, { props, server, watch }) {
     return now;
   }
 
-  // Whether the result that a prediction is about has been looked at.
+  // Whether a result that shows something of what a prediction is about has been looked at.
   function resultSeen(name, seen) {
-    const blocks = (page.lesson?.sequence || []).flatMap((step) => step.blocks);
-    const from = blocks.findIndex((each) => each.kind === "predict" && each.name === name);
-    return blocks.slice(from + 1).some((each) => ["run", "compare", "measure"].includes(each.kind) && seen.includes(each.name));
+    const asked = (page.lesson?.sequence || []).flatMap((step) => step.blocks).find((each) => each.kind === "predict" && each.name === name);
+    return (asked?.settled || []).some((result) => seen.includes(result));
   }
 
   function map() {

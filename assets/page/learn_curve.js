@@ -59,8 +59,7 @@ export function createCurve(block, kept) {
   }
 
   paint();
-  return { node: el("div", {}, el("p", { class: "hint" }, `Upwards: ${block.about}.`), picture, spoken), value: () => (state.touched ? state.points : null),
-    said: (guess) => guess.map((value) => unitOf(value, unit)).join(", ") };
+  return { node: el("div", {}, el("p", { class: "hint" }, `Upwards: ${block.about}.`), picture, spoken), value: () => (state.touched ? state.points : null) };
 }
 
 export function svg(name, attributes, words = "") {

@@ -1,11 +1,17 @@
 // How far a guess was from what came out, drawn and said.
 import { el } from "./dom.js";
 import { svg } from "./learn_curve.js";
-import { unitOf } from "./learn_guess.js";
+import { said, unitOf } from "./learn_guess.js";
 
 export function gap(block, guess, answer) {
   return el("div", { class: answer.near ? "learn-gap near" : "learn-gap" }, el("p", { class: "asked" }, el("span", { class: "tag" }, "You predicted"), block.ask), DRAWN[block.asks](block, guess, answer),
     el("p", { class: answer.near ? "says right" : "says wrong" }, answer.says));
+}
+
+// A guess whose answer takes more than what is known by now.
+export function unanswered(block, guess, steps) {
+  return el("div", { class: "learn-gap open" }, el("p", { class: "asked" }, el("span", { class: "tag" }, "You predicted"), block.ask), el("dl", {}, el("dt", { class: "guess" }, "you"), el("dd", {}, said(block, guess))),
+    el("p", { class: "says" }, `What came out is not known yet: it also takes ${steps.map((step) => `“${step}”`).join(" and ")}, which has not been run. Your guess is kept until then.`));
 }
 
 const DRAWN = { number, choice, order, curve };

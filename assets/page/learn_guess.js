@@ -18,17 +18,21 @@ export function createGuess(block, context) {
   }
 
   function told(guess) {
-    say(done, `Kept: ${made.said(guess)}. You will see it beside the result.`);
+    say(done, `Kept: ${said(block, guess)}. You will see it beside the result${block.settled.length > 1 ? ` in “${block.answered_in}”` : ""}.`);
     button.textContent = "Change my guess";
   }
 
-  // Once its result has been looked at, a guess stays what it was.
+  // Once a part of what it is about has been looked at, a guess stays what it was.
   function settle() {
     const guess = context.kept().guesses?.[block.name];
-    if (node.disabled || guess === undefined || !context.resultSeen(block.name)) return;
+    if (guess === undefined || !context.resultSeen(block.name)) return;
     node.disabled = true;
     button.hidden = true;
-    say(done, `You guessed: ${made.said(guess)}. The result has been shown, so this guess stays.`);
+    say(done, `You guessed: ${said(block, guess)}. ${answered() ? "The result has been shown, so this guess stays." : `A part of it has been shown, so this guess stays; it is answered in “${block.answered_in}”.`}`);
+  }
+
+  function answered() {
+    return context.kept().seen?.includes(block.answered);
   }
 
   const kept = context.kept().guesses?.[block.name];
@@ -37,6 +41,13 @@ export function createGuess(block, context) {
 }
 
 const KINDS = { number, choice, order, curve: (block, kept) => createCurve(block, kept) };
+
+// A guess in words.
+export function said(block, guess) {
+  if (block.asks === "choice") return block.options[guess - 1];
+  if (block.asks === "order") return guess.map((key) => block.items.find((item) => item.key === key)?.name).join(", ");
+  return [guess].flat().map((value) => unitOf(value, block.unit)).join(", ");
+}
 
 export function unitOf(value, unit) {
   const few = (amount) => Number(amount.toPrecision(3)).toLocaleString("en");
@@ -66,14 +77,14 @@ function number(block, kept) {
   };
   if (state.touched) paint();
   return { node: el("div", { class: "guess-number" }, slider, shown, el("div", { class: "ends" }, el("span", {}, unitOf(low, unit)), el("span", {}, unitOf(high, unit)))),
-    value: () => (state.touched ? state.value : null), said: (guess) => unitOf(guess, unit) };
+    value: () => (state.touched ? state.value : null) };
 }
 
 function choice(block, kept) {
   const state = { chosen: kept ?? null };
   const node = el("div", { class: "guess-choice" }, block.options.map((text, place) => el("label", {},
     el("input", { type: "radio", name: `guess-${block.name}`, checked: kept === place + 1, onchange: () => { state.chosen = place + 1; } }), el("span", {}, text))));
-  return { node, value: () => state.chosen, said: (guess) => block.options[guess - 1] };
+  return { node, value: () => state.chosen };
 }
 
 // Moved by buttons, which work with mouse, finger and keyboard alike.
@@ -92,6 +103,5 @@ function order(block, kept) {
     el("button", { type: "button", class: "small up", "aria-label": `${item.name} up`, disabled: place === 0, onclick: () => move(place, -1) }, "↑"),
     el("button", { type: "button", class: "small down", "aria-label": `${item.name} down`, disabled: place === state.items.length - 1, onclick: () => move(place, 1) }, "↓"))));
   paint();
-  return { node: el("div", {}, el("p", { class: "hint" }, `Largest on top: ${block.about}.`), list), value: () => state.items.map((item) => item.key),
-    said: (guess) => guess.map((key) => block.items.find((item) => item.key === key)?.name).join(", ") };
+  return { node: el("div", {}, el("p", { class: "hint" }, `Largest on top: ${block.about}.`), list), value: () => state.items.map((item) => item.key) };
 }

@@ -3,7 +3,7 @@ import { createAnatomy } from "./anatomy.js";
 import { createTable } from "./compare_table.js";
 import { el, fill, say } from "./dom.js";
 import { draw, figureHolder } from "./figure.js";
-import { gap } from "./learn_gap.js";
+import { gap, unanswered } from "./learn_gap.js";
 import { counts, memoryBar, scoreRows, shareBar, terms } from "./pieces.js";
 import { handOver, offers, question, STATES, teacher, who } from "./session.js";
 
@@ -13,7 +13,7 @@ const STEADY = 500, HIDDEN = 4000; // milliseconds between questions
 const NAMES = { run: "Run", compare: "Compare", measure: "Measure" };
 
 export function createResult(server, block, context) {
-  const state = { shown: false, live: "", timer: 0, answered: false };
+  const state = { shown: false, live: "", timer: 0, answered: false, open: false, runs: "" };
   const chip = el("span", { class: "chip" });
   const about = el("p", { class: "soft" }, lead(block));
   const show = el("button", { type: "button", class: "main", onclick: () => reveal() }, block.kind === "run" ? "Show what came out" : "Show the result");
@@ -38,6 +38,7 @@ export function createResult(server, block, context) {
   }
 
   async function reveal(words = "") {
+    state.runs = runsNow();
     const found = await question(server, "result", { lesson: context.lesson.key, kind: block.kind, name: block.name, guesses: kept().guesses, live: kept().runs, owner: await who() }).catch(() => ({ error: LOST }));
     if (!context.alive()) return;
     if (found.error) { say(status, found.error); return; }
@@ -48,10 +49,22 @@ export function createResult(server, block, context) {
     chip.className = "chip finished";
     show.hidden = true;
     if (train) train.textContent = own() ? "Run it anew" : "Run it yourself";
-    fill(gaps, Object.entries(found.answers).map(([name, answer]) => gap(prediction(name), kept().guesses[name], answer)));
+    state.open = Object.keys(found.open).length > 0;
+    fill(gaps, Object.entries(found.answers).map(([name, answer]) => gap(prediction(name), kept().guesses[name], answer)),
+      Object.entries(found.open).map(([name, steps]) => unanswered(prediction(name), kept().guesses[name], steps)),
+      Object.entries(found.later).map(([name, step]) => el("p", { class: "soft later" }, `This is a part of what you were asked: “${prediction(name).ask}” It is answered in “${step}”.`)));
     DRAWN[block.kind](body, found);
     seen();
     context.settle();
+  }
+
+  // A guess that could not be answered yet is answered as soon as what was missing has been run.
+  function settle() {
+    if (state.open && stop.hidden && state.runs !== runsNow()) reveal();
+  }
+
+  function runsNow() {
+    return JSON.stringify(kept().runs || {});
   }
 
   // The block of a prediction of this lesson, by its name.
@@ -76,7 +89,7 @@ export function createResult(server, block, context) {
 
   // A run that was begun here, also before the page was left.
   function goOn(run) {
-    state.live = run;
+    Object.assign(state, { live: run, open: false });
     train.disabled = true;
     stop.hidden = false;
     fill(body, chart.node);
@@ -120,7 +133,7 @@ export function createResult(server, block, context) {
     await question(server, "stop", { run: state.live, owner: await who() }).catch(() => null);
   }
 
-  return { node, waits: () => (kept().seen?.includes(block.name) || (block.kind !== "run" && !block.recorded) ? "" : "Look at the result to go on.") };
+  return { node, settle, waits: () => (kept().seen?.includes(block.name) || (block.kind !== "run" && !block.recorded) ? "" : "Look at the result to go on.") };
 }
 
 function lead(block) {

@@ -324,6 +324,11 @@ class Lesson:
     def arm(self, reference: str) -> tuple[str, str]:
         """(comparison, arm) of `comparison/arm`; ("", name) of a run or a measurement."""
         comparison, slash, arm = reference.partition("/")
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Of all steps, in the order of the text."""
+        return tuple(place for step in self.steps for place in step.places)
+
         return (comparison, arm) if slash else ("", reference)
 
     def unit(self, measure: str, of: str) -> str:

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lab.compare import Comparison
 from lab.contracts import LabError, shorten
+from lab.lessons.asking import answering, quantities, showing
 from lab.lessons.front import Front, at
-from lab.lessons.lesson import CONTROLS, KINDS, RESULTS, Lesson, Step, Words
+from lab.lessons.lesson import CONTROLS, KINDS, RESULTS, Lesson, Place, Step, Words
 from lab.spec import RunSpec
 
 KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -53,9 +54,9 @@ def _check_references(lesson: Lesson, found: Front, name: str) -> None:
     """Every run, arm, measurement and quantity that is asked for is there."""
     matter = lesson.matter
     for key, prediction in matter.predictions.items():
-        at(found, name, ("predictions", key), lambda prediction=prediction: _check_all(lesson, _asked(lesson, prediction)))
+        at(found, name, ("predictions", key), lambda prediction=prediction: _check_all(lesson, quantities(lesson, prediction)))
     for key, claim in matter.claims.items():
-        at(found, name, ("claims", key), lambda claim=claim: _check_all(lesson, _asked(lesson, claim)))
+        at(found, name, ("claims", key), lambda claim=claim: _check_all(lesson, quantities(lesson, claim)))
     results = (*matter.runs, *matter.comparisons, *matter.measurements)
     for part, field in (("figures", "of"), ("explore", "of"), ("observations", "show")):
         for key, each in getattr(matter, part).items():
@@ -73,22 +74,6 @@ def _check_references(lesson: Lesson, found: Front, name: str) -> None:
 def changed(spec: RunSpec, change: Mapping[str, Any]) -> RunSpec:
     arms = [{"name": "as it is"}, {"name": "changed", "change": dict(change)}]
     return Comparison.parse({"base": spec.to_dict(), "arms": arms, "seeds": [0]}).specs["changed"]
-
-
-def _asked(lesson: Lesson, each: Any) -> Iterator[tuple[str, str]]:
-    """(measure, reference) of everything that a prediction or a claim asks for."""
-    for asked in (getattr(each, "truth", None), getattr(each, "value", None)):
-        if asked is not None:
-            yield from ((asked.measure, reference) for reference in asked.references)
-    measure = getattr(each, "measure", "score")
-    for reference in (*(getattr(each, "pair", None) or ()), *(getattr(each, "arms", None) or ())):
-        yield measure, reference
-    if isinstance(getattr(each, "than", None), str):
-        yield (each.value.measure if each.value else measure), each.than
-    if getattr(each, "over", None):
-        if each.over not in lesson.comparisons:
-            raise LabError(f'over is "{each.over}": must be one of the comparisons here, {", ".join(lesson.comparisons) or "of which there are none"}')
-        yield from ((measure, f"{each.over}/{arm}") for arm in lesson.comparisons[each.over].specs)
 
 
 def _check_all(lesson: Lesson, asked: Iterator[tuple[str, str]]) -> None:
@@ -117,8 +102,8 @@ def _check_one_control(step: Step, name: str) -> None:
 
 
 def _check_order(lesson: Lesson, name: str) -> None:
-    """A prediction before each result, and something to do before the words are too many."""
-    predicted, words = False, 0
+    """Before each result a prediction that it answers, at least in part; and something to do before the words are too many."""
+    predicted, words, answered = _predicted(lesson, lesson.places), 0, answering(lesson)
     for block in (block for step in lesson.steps for block in step.blocks):
         if isinstance(block, Words):
             words += len(re.findall(r"\w+", NO_WORDS.sub(" ", block.text)))
@@ -126,6 +111,13 @@ def _check_order(lesson: Lesson, name: str) -> None:
                 raise LabError(f"{name}, line {block.line}: {words} words up to here without anything to do: at most {WORDS}; shorten, or let the student act")
             continue
         words = 0
-        if block.kind in RESULTS and not predicted:
-            raise LabError(f"{name}, line {block.line}: {block.kind} {block.name} shows a result before anything was predicted: put a **Predict** before it")
-        predicted = block.kind == "Predict" or (predicted and block.kind not in RESULTS)
+        if block.kind in RESULTS and block not in predicted:
+            raise LabError(f"{name}, line {block.line}: {block.kind} {block.name} shows a result before anything was predicted of it: put a **Predict** before "
+                           f"it that asks about {block.name}")
+        if block.kind == "Predict" and block.name not in answered:
+            raise LabError(f"{name}, line {block.line}: no result comes after Predict {block.name}, so nothing answers it: put one there, or take it out")
+
+
+def _predicted(lesson: Lesson, places: Sequence[Place]) -> set[Place]:
+    """The results of which something is predicted by those predictions that stand among these places."""
+    return {result for place in places if place.kind == "Predict" for result in showing(lesson, place.name)}

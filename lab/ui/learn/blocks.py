@@ -7,6 +7,7 @@ from lab import catalogue
 from lab.lessons import Lesson
 from lab.lessons.claims import contradicted_if
 from lab.lessons.lesson import KINDS, Choice, Curve, Number, Order, Place, Words
+from lab.lessons.asking import answering, heading, showing
 from lab.lessons.measures import find
 from lab.lessons.whole import changed
 from lab.ui import address
@@ -35,7 +36,9 @@ def block(course: Course, lesson: Lesson, each: Words | Place) -> dict[str, Any]
 
 
 def _predict(course: Course, lesson: Lesson, name: str, asked: Any) -> dict[str, Any]:
-    found = {"asks": asked.kind, "ask": asked.ask}
+    last = answering(lesson)[name]
+    found = {"asks": asked.kind, "ask": asked.ask, "settled": [place.name for place in showing(lesson, name)], "answered": last.name,
+             "answered_in": heading(lesson, last)}
     match asked:
         case Number():
             return {**found, "low": asked.low, "high": asked.high, "log": asked.log, "unit": lesson.unit(asked.truth.measure, asked.truth.of)

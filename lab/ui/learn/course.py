@@ -9,7 +9,7 @@ from lab import measuring
 from lab.contracts import LabError, shorten
 from lab.lessons import Lesson
 from lab.lessons.known import Known
-from lab.lessons.lesson import RESULTS, Place
+from lab.lessons.lesson import Place
 from lab.lessons.recorded import known as recorded
 from lab.lessons.recorded import run as recorded_run
 from lab.measurement import named
@@ -61,15 +61,3 @@ class Course:
     def measurement(self, lesson: Lesson, name: str) -> dict[str, Any] | None:
         asked = lesson.matter.measurements[name]
         return self.measured.get(named(asked.name, asked.knobs))
-
-    def predicted_before(self, lesson: Lesson, place: Place) -> list[str]:
-        """The predictions that this result answers: those since the result before it."""
-        found: list[str] = []
-        for each in (each for step in lesson.steps for each in step.places):
-            if each == place:
-                return found
-            if each.kind in RESULTS:
-                found = []
-            elif each.kind == "Predict":
-                found.append(each.name)
-        return found

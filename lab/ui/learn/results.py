@@ -1,7 +1,7 @@
 """What a lesson shows of a run, a comparison, a measurement and a figure: with the same parts as the other tabs."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab import catalogue
@@ -10,8 +10,10 @@ from lab.contracts import LabError
 from lab.events import RunResult
 from lab.lenses.prompt_neighbours import entry as Neighbours
 from lab.lessons import Lesson
+from lab.lessons.asking import answered_by, asked_later, asked_so_far, begun_by, heading, quantities
 from lab.lessons.guesses import answer
 from lab.lessons.known import Known
+from lab.lessons.lesson import RESULTS, Place
 from lab.lessons.measures import said
 from lab.reporting.measures import measures
 from lab.spec import RunSpec
@@ -43,8 +45,8 @@ def _recorded(result: RunResult) -> str:
     return f"recorded {result.started.time[:10]}" if result.started and result.started.time else "recorded"
 
 
-def compared(course: Course, lesson: Lesson, name: str, known: Known) -> dict[str, Any]:
-    """The figure that answers the question, verdicts and the few columns that a lesson needs."""
+def compared(course: Course, lesson: Lesson, name: str, known: Known, place: Place) -> dict[str, Any]:
+    """The figure that answers the question, verdicts, and the few columns that a lesson needs and has asked for where `place` shows them."""
     comparison = lesson.comparisons[name]
     runs = {spec.fingerprint: known.runs[spec.fingerprint] for spec in comparison.runs.values() if spec.fingerprint in known.runs}
     if not runs:
@@ -54,7 +56,7 @@ def compared(course: Course, lesson: Lesson, name: str, known: Known) -> dict[st
     for arm in made["arms"]:
         arm |= {"rates": None, "elsewhere": ""}
     chosen = measures(made["metric"], made["higher_is_better"], made["test_metric"])
-    asked = {*COLUMNS, *_asked(lesson.matter.model_dump(include={"predictions", "claims"}), name)}
+    asked = {*COLUMNS, *asked_so_far(lesson, name, place)} - asked_later(lesson, name, place)
     few = [each for each in chosen if each.key in asked]
     told = verdicts(made, len(runs), len(comparison.runs))
     drawn = figures(comparison, made, look, chosen, Evidence())
@@ -62,24 +64,18 @@ def compared(course: Course, lesson: Lesson, name: str, known: Known) -> dict[st
             "chip": f"{len(runs)} of {len(comparison.runs)} runs, recorded" if len(runs) < len(comparison.runs) else f"{len(runs)} recorded runs"}
 
 
-def _asked(part: Any, comparison: str) -> Iterator[str]:
-    """The measures of this comparison's arms that a lesson's predictions and claims name."""
-    if isinstance(part, Mapping):
-        words = [word for each in part.values() for word in (each if isinstance(each, list | tuple) else [each]) if isinstance(word, str)]
-        if part.get("measure") and any(word.partition("/")[0] == comparison for word in words):
-            yield part["measure"]
-    for each in part.values() if isinstance(part, Mapping) else part if isinstance(part, list | tuple) else ():
-        yield from _asked(each, comparison)
-
-
-def measured(course: Course, lesson: Lesson, name: str) -> dict[str, Any]:
-    """Each quantity in words, and the whole as a table."""
+def measured(course: Course, lesson: Lesson, name: str, place: Place) -> dict[str, Any]:
+    """Each quantity in words, and the whole as a table. As long as the lesson goes on to ask about such a measurement, only the quantities that it has asked
+    for where `place` shows them: from the others one could work out the rest."""
     found = course.measurement(lesson, name)
     if found is None:
         return NOT_YET
     kind = catalogue.find("measurements", found["key"])
+    values = found["values"]
+    if asked_later(lesson, name, place):
+        values = {key: value for key, value in values.items() if key in asked_so_far(lesson, name, place)}
     rows = [{"about": kind.gives[key].about, "value": said(value, kind.gives[key].unit), "error": f"± {said(error, kind.gives[key].unit)}" if error else ""}
-            for key, (value, error) in found["values"].items()]
+            for key, (value, error) in values.items()]
     return {"title": kind.title, "rows": rows, "chip": f"measured {found['made']['date']} on {found['made']['cores']} CPU cores",
             "table": {"columns": found["columns"], "rows": [[_cell(cell) for cell in row] for row in found["rows"]]}}
 
@@ -93,12 +89,12 @@ def _cell(value: Any) -> str:
 # ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def figure(course: Course, lesson: Lesson, name: str, known: Known) -> dict[str, Any]:
+def figure(course: Course, lesson: Lesson, place: Place, known: Known) -> dict[str, Any]:
     """Raises LabError where a figure of this kind cannot be drawn of that."""
-    asked = lesson.matter.figures[name]
+    asked = lesson.matter.figures[place.name]
     if asked.kind == "picture":
         return {"picture": asked.file}
-    return FIGURES[asked.kind](course, lesson, asked.of, known)
+    return FIGURES[asked.kind](course, lesson, asked.of, known, place)
 
 
 def _spec(lesson: Lesson, of: str) -> RunSpec:
@@ -115,17 +111,17 @@ def _result(lesson: Lesson, of: str, known: Known) -> tuple[RunSpec, RunResult |
     return spec, known.runs.get(spec.fingerprint)
 
 
-def _anatomy(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+def _anatomy(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
     seen = cards.before(_spec(lesson, of), "float32")
     return {"anatomy": seen["anatomy"], "symbols": seen["symbols"]}
 
 
-def _count(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+def _count(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
     seen = cards.before(_spec(lesson, of), "float32")
     return {"count": {key: seen[key] for key in ("trainable", "share", "part", "rows", "terms", "total", "formula", "linked")}}
 
 
-def _memory(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+def _memory(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
     """One bar a run: of a comparison one for each arm, measured where it was run."""
     if of in lesson.comparisons:
         specs = [(arm, spec) for arm, spec in lesson.comparisons[of].specs.items()]
@@ -139,7 +135,7 @@ def _memory(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, 
     return {"memory": bars}
 
 
-def _neighbours(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+def _neighbours(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
     """The nearest tokens of each vector, and what they are worth; only of a run that was looked into."""
     _, result = _result(lesson, of, known)
     seen = result.seen("prompt_neighbours") if result else None
@@ -149,46 +145,58 @@ def _neighbours(course: Course, lesson: Lesson, of: str, known: Known) -> dict[s
     return {"says": list(Neighbours.says(seen)), "table": {"columns": list(shown.columns), "rows": [[_cell(cell) for cell in row] for row in shown.rows]}}
 
 
-def _curves(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+def _curves(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
     spec, result = _result(lesson, of, known)
     if result is None:
         return NOT_YET
     return {"chart": charts.learning([charts.Curve(spec.method.title, spec.method.key, result, spec.steps)])}
 
 
-def _scores(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+def _scores(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
     if of in lesson.comparisons:
-        found = compared(course, lesson, of, known)
+        found = compared(course, lesson, of, known, place)
         return {"chart": found["figure"]["figure"]} if found.get("figure") else NOT_YET
     spec, result = _result(lesson, of, known)
     return {"learned": cards.learned(result, spec.shape)} if result else NOT_YET
 
 
-def _answers(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+def _answers(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
     spec, result = _result(lesson, of, known)
     return {"learned": cards.learned(result, spec.shape), "samples": True} if result else NOT_YET
 
 
-def _table(course: Course, lesson: Lesson, of: str, known: Known) -> dict[str, Any]:
+def _table(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
     if of in lesson.comparisons:
-        found = compared(course, lesson, of, known)
+        found = compared(course, lesson, of, known, place)
         return {"arms": found["table"]} if "table" in found else NOT_YET
-    found = measured(course, lesson, of)
+    found = measured(course, lesson, of, place)
     return {"table": found["table"]} if "table" in found else NOT_YET
 
 
-FIGURES: Mapping[str, Callable[[Course, Lesson, str, Known], dict[str, Any]]] = {
+FIGURES: Mapping[str, Callable[[Course, Lesson, str, Known, Place], dict[str, Any]]] = {
     "anatomy": _anatomy, "count": _count, "memory": _memory, "neighbours": _neighbours, "curves": _curves, "scores": _scores, "answers": _answers,
     "table": _table,
 }
 
 
-def answers(names: Sequence[str], lesson: Lesson, guesses: Any, known: Known) -> dict[str, Any]:
-    """What came of each guess that was made, by the name of its prediction."""
-    found = {}
-    for name in names:
-        if isinstance(guesses, Mapping) and name in guesses:
-            said_of = answer(lesson.matter.predictions[name], guesses[name], known)
-            if said_of is not None:
-                found[name] = vars(said_of)
-    return found
+def answers(lesson: Lesson, place: Place, guesses: Any, known: Known) -> dict[str, Any]:
+    """Of the guesses that were made, by the name of each prediction: `answers` is what came of those that this result answers, `open` the steps whose results
+    are still missing for that, and `later` the step that will answer those of which this result is a part."""
+    made = guesses if isinstance(guesses, Mapping) else {}
+    found, missing = {}, {}
+    for name in answered_by(lesson, place):
+        if name in made:
+            came_out = answer(lesson.matter.predictions[name], made[name], known)
+            if came_out is None:
+                missing[name] = _missing(lesson, name, known)
+            else:
+                found[name] = vars(came_out)
+    later = {name: heading(lesson, last) for name, last in begun_by(lesson, place).items() if name in made}
+    return {"answers": found, "open": missing, "later": later}
+
+
+def _missing(lesson: Lesson, prediction: str, known: Known) -> list[str]:
+    """The steps with a result that this prediction is about and that is not known."""
+    about = quantities(lesson, lesson.matter.predictions[prediction])
+    names = {reference.partition("/")[0] for measure, reference in about if not known.sample(measure, reference)}
+    return [heading(lesson, place) for place in lesson.places if place.kind in RESULTS and place.name in names]

@@ -35,25 +35,25 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def result(asked: Any) -> dict[str, Any]:
-        """{"lesson", "kind", "name", "guesses", "live", "owner"} → what came out, and what came of the guesses made since the result before."""
+        """{"lesson", "kind", "name", "guesses", "live", "owner"} → what came out, and what came of the guesses that it answers."""
         found, kind, name = course.find(asked.get("lesson")), str(asked.get("kind", "")).capitalize(), asked.get("name")
         place, live = course.place(found, kind, name), asked.get("live") or {}
         known = course.known(found, live, str(asked.get("owner", "")))
         if kind == "Run":
             seen = results.run(course, found, place.name, known, place.name in live)
         elif kind == "Compare":
-            seen = results.compared(course, found, place.name, known)
+            seen = results.compared(course, found, place.name, known, place)
         elif kind == "Measure":
-            seen = results.measured(course, found, place.name)
+            seen = results.measured(course, found, place.name, place)
         else:
             raise LabError(f"{kind} has no result")
-        return {**seen, "answers": results.answers(course.predicted_before(found, place), found, asked.get("guesses"), known)}
+        return {**seen, **results.answers(found, place, asked.get("guesses"), known)}
 
     @answered
     def figure(asked: Any) -> dict[str, Any]:
         found = course.find(asked.get("lesson"))
         place = course.place(found, "Figure", asked.get("name"))
-        return results.figure(course, found, place.name, course.known(found, asked.get("live") or {}, str(asked.get("owner", ""))))
+        return results.figure(course, found, place, course.known(found, asked.get("live") or {}, str(asked.get("owner", ""))))
 
     @answered
     def claim(asked: Any) -> dict[str, Any]:
