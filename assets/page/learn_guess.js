@@ -8,11 +8,13 @@ export function createGuess(block, context) {
   const made = KINDS[block.asks](block, context.kept().guesses?.[block.name]);
   const done = el("p", { class: "says", role: "status" });
   const button = el("button", { type: "button", class: "plain", onclick: () => keep() }, "That is my guess");
-  const node = el("fieldset", { class: "learn-question predict" }, el("legend", {}, el("span", { class: "tag" }, "Predict"), block.ask), made.node, el("div", { class: "buttons" }, button), done);
+  const asItIs = el("button", { type: "button", class: "plain", hidden: true, onclick: () => { made.agree(); keep(); } }, "I think it is this order"); // shown where nothing was moved
+  const node = el("fieldset", { class: "learn-question predict" }, el("legend", {}, el("span", { class: "tag" }, "Predict"), block.ask), made.node, el("div", { class: "buttons" }, button, asItIs), done);
 
   function keep() {
     const guess = made.value();
-    if (guess === null) { say(done, "Make a guess first; a wrong one teaches more than none."); return; }
+    asItIs.hidden = guess !== null || !made.agree;
+    if (guess === null) { say(done, made.missing || "Make a guess first; a wrong one teaches more than none."); return; }
     context.keep({ guesses: { ...context.kept().guesses, [block.name]: guess } });
     told(guess);
   }
@@ -27,7 +29,7 @@ export function createGuess(block, context) {
     const guess = context.kept().guesses?.[block.name];
     if (guess === undefined || !context.resultSeen(block.name)) return;
     node.disabled = true;
-    button.hidden = true;
+    button.hidden = asItIs.hidden = true;
     say(done, `You guessed: ${said(block, guess)}. ${answered() ? "The result has been shown, so this guess stays." : `A part of it has been shown, so this guess stays; it is answered in “${block.answered_in}”.`}`);
   }
 
@@ -89,19 +91,29 @@ function choice(block, kept) {
 
 // Moved by buttons, which work with mouse, finger and keyboard alike.
 function order(block, kept) {
-  const state = { items: kept ? kept.map((key) => block.items.find((item) => item.key === key)).filter(Boolean) : [...block.items], touched: kept !== undefined };
+  const before = (kept || []).map((key) => block.items.find((item) => item.key === key)).filter(Boolean);
+  const fits = before.length === block.items.length; // the lesson may have been changed since
+  const state = { items: fits ? before : [...block.items], touched: fits };
   const list = el("ol", { class: "guess-order" });
+  const hint = el("p", { class: "hint" });
+  const spoken = el("p", { class: "hidden-text", role: "status" });
   const move = (from, by) => {
     const to = from + by;
     if (to < 0 || to >= state.items.length) return;
     [state.items[from], state.items[to]] = [state.items[to], state.items[from]];
     state.touched = true;
     paint();
-    list.children[to].querySelector(by < 0 ? ".up" : ".down")?.focus();
+    const [wanted, other] = by < 0 ? [".up", ".down"] : [".down", ".up"];
+    (list.children[to].querySelector(`${wanted}:enabled`) || list.children[to].querySelector(other)).focus(); // at an end one of them is off
+    say(spoken, `${state.items[to].name} is now ${to + 1} of ${state.items.length}`);
   };
-  const paint = () => fill(list, state.items.map((item, place) => el("li", {}, el("span", {}, item.name),
+  const paint = () => {
+    say(hint, `Largest on top: ${block.about}.${state.touched ? "" : " They stand in no order yet: move them with the arrows."}`);
+    fill(list, state.items.map((item, place) => el("li", {}, el("span", {}, item.name),
     el("button", { type: "button", class: "small up", "aria-label": `${item.name} up`, disabled: place === 0, onclick: () => move(place, -1) }, "↑"),
     el("button", { type: "button", class: "small down", "aria-label": `${item.name} down`, disabled: place === state.items.length - 1, onclick: () => move(place, 1) }, "↓"))));
+  };
   paint();
-  return { node: el("div", {}, el("p", { class: "hint" }, `Largest on top: ${block.about}.`), list), value: () => state.items.map((item) => item.key) };
+  return { node: el("div", {}, hint, list, spoken), value: () => (state.touched ? state.items.map((item) => item.key) : null), agree: () => { state.touched = true; paint(); },
+    missing: "Nothing has been moved yet, so this is no guess. Move them until the one you expect to be largest is on top; or, if this is the order that you expect, press “I think it is this order”." };
 }

@@ -1,19 +1,24 @@
 """A lesson as the page draws it: its steps, each with words and what is asked there; nothing that gives a result away."""
 from __future__ import annotations
 
+from itertools import permutations
+from random import Random
 from typing import Any
 
 from lab import catalogue
 from lab.lessons import Lesson
-from lab.lessons.claims import contradicted_if
-from lab.lessons.lesson import KINDS, Choice, Curve, Number, Order, Place, Words
 from lab.lessons.asking import answering, heading, showing
+from lab.lessons.claims import contradicted_if
+from lab.lessons.guesses import answer
+from lab.lessons.lesson import KINDS, Choice, Curve, Number, Order, Place, Words
 from lab.lessons.measures import find
 from lab.lessons.whole import changed
 from lab.ui import address
 from lab.ui.learn.course import Course
 from lab.ui.learn.prose import prose
 from lab.ui.picture import sentence
+
+TRIES = 40  # orders that are held against what was recorded, before any that differs from it will do
 
 
 def card(lesson: Lesson) -> dict[str, Any]:
@@ -46,10 +51,42 @@ def _predict(course: Course, lesson: Lesson, name: str, asked: Any) -> dict[str,
         case Choice():
             return {**found, "options": [option.text for option in asked.options]}
         case Order():
-            return {**found, "items": [{"key": arm, "name": arm.rpartition("/")[2]} for arm in asked.arms], "about": find(asked.measure).about}
+            arms = mixed(course, lesson, name, asked)
+            return {**found, "items": [{"key": arm, "name": arm.rpartition("/")[2]} for arm in arms], "about": find(asked.measure).about}
         case Curve():
             return {**found, "arms": list(lesson.comparisons[asked.over].specs), "low": asked.low, "high": asked.high, "about": find(asked.measure).about,
                     "unit": find(asked.measure).unit}
+
+
+def mixed(course: Course, lesson: Lesson, name: str, asked: Order) -> list[str]:
+    """The arms in an order that says nothing: drawn by a seed of their own, so that everybody finds the same, and never as the file has them, as the claims
+    expect them or as they were recorded; as far as that is known, no order that would pass for right."""
+    known, expected = course.known(lesson, {}, ""), _expected(lesson, asked)
+    orders = [list(order) for order in permutations(asked.arms)]
+    Random(f"{lesson.key}/{name}").shuffle(orders)
+    fresh = [order for order in orders if order != asked.arms and not (expected and all(_follows(order, arms) for arms in expected))]
+    came_out = answer(asked, asked.arms, known)
+    if came_out is None:
+        return fresh[0]
+    other = [order for order in fresh if order != came_out.truth]
+    return next((order for order in other[:TRIES] if not answer(asked, order, known).near), other[0])
+
+
+def _expected(lesson: Lesson, asked: Order) -> list[list[str]]:
+    """Arms of this question, the larger first, as far as claims put them into an order."""
+    found = []
+    for claim in lesson.matter.claims.values():
+        value, than = claim.value, claim.than
+        if claim.rule == "order" and claim.measure == asked.measure:
+            found.append(claim.arms)
+        elif claim.rule in ("above", "below") and isinstance(than, str) and value.measure == asked.measure and not (value.per or value.less):
+            found.append([value.of, than] if claim.rule == "above" else [than, value.of])
+    ours = [[arm for arm in arms if arm in asked.arms] for arms in found]
+    return [arms for arms in ours if len(arms) > 1]
+
+
+def _follows(order: list[str], arms: list[str]) -> bool:
+    return [arm for arm in order if arm in arms] == arms
 
 
 def _run(course: Course, lesson: Lesson, name: str, said: Any) -> dict[str, Any]:
