@@ -1,7 +1,8 @@
 // What stands in a step: words, a prediction, a result, a question, a figure, a claim, something to explore.
 import { el, fill, say } from "./dom.js";
 import { createGuess } from "./learn_guess.js";
-import { createFigure, createResult } from "./learn_result.js";
+import { againWithRuns, createFigure, createResult } from "./learn_result.js";
+import { clearShown, showBack } from "./learn_shown.js";
 import { words } from "./learn_words.js";
 import { handOver, offers, question, trainDraft, who } from "./session.js";
 
@@ -25,17 +26,19 @@ const MAKERS = {
   claim, explore,
 };
 
-// One right answer; each says something to whoever chose it, and a wrong one may be put right.
+// One right answer; each says something to whoever chose it, and a wrong one may be put right. A wrong observation is shown back on what it was about.
 function createChoice(block, context, name) {
   const kept = context.kept().answers?.[block.name];
   const says = el("p", { class: "says", role: "status" });
+  const look = el("button", { type: "button", class: "link", hidden: true, onclick: () => shownBack(true) }, "Show me where");
   const box = el("fieldset", { class: "learn-question" }, el("legend", {}, el("span", { class: "tag" }, name), block.ask),
-    block.options.map((option, place) => el("label", {}, el("input", { type: "radio", name: `${block.kind}-${block.name}`, onchange: () => choose(place) }), el("span", {}, option.text))), says);
+    block.options.map((option, place) => el("label", {}, el("input", { type: "radio", name: `${block.kind}-${block.name}`, onchange: () => choose(place) }), el("span", {}, option.text))), says, look);
+  let marked = false;
 
   function choose(place) {
     answer(place);
     context.keep({ answers: { ...context.kept().answers, [block.name]: place } });
-    if (!block.options[place].right && block.show) document.querySelector(`.learn-page [data-name="${CSS.escape(block.show)}"]`)?.classList.add("look-here");
+    shownBack(true);
   }
 
   function answer(place) {
@@ -46,8 +49,17 @@ function createChoice(block, context, name) {
     say(says, `${option.right ? "✓" : "✗"} ${option.says}`);
   }
 
+  // `go` scrolls there; a page that is opened again only marks it.
+  function shownBack(go) {
+    marked = true;
+    const option = block.options[context.kept().answers?.[block.name]];
+    const where = option && !option.right && block.show ? showBack(block, option.says, box, go) : clearShown(block);
+    look.hidden = !where;
+    if (where) say(says, `✗ ${option.says} ${where}`);
+  }
+
   if (kept !== undefined && block.options[kept]) answer(kept);
-  return { node: box, waits: () => (context.kept().answers?.[block.name] === undefined ? "Answer the question to go on." : "") };
+  return { node: box, settle: () => { if (!marked) shownBack(false); }, waits: () => (context.kept().answers?.[block.name] === undefined ? "Answer the question to go on." : "") };
 }
 
 // A sentence of the field, and what these very runs say of it.
@@ -55,14 +67,16 @@ function claim(server, block, context) {
   const verdict = el("p", { class: "outcome", role: "status" }, "holding it against the runs …");
   const why = el("p", { class: "soft" });
   const node = el("section", { class: "learn-claim", "aria-label": "Claim" }, el("p", { class: "sentence" }, el("span", { class: "tag" }, "Claim"), block.sentence), el("p", { class: "soft" }, block.source, ". ", block.rule), verdict, why);
-  (async () => {
-    const found = await question(server, "claim", { lesson: context.lesson.key, name: block.name, live: context.kept().runs, owner: await who() }).catch(() => ({ error: LOST }));
+  return { node, settle: againWithRuns(context, hold) };
+
+  async function hold(live, fresh) {
+    const found = await question(server, "claim", { lesson: context.lesson.key, name: block.name, live, owner: await who() }).catch(() => ({ error: LOST }));
+    if (!fresh()) return;
     if (found.error) { say(verdict, found.error); return; }
     node.dataset.verdict = found.verdict;
     fill(verdict, el("b", {}, VERDICTS[found.verdict]), " ", found.says);
     say(why, found.why);
-  })();
-  return { node };
+  }
 }
 
 function explore(server, block) {

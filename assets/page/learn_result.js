@@ -183,13 +183,27 @@ export function createFigure(server, block, context) {
     fill(body, el("img", { src: `lesson-figures/${encodeURIComponent(block.file)}`, alt: block.caption, loading: "lazy" }));
     return { node };
   }
-  (async () => {
-    const found = await question(server, "figure", { lesson: context.lesson.key, name: block.name, live: context.kept().runs, owner: await who() }).catch(() => ({ error: LOST }));
-    if (!context.alive()) return;
+  return { node, settle: againWithRuns(context, show) };
+
+  async function show(live, fresh) {
+    const found = await question(server, "figure", { lesson: context.lesson.key, name: block.name, live, owner: await who() }).catch(() => ({ error: LOST }));
+    if (!fresh()) return;
     if (found.error || found.waiting) { fill(body, el("p", { class: "soft" }, found.error || "Shown as soon as there is a run of it.")); return; }
     drawFigure(body, found);
-  })();
-  return { node };
+  }
+}
+
+// What is shown of a lesson's runs is asked for now, and anew each time one of one's own has ended.
+export function againWithRuns(context, show) {
+  let before = null;
+  const settle = () => {
+    const runs = JSON.stringify(context.kept().runs || {});
+    if (before === runs) return;
+    before = runs;
+    show(context.kept().runs, () => context.alive() && before === runs);
+  };
+  settle();
+  return settle;
 }
 
 function drawFigure(body, found) {

@@ -24,6 +24,7 @@ def check(lesson: Lesson, found: Front, name: str) -> None:
     for step in lesson.steps:
         _check_one_control(step, name)
     _check_order(lesson, name)
+    _check_shown(lesson, name)
 
 
 def _check_names(lesson: Lesson, found: Front, name: str) -> None:
@@ -121,3 +122,16 @@ def _check_order(lesson: Lesson, name: str) -> None:
 def _predicted(lesson: Lesson, places: Sequence[Place]) -> set[Place]:
     """The results of which something is predicted by those predictions that stand among these places."""
     return {result for place in places if place.kind == "Predict" for result in showing(lesson, place.name)}
+
+
+def _check_shown(lesson: Lesson, name: str) -> None:
+    """A wrong observation is shown back on something that has been on the page by then."""
+    there: set[str] = set()
+    for place in lesson.places:
+        if place.kind in ("Figure", *RESULTS):
+            there.add(place.name)
+        elif place.kind == "Observe":
+            shown = lesson.matter.observations[place.name].show.partition("/")[0]
+            if shown and shown not in there:
+                raise LabError(f'{name}, line {place.line}: Observe {place.name} shows "{shown}", which comes only after it: put it before the question, '
+                               "or show something else")

@@ -110,8 +110,8 @@ def _measure(course: Course, lesson: Lesson, name: str, said: Any) -> dict[str, 
 
 def _options(course: Course, lesson: Lesson, name: str, asked: Any) -> dict[str, Any]:
     """Of an observation or a quiz item: the answers are there to be shown at once, nothing of them is a result."""
-    return {"ask": asked.ask, "options": [{"text": each.text, "says": each.says, "right": each.right} for each in asked.options],
-            "show": getattr(asked, "show", "")}
+    show, _, arm = getattr(asked, "show", "").partition("/")
+    return {"ask": asked.ask, "options": [{"text": each.text, "says": each.says, "right": each.right} for each in asked.options], "show": show, "arm": arm}
 
 
 def _claim(course: Course, lesson: Lesson, name: str, claim: Any) -> dict[str, Any]:
