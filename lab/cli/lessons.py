@@ -13,6 +13,7 @@ from lab.cli.printing import printed
 from lab.contracts import LabError
 from lab.events import RunResult, fold
 from lab.lessons import Lesson, folders, lessons
+from lab.lessons.asking import unobserved
 from lab.lessons.claims import MISSING, outcome
 from lab.lessons.known import Known
 from lab.lessons.recorded import known as recorded
@@ -33,7 +34,7 @@ def add(commands: Commands) -> None:
 
 def _lessons(options: argparse.Namespace) -> int:
     """0 where every claim comes out as its lesson says, those left aside of which nothing is recorded; 1 where one does not; 2 for a lesson that cannot be
-    read."""
+    read. Results after which nobody is asked what was seen are mentioned: not every result needs a question."""
     found = lessons(options.folder or folders(Path("lessons")), options.assets / "comparisons")
     unknown = next((key for key in options.keys if key not in found), None)
     if unknown is not None:
@@ -41,7 +42,8 @@ def _lessons(options: argparse.Namespace) -> int:
     wanted = [lesson for key, lesson in found.items() if key in options.keys or not options.keys]
     runner = _Runner(options.cache or default_cache()) if options.run else None
     rows = [row for lesson in wanted for row in _checked(lesson, runner.known(lesson) if runner else recorded(lesson, options.assets))]
-    printed({"lessons": [lesson.key for lesson in wanted], "claims": rows}, options.json, _lines)
+    silent = [{"lesson": lesson.key, "kind": place.kind, "name": place.name, "line": place.line} for lesson in wanted for place in unobserved(lesson)]
+    printed({"lessons": [lesson.key for lesson in wanted], "claims": rows, "unobserved": silent}, options.json, _lines)
     return 0 if all(row["verdict"] == row["here"] or (row["verdict"] == MISSING and not options.run) for row in rows) else 1
 
 
@@ -59,6 +61,13 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for row in found["claims"]:
         as_said = "" if row["verdict"] in (row["here"], MISSING) else f"  THE LESSON SAYS: {row['here']}"
         yield f"{row['lesson']:24} {row['claim']:28} {row['verdict']:12} {row['says']}{as_said}"
+    silent: dict[str, list[str]] = {}
+    for each in found["unobserved"]:
+        silent.setdefault(each["lesson"], []).append(f"{each['name']} (line {each['line']})")
+    if silent:
+        yield f"{len(found['unobserved'])} runs and comparisons are followed by no **Observe** question about what was seen:"
+    for lesson, names in silent.items():
+        yield f"{lesson:24} {', '.join(names)}"
 
 
 class _Runner:

@@ -1,4 +1,4 @@
-"""What a lesson asks, and when: which result answers a prediction, and what of a result may be shown by then."""
+"""What a lesson asks, and when: which result answers a prediction, what of a result may be shown by then, and which results nobody is asked about."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -99,3 +99,26 @@ def _asked(lesson: Lesson, result: str, places: Any) -> set[str]:
 def _same(lesson: Lesson, one: str, other: str) -> bool:
     known = lesson.matter.measurements
     return one == other or (one in known and other in known and known[one].name == known[other].name)
+
+
+# ── what was seen ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def unobserved(lesson: Lesson) -> list[Place]:
+    """The runs and comparisons after which no question about what was seen follows: none before the next result, and none later that shows them."""
+    places, found = lesson.places, []
+    for number, place in enumerate(places):
+        if place.kind in ("Run", "Compare"):
+            after = places[number + 1:]
+            end = next((far for far, each in enumerate(after) if each.kind in RESULTS), len(after))
+            seen = [each for far, each in enumerate(after) if each.kind == "Observe" and (far < end or _shows(lesson, each.name) == place.name)]
+            if not seen:
+                found.append(place)
+    return found
+
+
+def _shows(lesson: Lesson, observation: str) -> str:
+    """The result that an observation shows, itself or in a figure."""
+    shown = lesson.matter.observations[observation].show.partition("/")[0]
+    figure = lesson.matter.figures.get(shown)
+    return figure.of.partition("/")[0] if figure else shown
