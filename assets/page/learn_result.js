@@ -180,7 +180,7 @@ export function createFigure(server, block, context) {
   const body = el("div", { class: "learn-figure-body" });
   const node = el("figure", { class: "learn-figure", "data-name": block.name }, body, el("figcaption", { class: "soft" }, block.caption));
   if (block.figure === "picture") {
-    fill(body, el("img", { src: `lesson-figures/${encodeURIComponent(block.file)}`, alt: block.caption, loading: "lazy" }));
+    fill(body, el("img", { src: block.src, alt: block.caption, loading: "lazy" }));
     return { node };
   }
   return { node, settle: againWithRuns(context, show) };

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -317,6 +318,7 @@ class Lesson:
     steps: tuple[Step, ...]
     opening: str  # Markdown before the first step
 
+    pictures: Mapping[str, Path] = field(default_factory=dict)  # where the file of each picture lies, by its name
     @property
     def number(self) -> int:
         return int(self.key.partition("-")[0])

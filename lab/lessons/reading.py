@@ -20,6 +20,7 @@ from lab.spec import RunSpec
 
 NAME = re.compile(r"\d\d-[a-z0-9]+(-[a-z0-9]+)*")
 PLACE = re.compile(r"\*\*([A-Z][a-z]+)\*\* `([^`]*)`")
+PICTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.(svg|png|jpg|jpeg|gif|webp)")
 LARGEST_BYTES = 400_000
 
 
@@ -45,7 +46,7 @@ def lessons(folders: list[Path], comparisons: Path) -> dict[str, Lesson]:
 
 
 def read(path: Path, comparisons: Path) -> Lesson:
-    """`comparisons` is the folder of those that lessons name. Raises LabError."""
+    """`comparisons` is the folder of those that lessons name; pictures lie in `figures` beside the lesson, ours beside that folder. Raises LabError."""
     name = path.name
     if not NAME.fullmatch(path.stem):
         raise LabError(f"{name}: a lesson's file is called like 05-lora.md: two digits, then words of a to z and 0 to 9 with - between them")
@@ -62,8 +63,11 @@ def read(path: Path, comparisons: Path) -> Lesson:
     compared = {key: at(found, name, ("comparisons", key), lambda said=said: _comparison(said, comparisons)) for key, said in matter.comparisons.items()}
     for key, measured in matter.measurements.items():
         at(found, name, ("measurements", key), lambda measured=measured: catalogue.find("measurements", measured.name).made(measured.knobs))
+    rooms = (path.parent / "figures", comparisons.parent / "figures" / "lessons")
+    pictures = {figure.file: at(found, name, ("figures", key, "file"), lambda file=figure.file: _picture(file, rooms))
+                for key, figure in matter.figures.items() if figure.kind == "picture"}
     opening, steps = _steps(found, name)
-    lesson = Lesson(path.stem, matter, runs, compared, steps, opening)
+    lesson = Lesson(path.stem, matter, runs, compared, steps, opening, pictures)
     check(lesson, found, name)
     return lesson
 
@@ -80,6 +84,23 @@ def _comparison(said: str | Mapping[str, Any], folder: Path) -> Comparison:
     if not KEY.fullmatch(said) or not (folder / f"{said}.json").is_file():
         raise LabError(f'unknown comparison "{shorten(said)}": there are {", ".join(path.stem for path in sorted(folder.glob("*.json")))}')
     return Comparison.read(folder / f"{said}.json")
+
+
+def _picture(file: str, rooms: tuple[Path, ...]) -> Path:
+    """Where it lies. Raises LabError for a name that could lead elsewhere, and for a file that is not there."""
+    if not PICTURE.fullmatch(file):
+        raise LabError(f'file is "{shorten(file)}": a picture is called like adapter-places.svg: letters, digits, - and _, then .svg, .png, .jpg, .jpeg, .gif '
+                       "or .webp")
+    found = next((room / file for room in rooms if _lies(room / file, room)), None)
+    if found is None:
+        there = ", ".join(sorted(each.name for each in rooms[0].glob("*") if PICTURE.fullmatch(each.name) and _lies(each, rooms[0]))) or "no picture"
+        raise LabError(f'there is no picture "{file}": put it into {rooms[0]} (there: {there}), or name another one')
+    return found
+
+
+def _lies(file: Path, room: Path) -> bool:
+    """Whether it is a file of this folder; a link that leads out of it is none."""
+    return file.is_file() and file.resolve().is_relative_to(room.resolve())
 
 
 # ── the front matter ──────────────────────────────────────────────────────────────────────────────────────────────────

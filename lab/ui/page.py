@@ -157,9 +157,25 @@ def routes(bench: Bench, assets: Path) -> list[Any]:
     others = [Route("/translation.json", words)] if other is not None else []
     return [Route("/lab-assets/plotly.min.js", plotly_script), Route("/glossary.json", glossary), *others,
             Mount("/lab-assets", StaticFiles(directory=assets / "page")),
-            Mount("/lesson-figures", StaticFiles(directory=assets / "figures" / "lessons", check_dir=False)),
+            *pictures(bench),
             Route("/adapter/{run}.zip", adapter), code.route(bench), files.route(bench), *hub.routes(bench), *own.routes(bench),
             *capacity.routes(bench), *(classroom.routes(bench) if bench.settings.shows("class") else [])]
+
+
+# A picture of a lesson is shown as an image, which runs nothing; opened by itself it may neither.
+PICTURE = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox", "cache-control": "max-age=600"}
+
+
+def pictures(bench: Bench) -> list[Route]:
+    """Those that a lesson names, and nothing else of the folders they lie in: of our own lessons, and of those that a host has beside them."""
+
+    def picture(request: Request) -> Response:
+        lesson, name = bench.lessons.get(request.path_params["lesson"]), request.path_params["name"]
+        if lesson is None or name not in lesson.pictures or not lesson.pictures[name].is_file():
+            return PlainTextResponse("there is no such picture", 404)
+        return FileResponse(lesson.pictures[name], headers=PICTURE)
+
+    return [Route("/lesson-figures/{lesson}/{name}", picture)]
 
 
 def zipped(folder: Path, room: Path) -> IO[bytes]:

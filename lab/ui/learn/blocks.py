@@ -119,7 +119,8 @@ def _claim(course: Course, lesson: Lesson, name: str, claim: Any) -> dict[str, A
 
 
 def _figure(course: Course, lesson: Lesson, name: str, figure: Any) -> dict[str, Any]:
-    return {"figure": figure.kind, "of": figure.of, "caption": figure.caption, "file": figure.file}
+    picture = {"src": f"lesson-figures/{lesson.key}/{figure.file}"} if figure.file else {}
+    return {"figure": figure.kind, "of": figure.of, "caption": figure.caption, **picture}
 
 
 def _explore(course: Course, lesson: Lesson, name: str, explore: Any) -> dict[str, Any]:
