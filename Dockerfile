@@ -32,6 +32,7 @@ ENV LAB_DATA=/data/lab \
 VOLUME /data
 EXPOSE 7860
 STOPSIGNAL SIGTERM
+# Answers 503 where runs are not taken or will not be run: no worker lives, the database cannot be read, a budget is used up.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/config', timeout=4)"]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/gradio_api/lab/healthz', timeout=4)"]
 ENTRYPOINT ["python", "app.py", "--host", "0.0.0.0", "--port", "7860"]

@@ -6,12 +6,17 @@ import re
 import shutil
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from lab import hosting
 from lab.cli import _parser
+from lab.store import Store
+from lab.ui.bench import Bench
+from lab.ui.classroom import capacity
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,3 +53,30 @@ def test_it_starts_the_lab_by_its_own_command_line_as_nobody_special(lines: list
     folders = dict(part.split("=", 1) for instruction, rest in lines if instruction == "ENV" for part in rest.split())
     assert folders["LAB_DATA"] == "/data/lab" and folders["LAB_CACHE"].startswith("/data/") and said["VOLUME"] == "/data"
     assert said["FROM"].startswith("python:3.11-")
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (404, False)])
+def test_the_container_is_healthy_where_the_lab_says_so(lines: list[tuple[str, str]], tmp_path: Path, status: int, healthy: bool) -> None:
+    """Its own command, asked of a lab that answers so."""
+    paths: list[str] = []
+
+    class Told(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    said = dict(lines)["HEALTHCHECK"]
+    command = json.loads(said.partition("CMD ")[2])
+    assert command[0] == "python" and f":{dict(lines)['EXPOSE']}/" in command[2]
+    with HTTPServer(("127.0.0.1", 0), Told) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        code = command[2].replace(":7860/", f":{server.server_port}/")
+        done = subprocess.run([sys.executable, *command[1:-1], code], capture_output=True, timeout=60, check=False)
+        server.shutdown()
+    assert (done.returncode == 0) == healthy
+    with Store(tmp_path) as store:
+        assert paths == [next(route.path for route in capacity.routes(Bench(store)) if route.path.endswith("healthz"))]

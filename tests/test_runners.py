@@ -193,7 +193,7 @@ def test_a_killed_lab_leaves_no_process_and_the_next_one_goes_on(tmp_path, cache
         return psutil.Popen([sys.executable, "-c", PARENT, str(tmp_path), str(cache)], cwd=ROOT)
 
     with Store(tmp_path) as store:
-        finished, mine, queued = store.submit(SHORT, "ann"), store.submit(LONG, "ann"), store.submit(SHORT, "ann")
+        finished, mine, queued = store.submit(SHORT, "ann"), store.submit(LONG, "ann"), store.submit(SHORT, "ann", anew=True)
         lab = start()
         try:
             stepping(store, mine)
@@ -232,10 +232,10 @@ def test_workers_that_cannot_start_are_tried_again_more_and_more_slowly(tmp_path
             db.execute("PRAGMA user_version = 99")
         db.close()
         os.kill(until(lambda: runner.workers()[0].pid), signal.SIGKILL)
-        until(lambda: runner.workers()[0].restarts >= 2 and runner.workers()[0].state == "waiting")
-        (worker,) = runner.workers()
-        assert worker.pid is None and worker.runs == 0
-        assert worker.restarts <= 3
+        worker = until(lambda: next((worker for worker in runner.workers() if worker.restarts >= 2 and worker.pid is None), None))
+        assert worker.state == "waiting" and worker.runs == 0 and worker.restarts <= 3
+        states = {until(lambda: runner.workers()[0]).state for _ in range(200)}
+        assert states == {"waiting"}, "also while it is started once more it is no worker that lives"
     assert "newer lab (version 99" in (tmp_path / "workers" / "1.log").read_text()
 
 

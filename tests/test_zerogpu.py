@@ -148,6 +148,7 @@ def test_stopping_the_lab_ends_a_run_with_the_reason_and_leaves_the_queue(tmp_pa
         run, queued = store.submit(LONG, "ann"), store.submit(spec(), "bob")
         stepping(store, run)
         runner.stop()
+        assert runner.workers() == (), "nobody claims runs any more"
         assert store.run(run.id).state == "failed" and "The lab was stopped" in store.run(run.id).reason
         assert store.run(queued.id).state == "queued" and store.result(run.id).step > 0
 

@@ -41,6 +41,7 @@ TROUBLE_SECONDS = 1.0
 SWEEP_SECONDS = 2.0  # between looks for runs whose worker nobody knows
 STOP_SECONDS = 3.0  # a worker ends within milliseconds of its pipe's end; after this long it is killed
 LONGEST_PAUSE_SECONDS = 60.0
+HOPELESS = 2  # early deaths in a row, after which a worker is waited with
 LARGEST_LOG_BYTES = 1_000_000
 LAST_WORDS_BYTES = 2_000
 RESERVE_BYTES = 1_000_000_000  # of the machine's memory, for the page and everything else
@@ -240,7 +241,7 @@ class LocalRunner:
         ready = ready_file(self.data, slot.name)
         slot.early_deaths = 0 if ready.exists() else slot.early_deaths + 1
         ready.unlink(missing_ok=True)
-        pause = 0.0 if slot.early_deaths < 2 else min(2.0 ** (slot.early_deaths - 2), LONGEST_PAUSE_SECONDS)
+        pause = 0.0 if slot.early_deaths < HOPELESS else min(2.0 ** (slot.early_deaths - HOPELESS), LONGEST_PAUSE_SECONDS)
         slot.start_at = time.monotonic() + pause
         level = logging.WARNING if process.returncode else logging.INFO
         LOG.log(level, "worker ended", extra={"worker": slot.name, "code": process.returncode, "pause": pause})
@@ -288,10 +289,11 @@ class LocalRunner:
 
     def _health(self, slot: Slot) -> Worker:
         process = slot.process
-        if not process:
+        if not process or process.poll() is not None:
             return Worker(slot.name, None, "waiting", 0, max(slot.restarts, 0))
         held = self._store.held(slot.name)
-        state = "running" if held else "idle" if ready_file(self.data, slot.name).exists() else "starting"
+        fresh = "starting" if slot.early_deaths < HOPELESS else "waiting"  # one that dies at once each time is no worker that lives
+        state = "running" if held else "idle" if ready_file(self.data, slot.name).exists() else fresh
         return Worker(slot.name, process.pid, state, self._store.done(slot.name), slot.restarts)
 
     # ── files and shares ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -174,6 +174,8 @@ class ZeroGpuRunner:
         self.stop()
 
     def workers(self) -> tuple[Worker, ...]:
+        if self._thread is None or not self._thread.is_alive():
+            return ()  # nobody claims runs
         going = len(self._going)
         return tuple(Worker(f"{self._name}-{number}", None, "running" if number <= going else "idle", self._ended if number == 1 else 0, 0)
                      for number in range(1, self.size + 1))

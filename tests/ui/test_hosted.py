@@ -57,7 +57,7 @@ def test_health_metrics_log_and_a_restart_without_loss(tmp_path: Path) -> None:
         assert code == 200 and "\nlab_queue_waiting 0\n" in text and "# TYPE lab_disk_free_bytes gauge" in text
         assert fetched(url + "class/queue")[0] == 405, "the desk is asked, not fetched"
         with Store(data) as store:
-            runs = [store.submit(RunSpec.parse({**TOY, "steps": steps}), "ann").id for steps in (2000, 20, 20)]
+            runs = [store.submit(RunSpec.parse({**TOY, "steps": steps}), "ann").id for steps in (2000, 20, 21)]
             wait_for(lambda: store.run(runs[0]).state == "running", 60, "no run begins")
             process.send_signal(signal.SIGTERM)
             assert process.wait(150) == 0
