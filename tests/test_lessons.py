@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 
+from lab import catalogue
 from lab.cli import main
 from lab.compare import Comparison
 from lab.contracts import LabError
 from lab.events import Evaluated, Finished, Observed, RunResult, Started, Stepped, fold
-from lab.lessons import Lesson, lessons, measures, read
+from lab.lessons import Lesson, asking, lessons, measures, read
 from lab.lessons.claims import contradicted_if, outcome
+from lab.lessons.explained import explained
 from lab.lessons.guesses import answer
 from lab.lessons.known import Known
-from lab.lessons.lesson import Claim
+from lab.lessons.lesson import RESULTS, Claim
+from lab.lessons.recorded import known as recorded
 from lab.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
@@ -165,11 +168,101 @@ def test_a_lesson_is_read(written: Callable[..., Lesson]) -> None:
     ("minutes: 5", "minutes: 5\nminutes: 6", 'line 5: "minutes" stands here twice'),
     ("minutes: 5", "minutes: 5: 6", "the front matter is not YAML"),
     ("---\ntitle", "title", "line 1: a lesson begins with a line ---"),
+    ("claims:\n", "figures:\n  drawn: {kind: picture, file: drawn.svg, caption: A drawing.}\nclaims:\n",
+     'line 45, figures drawn file: there is no picture "drawn.svg": put it into '),
+    ("claims:\n", "figures:\n  drawn: {kind: picture, file: ../drawn.svg, caption: A drawing.}\nclaims:\n", 'file is "../drawn.svg": a picture is called like'),
+    ("## Run it\n\n**Run** `small`\n\n## See\n\n**Observe** `fell`", "## See\n\n**Observe** `fell`\n\n## Run it\n\n**Run** `small`",
+     'line 66: Observe fell shows "small", which comes only after it'),
+    ("of: small}\n    low", "of: pair/LoRA}\n    low",
+     "Run small shows a result before anything was predicted of it: put a **Predict** before it that asks about small"),
+    ("minutes: 5", "minutes: 5\nexplains: {lorra: Guess}", 'line 5, explains lorra: unknown method "lorra"'),
+    ("minutes: 5", "minutes: 5\nexplains: {lora: Guesses}", 'line 5, explains lora: there is no step "Guesses": there are Guess, Run it'),
+    ("minutes: 5", "minutes: 5\nexplains: {lora: Run it}", "from “Run it” on, Run small is shown without its prediction, which stands further up"),
 ], ids=lambda value: value[:24] if isinstance(value, str) else "")
 def test_what_is_wrong_is_said_with_file_line_and_way_out(written: Callable[..., Lesson], old: str, new: str, complaint: str) -> None:
     with pytest.raises(LabError) as error:
         written((old, new))
     assert str(error.value).startswith("01-small.md") and complaint in str(error.value), str(error.value)
+
+
+def test_a_prediction_that_no_result_answers(written: Callable[..., Lesson]) -> None:
+    late = "  late:\n    kind: number\n    ask: How many?\n    truth: {measure: method, of: small}\n    low: 1\n    high: 9\n" + "".join(
+        f"    {word}: Yes.\n" for word in ("close", "too_low", "too_high"))
+    with pytest.raises(LabError, match="no result comes after Predict late, so nothing answers it"):
+        written(("predictions:\n", f"predictions:\n{late}"), ("## Ask\n", "## Late\n\n**Predict** `late`\n\n## Ask\n"))
+
+
+def test_a_picture_lies_beside_the_lesson_or_among_ours(tmp_path: Path) -> None:
+    text = TEXT.replace("claims:\n", "figures:\n  drawn: {kind: picture, file: drawn.svg, caption: A drawing.}\nclaims:\n", 1)
+    text = text.replace("**Claim** `few`\n", "**Claim** `few`\n\n**Figure** `drawn`\n")
+    (tmp_path / "own" / "figures").mkdir(parents=True)
+    (tmp_path / "assets" / "figures" / "lessons").mkdir(parents=True)
+    (tmp_path / "own" / "40-own.md").write_text(text)
+    ours, theirs = (folder / "drawn.svg" for folder in (tmp_path / "assets" / "figures" / "lessons", tmp_path / "own" / "figures"))
+    ours.write_text("<svg/>")
+    assert read(tmp_path / "own" / "40-own.md", tmp_path / "assets" / "comparisons").pictures == {"drawn.svg": ours}
+    theirs.write_text("<svg/>")
+    assert read(tmp_path / "own" / "40-own.md", tmp_path / "assets" / "comparisons").pictures == {"drawn.svg": theirs}
+    for path in (ours, theirs):
+        path.unlink()
+    (tmp_path / "secret.svg").write_text("<svg/>")
+    theirs.symlink_to(tmp_path / "secret.svg")
+    (theirs.parent / "other.png").write_bytes(b"")
+    with pytest.raises(LabError, match=r'40-own.md, line 45, figures drawn file: there is no picture "drawn.svg": .* \(there: other.png\)'):
+        read(tmp_path / "own" / "40-own.md", tmp_path / "assets" / "comparisons")
+
+
+# ── what is asked when ────────────────────────────────────────────────────────────────────────────────────────────────
+
+TWO = [("  small: {model", "  other: {model: seed-bert, task: toy, method: bitfit, steps: 2}\n  small: {model"),
+       ("  better:\n", """  both:
+    kind: number
+    ask: How many times as many?
+    truth: {measure: method, of: small, per: other}
+    low: 0.1
+    high: 10
+    close: That is it.
+    too_low: There are more.
+    too_high: There are fewer.
+  better:
+"""),
+       ("## Guess\n\n", "## Guess first\n\n**Predict** `both`\n\n## Guess\n\n"),
+       ("## Guess again\n\n", "## Run the other\n\n**Run** `other`\n\n## Guess again\n\n")]
+
+
+def test_a_prediction_is_answered_by_the_last_result_that_it_is_about(written: Callable[..., Lesson]) -> None:
+    lesson = written(*TWO)
+    small, other = (next(place for place in lesson.places if (place.kind, place.name) == ("Run", name)) for name in ("small", "other"))
+    assert asking.answered_by(lesson, small) == ["count"] and asking.answered_by(lesson, other) == ["both"]
+    assert asking.begun_by(lesson, small) == {"both": other} and asking.begun_by(lesson, other) == {}
+    assert asking.showing(lesson, "both") == [small, other] and asking.showing(lesson, "count") == [small]
+    assert asking.heading(lesson, other) == "Run the other"
+
+
+def test_what_is_asked_later_is_not_shown_before(written: Callable[..., Lesson]) -> None:
+    """Of two measurements of one kind, the first shows nothing that is asked only of the second; what a claim right below it asks for it shows."""
+    moved = TEXT[TEXT.index("  moved:"):TEXT.index("observations:")]
+    drift = moved.replace("  moved:", "  drift:").replace("measure: change, of: start", "measure: gradient_a, of: again")
+    claimed = "  few:\n"
+    lesson = written(("  start: {name: first-step}", "  start: {name: first-step}\n  again: {name: first-step, knobs: {rank: 4}}"),
+                     ("observations:\n", f"{drift}observations:\n"), (claimed, """  zero:
+    sentence: B gets a gradient.
+    source: arithmetic
+    rule: above
+    value: {measure: gradient_b, of: start}
+    than: 0
+  few:
+"""), ("**Measure** `start`", "**Measure** `start`\n\n**Claim** `zero`\n\n## Third\n\n**Predict** `drift`\n\n## Fourth\n\n**Measure** `again`"))
+    first, second = (next(place for place in lesson.places if place.name == name) for name in ("start", "again"))
+    assert asking.asked_so_far(lesson, "start", first) == {"change", "gradient_b"} and asking.asked_later(lesson, "start", first) == {"gradient_a"}
+    assert asking.asked_later(lesson, "again", second) == set()
+
+
+def test_results_that_nobody_is_asked_about(written: Callable[..., Lesson]) -> None:
+    assert [place.name for place in asking.unobserved(written())] == ["pair"]
+    assert [place.name for place in asking.unobserved(written(*TWO))] == ["other", "pair"]
+    shown = written(("    show: small", "    show: pair"), ("**Observe** `fell`\n\n", ""), ("## And again", "## See it\n\n**Observe** `fell`\n\n## And again"))
+    assert [place.name for place in asking.unobserved(shown)] == ["small"]
 
 
 def test_a_file_that_is_no_lesson(tmp_path: Path) -> None:
@@ -329,6 +422,82 @@ def test_every_claim_of_our_lessons_comes_out_as_it_says_on_what_was_recorded(ca
     main(["lessons", "check"])
     missing = sum(row["verdict"] == "not run" for row in rows)
     assert f"of their {len(rows)} claims {len(rows) - missing} were run" in capsys.readouterr().out
+
+
+def test_results_without_a_question_are_mentioned_and_fail_nothing(written: Callable[..., Lesson], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written()
+    asked = ["lessons", "check", "--folder", str(tmp_path), "--assets", str(ROOT / "assets")]
+    assert main([*asked, "--json"]) == 0
+    assert [(each["kind"], each["name"]) for each in json.loads(capsys.readouterr().out)["unobserved"]] == [("Compare", "pair")]
+    assert main(asked) == 0 and "01-small                 pair (line 80)" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def ours() -> dict[str, Lesson]:
+    return lessons([ROOT / "lessons"], ROOT / "assets" / "comparisons")
+
+
+def test_each_prediction_of_our_lessons_is_still_open_when_it_is_made(ours: dict[str, Lesson]) -> None:
+    """Something of what it asks about comes after it, and its answer after all of that. What P-tuning keeps can be worked out from what was seen."""
+    for key, lesson in ours.items():
+        places = lesson.places
+        for name, last in asking.answering(lesson).items():
+            here = next(number for number, place in enumerate(places) if (place.kind, place.name) == ("Predict", name))
+            about = asking.references(lesson, name)
+            later = [place for place in places[here:] if place.kind in RESULTS and place.name in about]
+            assert later or not about or (key, name) == ("10-soft-prompts", "kept"), f"{key}: all of what {name} asks has been shown"
+            assert last == later[-1] if later else last in places[here:], f"{key}: {name}"
+            between = [place for place in places[here:places.index(last)] if place.kind == "Claim"]
+            early = [place.name for place in between if {reference.partition("/")[0] for _, reference in
+                                                         asking.quantities(lesson, lesson.matter.claims[place.name])} >= about and about]
+            assert not early, f"{key}: {early} tells what {name} asks"
+
+
+def test_nothing_of_a_second_measurement_is_shown_with_the_first(ours: dict[str, Lesson]) -> None:
+    lesson = ours["11-what-does-a-prompt-say"]
+    first = next(place for place in lesson.places if place.name == "from-text")
+    assert asking.asked_so_far(lesson, "from-text", first) == {"stayed"} and "lost" in asking.asked_later(lesson, "from-text", first)
+
+
+def test_each_method_is_explained_at_a_step_that_speaks_of_it(ours: dict[str, Lesson]) -> None:
+    found = explained(ours)
+    assert set(found) == set(catalogue.entries("methods"))
+    for method, place in found.items():
+        lesson = ours[place["lesson"]]
+        assert lesson.steps[place["step"]].heading == place["heading"], method
+
+
+def test_memory_and_rank_are_seen_as_the_recorded_runs_show_them(ours: dict[str, Lesson]) -> None:
+    """The right answers of lesson 12's and 18's observations, on what was recorded."""
+    lesson = ours["12-where-does-the-memory-go"]
+    known = recorded(lesson, ROOT / "assets")
+    parts = {name: known.runs[spec.fingerprint].seen("memory")["parts"] for name, spec in lesson.runs.items()}
+    assert _right(lesson, "alike") == "Weights and gradients" and parts["full"]["weights"] == pytest.approx(parts["full"]["gradients"], rel=0.01)
+    assert parts["full"]["optimizer"] > 1.9 * parts["full"]["gradients"] and parts["full"]["activations"] < 0.05 * parts["full"]["weights"]
+    grown = {part: parts["rank-64"][part] / parts["lora"][part] for part in ("weights", "optimizer", "activations")}
+    assert _right(lesson, "eightfold") == "Optimizer states" and grown["optimizer"] > 7 and max(grown["weights"], grown["activations"]) < 1.1
+    assert _right(lesson, "doubled") == "Nearly twice as long" and 1.7 < parts["prompt"]["activations"] / parts["lora"]["activations"] < 2.1
+    assert _right(lesson, "bars") == "Gradients and optimizer states" and parts["lora"]["optimizer"] < 0.01 * parts["full"]["optimizer"]
+
+
+def test_sentences_are_seen_as_the_recorded_runs_show_them(ours: dict[str, Lesson]) -> None:
+    lesson = ours["18-myth-or-fact"]
+    known = recorded(lesson, ROOT / "assets")
+    parts = {name: known.runs[spec.fingerprint].seen("memory")["parts"] for name, spec in lesson.runs.items()}
+    shrunk = {part: parts["qlora"][part] / parts["lora"][part] for part in ("weights", "optimizer", "activations")}
+    assert _right(lesson, "bytes").startswith("Weights") and shrunk["weights"] < 0.7 and min(shrunk["optimizer"], shrunk["activations"]) > 0.95
+    assert _right(lesson, "mask").startswith("Nothing") and set(lesson.runs["ia3"].counts.by_role) == {"key", "value", "ffn_out"}
+    adapter = lesson.runs["adapter"]
+    sizes = {shape for place in adapter.method.places(adapter.shape) for _, shape in place.tensors}
+    assert _right(lesson, "matrices").startswith("Two") and sizes == {(16, 384), (16,), (384, 16), (384,)}
+    arms = list(lesson.comparisons["suspects"].specs)
+    trained, time = (sorted(arms, key=lambda arm: known.sample(measure, f"suspects/{arm}").mean) for measure in ("trainable", "step_seconds"))
+    assert _right(lesson, "pace").startswith("No: prompt tuning is among the fewest")
+    assert trained.index("Prompt tuning") == 1 and time.index("Prompt tuning") == len(arms) - 2 and trained[0] == time[0] == "Head alone"
+
+
+def _right(lesson: Lesson, observation: str) -> str:
+    return next(option.text for option in lesson.matter.observations[observation].options if option.right)
 
 
 def test_claims_are_run_again_when_asked_for(written: Callable[..., Lesson], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,14 +36,15 @@ export function mount(element, { props, server, watch }) {
     const found = await question(server, "course_map", {}).catch(() => ({ error: LOST }));
     if (found.error) { page.begun = false; fail(found.error, begin); return; }
     page.lessons = found.lessons;
-    const wanted = taken("learn")?.lesson || lessonOpened();
-    if (wanted) open(wanted);
+    if (page.opened) return; // a lesson was handed over meanwhile
+    const wanted = taken("learn") || { lesson: lessonOpened() };
+    if (wanted.lesson) open(wanted.lesson, wanted.step);
     else map();
   }
 
   function takeOver() {
-    const wanted = taken("learn")?.lesson;
-    if (wanted) open(wanted);
+    const wanted = taken("learn");
+    if (wanted?.lesson) open(wanted.lesson, wanted.step);
   }
 
   function done(key) {
@@ -103,16 +104,17 @@ export function mount(element, { props, server, watch }) {
       el("div", { class: "learn-bar", role: "img", "aria-label": `${ended ? each.steps : step} of ${each.steps} steps` }, el("span", { style: { width: `${100 * (ended ? 1 : step / each.steps)}%` } })));
   }
 
-  async function open(key) {
+  // `step` is that at which the lesson is entered, counted from 0.
+  async function open(key, step = null) {
     page.opened = key;
     trouble.hidden = true;
     const found = await question(server, "lesson", { lesson: key }).catch(() => ({ error: LOST }));
     if (page.opened !== key) return;
-    if (found.error) { map(); fail(found.error, () => open(key)); return; }
+    if (found.error) { map(); fail(found.error, () => open(key, step)); return; }
     setLesson(key);
     page.lesson = found;
     fill(body, lesson.node);
-    lesson.open(found, done(key), page.lessons);
+    lesson.open(found, done(key), page.lessons, step);
   }
 
   function fail(error, again) {

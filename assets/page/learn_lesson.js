@@ -5,31 +5,48 @@ import { createBlock } from "./learn_block.js";
 import { words } from "./learn_words.js";
 
 export function createLesson(server, { close, progress, open, resultSeen }) {
-  const state = { lesson: null, kept: null, all: [], blocks: [], turn: 0, seen: new Set() };
+  const state = { lesson: null, kept: null, all: [], blocks: [], first: 0, turn: 0, seen: new Set() };
   const title = el("h2", { tabindex: "-1" });
   const where = el("p", { class: "soft", role: "status", "aria-live": "polite" });
   const bar = el("div", { class: "learn-bar", "aria-hidden": "true" }, el("span"));
   const opening = el("div", { class: "learn-words lead" });
+  const visit = el("div", { class: "notice learn-visit", hidden: true });
   const steps = el("div", { class: "learn-steps" });
   const next = el("button", { type: "button", class: "main", onclick: () => forward() }, "Next");
   const why = el("p", { class: "hint" });
   const foot = el("div", { class: "learn-foot" }, next, why);
   const end = el("div", { class: "learn-end", hidden: true });
   const node = el("article", { class: "learn-lesson", "aria-label": "Lesson" },
-    el("header", {}, el("button", { type: "button", class: "plain", onclick: () => close() }, "All lessons"), el("div", { class: "title" }, title, where)), bar, opening, steps, foot, end);
+    el("header", {}, el("button", { type: "button", class: "plain", onclick: () => close() }, "All lessons"), el("div", { class: "title" }, title, where)), bar, opening, visit, steps, foot, end);
 
-  function show(lesson, kept, all) {
-    Object.assign(state, { lesson, kept, all, blocks: [], turn: state.turn + 1, seen: new Set() });
+  // `at` is a step to come in at, as from a run; where that is further than this browser has got, the steps before it are left for later.
+  function show(lesson, kept, all, at = null) {
+    const reached = Math.min(kept.step, lesson.sequence.length - 1);
+    const first = at !== null && at > reached ? at : 0;
+    Object.assign(state, { lesson, kept, all, blocks: [], first, turn: state.turn + 1, seen: new Set() });
     say(title, lesson.title);
     fill(opening, words(lesson.opening, open));
     delete opening.dataset.explained;
     explain([opening], state.seen);
     fill(steps);
     end.hidden = true;
-    for (let place = 0; place <= Math.min(kept.step, lesson.sequence.length - 1); place += 1) add(place);
+    visit.hidden = !first;
+    if (first) fill(visit, el("p", {}, `You came in at step ${first + 1} of ${lesson.sequence.length}. What stands before it can be done later.`), fromWhereIWas("plain"));
+    for (let place = first; place <= Math.max(first, reached); place += 1) add(place);
     settle();
-    if (kept.step) steps.lastElementChild?.scrollIntoView({ block: "start" });
+    const section = at !== null ? steps.children[at - first] : kept.step ? steps.lastElementChild : null;
+    if (at !== null && section) section.querySelector("h3").focus({ preventScroll: true });
+    if (section) section.scrollIntoView({ block: "start" });
     else title.focus({ preventScroll: true });
+  }
+
+  function fromWhereIWas(kind) {
+    return el("button", { type: "button", class: kind, onclick: () => show(state.lesson, state.kept, state.all) }, state.kept.step ? "Go on where I was" : "Begin at the first step");
+  }
+
+  // How many steps of the lesson are behind, those that were left for later included.
+  function behind() {
+    return state.first + state.blocks.length;
   }
 
   function add(place) {
@@ -56,25 +73,26 @@ export function createLesson(server, { close, progress, open, resultSeen }) {
     const { sequence } = state.lesson;
     for (const block of state.blocks.flat()) block.settle?.();
     const waiting = (state.blocks.at(-1) || []).find((each) => each.waits && each.waits());
-    const last = state.blocks.length >= sequence.length;
+    const last = behind() >= sequence.length;
     next.disabled = Boolean(waiting);
     say(why, waiting ? waiting.waits() : "");
     next.textContent = last ? "Finish the lesson" : "Next";
     foot.hidden = !end.hidden;
-    say(where, `Lesson ${state.lesson.number} · step ${state.blocks.length} of ${sequence.length}`);
-    bar.firstChild.style.width = `${(100 * (state.blocks.length - (end.hidden ? 1 : 0))) / sequence.length}%`;
+    say(where, `Lesson ${state.lesson.number} · step ${behind()} of ${sequence.length}`);
+    bar.firstChild.style.width = `${(100 * (behind() - (end.hidden ? 1 : 0))) / sequence.length}%`;
   }
 
   function forward() {
-    if (state.blocks.length >= state.lesson.sequence.length) return finish();
-    const section = add(state.blocks.length);
-    state.kept = progress(state.lesson.key, { step: state.blocks.length - 1 });
+    if (behind() >= state.lesson.sequence.length) return finish();
+    const section = add(behind());
+    if (!state.first) state.kept = progress(state.lesson.key, { step: behind() - 1 }); // steps that were left out are not done
     settle();
     section.querySelector("h3").focus({ preventScroll: true });
     return section.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
 
   function finish() {
+    if (state.first) return left();
     state.kept = progress(state.lesson.key, { ended: true });
     end.hidden = false;
     const later = state.all[state.all.findIndex((each) => each.key === state.lesson.key) + 1];
@@ -82,6 +100,19 @@ export function createLesson(server, { close, progress, open, resultSeen }) {
       el("div", { class: "buttons" }, later ? el("button", { type: "button", class: "main", onclick: () => open(later.key) }, `Next: ${later.title}`) : null,
         el("button", { type: "button", class: "plain", onclick: () => close() }, "All lessons"),
         el("button", { type: "button", class: "plain", onclick: () => again() }, "Start this one again")));
+    return ended();
+  }
+
+  // Of who came in further down: the lesson has not been done.
+  function left() {
+    end.hidden = false;
+    fill(end, el("h3", { tabindex: "-1" }, "That was the last step"), el("p", { class: "soft" }, `You came in at step ${state.first + 1}; what stands before it is still to be done. Your guesses stay in this browser.`),
+      el("div", { class: "buttons" }, fromWhereIWas("main"),
+        el("button", { type: "button", class: "plain", onclick: () => close() }, "All lessons")));
+    ended();
+  }
+
+  function ended() {
     settle();
     end.querySelector("h3").focus({ preventScroll: true });
     end.scrollIntoView({ block: "nearest" });

@@ -263,6 +263,7 @@ class Matter(BaseModel):
     minutes: int = Field(ge=1, le=120)
     needs: list[str] = []  # lessons before this one
     terms: list[str] = []  # of the glossary, first met here
+    explains: dict[str, str] = {}  # methods, each with the heading of the step at which “Why?” after a run of it opens this lesson
     runs: dict[str, dict[str, Any]] = {}
     comparisons: dict[str, str | dict[str, Any]] = {}  # a file of assets/comparisons, or one written here
     measurements: dict[str, Measured] = {}
@@ -317,20 +318,20 @@ class Lesson:
     comparisons: Mapping[str, Comparison]
     steps: tuple[Step, ...]
     opening: str  # Markdown before the first step
-
     pictures: Mapping[str, Path] = field(default_factory=dict)  # where the file of each picture lies, by its name
+
     @property
     def number(self) -> int:
         return int(self.key.partition("-")[0])
 
-    def arm(self, reference: str) -> tuple[str, str]:
-        """(comparison, arm) of `comparison/arm`; ("", name) of a run or a measurement."""
-        comparison, slash, arm = reference.partition("/")
     @property
     def places(self) -> tuple[Place, ...]:
         """Of all steps, in the order of the text."""
         return tuple(place for step in self.steps for place in step.places)
 
+    def arm(self, reference: str) -> tuple[str, str]:
+        """(comparison, arm) of `comparison/arm`; ("", name) of a run or a measurement."""
+        comparison, slash, arm = reference.partition("/")
         return (comparison, arm) if slash else ("", reference)
 
     def unit(self, measure: str, of: str) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lab import catalogue
 from lab.compare import Comparison
 from lab.contracts import LabError, shorten
 from lab.lessons.asking import answering, quantities, showing
@@ -25,6 +26,7 @@ def check(lesson: Lesson, found: Front, name: str) -> None:
         _check_one_control(step, name)
     _check_order(lesson, name)
     _check_shown(lesson, name)
+    _check_explained(lesson, found, name)
 
 
 def _check_names(lesson: Lesson, found: Front, name: str) -> None:
@@ -135,3 +137,19 @@ def _check_shown(lesson: Lesson, name: str) -> None:
             if shown and shown not in there:
                 raise LabError(f'{name}, line {place.line}: Observe {place.name} shows "{shown}", which comes only after it: put it before the question, '
                                "or show something else")
+
+
+def _check_explained(lesson: Lesson, found: Front, name: str) -> None:
+    """Whoever comes in at a step that explains a method meets no result of which nothing could be predicted from there on."""
+    headings = [step.heading for step in lesson.steps]
+    for key, heading in lesson.matter.explains.items():
+        at(found, name, ("explains", key), lambda key=key: catalogue.find("methods", key))
+        where = f"{name}, line {found.line('explains', key)}, explains {key}"
+        if heading not in headings:
+            raise LabError(f'{where}: there is no step "{shorten(heading)}": there are {", ".join(headings)}')
+        places = [place for step in lesson.steps[headings.index(heading):] for place in step.places]
+        predicted = _predicted(lesson, places)
+        early = next((place for place in places if place.kind in RESULTS and place not in predicted), None)
+        if early is not None:
+            raise LabError(f"{where}: from “{heading}” on, {early.kind} {early.name} is shown without its prediction, which stands further up: name a step "
+                           "before that")

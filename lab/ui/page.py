@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from lab.classroom import translation
 from lab.contracts import LabError
+from lab.lessons.explained import explained
 from lab.ui import ask, classroom, code, compare, family, files, hub, inside, learn, memory, own, runs, train
 from lab.ui.bench import Bench
 from lab.ui.classroom import capacity
@@ -149,6 +150,9 @@ def routes(bench: Bench, assets: Path) -> list[Any]:
         said = {form: {"term": entry.term, "says": entry.says} for form, entry in bench.glossary.items()}
         return JSONResponse(said, headers={"cache-control": "max-age=600"})
 
+    def why(request: Request) -> Response:
+        return JSONResponse(explained(bench.lessons), headers={"cache-control": "max-age=600"})
+
     other = translation.read(bench.settings.translation) if bench.settings.translation is not None else None
 
     def words(request: Request) -> Response:
@@ -157,7 +161,7 @@ def routes(bench: Bench, assets: Path) -> list[Any]:
     others = [Route("/translation.json", words)] if other is not None else []
     return [Route("/lab-assets/plotly.min.js", plotly_script), Route("/glossary.json", glossary), *others,
             Mount("/lab-assets", StaticFiles(directory=assets / "page")),
-            *pictures(bench),
+            *pictures(bench), Route("/explained.json", why),
             Route("/adapter/{run}.zip", adapter), code.route(bench), files.route(bench), *hub.routes(bench), *own.routes(bench),
             *capacity.routes(bench), *(classroom.routes(bench) if bench.settings.shows("class") else [])]
 
