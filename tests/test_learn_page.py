@@ -107,7 +107,8 @@ def test_a_measurement_is_shown_with_its_numbers(ask: Any) -> None:
 
 
 def test_a_run_waits_until_there_is_one(ask: Any, bench: Bench, workshop: Any) -> None:
-    assert ask("result", lesson="01-small", kind="run", name="small", guesses={"count": 5}) == {"waiting": True, "answers": {}, "open": {"count": ["Run it"]}, "later": {}}
+    waiting = {"waiting": True, "answers": {}, "open": {"count": ["Run it"]}, "later": {}}
+    assert ask("result", lesson="01-small", kind="run", name="small", guesses={"count": 5}) == waiting
     assert ask("claim", lesson="01-small", name="few")["verdict"] == "not run"
     run = ask("begin", lesson="01-small", name="small")["run"]
     assert ask("result", lesson="01-small", kind="run", name="small", live={"small": run})["waiting"]  # it has not ended
@@ -271,10 +272,18 @@ measurements:
   first: {name: first-step, knobs: {model: seed-llama, task: toy}}
   second: {name: first-step, knobs: {model: seed-llama, task: toy, rank: 4}}
 predictions:
-  ratio: {kind: choice, ask: "How many times as many?", truth: {measure: method, of: two, per: one}, options: [{text: As many, until: 1.5, says: No.}, {text: Twice, says: Yes.}]}
+  ratio:
+    kind: choice
+    ask: How many times as many?
+    truth: {measure: method, of: two, per: one}
+    options: [{text: As many, until: 1.5, says: No.}, {text: Twice, says: Yes.}]
   count: {kind: number, ask: "How many?", truth: {measure: method, of: two}, low: 1, high: 10000, close: Near., too_low: More., too_high: Fewer.}
   moved: {kind: choice, ask: "How far?", truth: {measure: change, of: first}, options: [{text: Not at all, until: 0.001, says: Yes.}, {text: Far, says: No.}]}
-  slope: {kind: choice, ask: "How steep?", truth: {measure: gradient_b, of: second}, options: [{text: Flat, until: 0.001, says: No.}, {text: Steep, says: Yes.}]}
+  slope:
+    kind: choice
+    ask: How steep?
+    truth: {measure: gradient_b, of: second}
+    options: [{text: Flat, until: 0.001, says: No.}, {text: Steep, says: Yes.}]
 claims:
   few: {sentence: It trains few numbers., source: arithmetic, rule: below, value: {measure: share, of: one}, than: 0.5}
 ---
@@ -399,11 +408,12 @@ def test_an_order_is_shown_in_no_order_that_says_something(tmp_path: Path) -> No
 
 
 def test_an_order_does_not_follow_the_claims(tmp_path: Path) -> None:
-    """All orders but one are ruled out by what the claims expect, or by the file."""
+    """What a claim expects is a half of what one would have to find out."""
     arms = "[{name: a}, {name: b, change: {method: bitfit}}, {name: c, change: {method: norms}}]"
     claim = "  {name}: {{sentence: So it is., source: a test, rule: above, value: {{measure: score, of: three/{one}}}, than: three/{other}}}\n"
-    text = TEXT.replace("comparisons:\n", f"comparisons:\n  three: {{base: {{model: seed-bert, task: toy, method: lora}}, arms: {arms}, seeds: [0]}}\n").replace(
-        "predictions:\n", "predictions:\n  order: {kind: order, ask: 'Which?', measure: score, arms: [three/b, three/a, three/c], right: Right., wrong: Wrong.}\n").replace(
+    order = "{kind: order, ask: 'Which?', measure: score, arms: [three/b, three/a, three/c], right: Right., wrong: Wrong.}"
+    three = f"{{base: {{model: seed-bert, task: toy, method: lora}}, arms: {arms}, seeds: [0]}}"
+    text = TEXT.replace("comparisons:\n", f"comparisons:\n  three: {three}\n").replace("predictions:\n", f"predictions:\n  order: {order}\n").replace(
         "claims:\n", "claims:\n" + claim.format(name="top", one="a", other="b")).replace(
         "## Ask\n", "## Order\n\n**Predict** `order`\n\n## Three\n\n**Compare** `three`\n\n**Claim** `top`\n\n## Ask\n")
     (tmp_path / "09-order.md").write_text(text)

@@ -18,8 +18,8 @@ CHOICES = 4  # names to choose from
 def labels(bench: Bench) -> list[dict[str, Any]]:
     """Those that are recorded: what is to be seen of each, and which names it might have. The right one is not said."""
     keys = list(catalogue.entries("diagnoses"))
-    return [{"key": key, "number": keys.index(key) + 1, "says": sentence(spec_of(catalogue.find("diagnoses", key)).to_dict()), "names": _names(bench.museum[key], key)}
-            for key in keys if key in bench.museum]
+    return [{"key": key, "number": keys.index(key) + 1, "says": sentence(spec_of(catalogue.find("diagnoses", key)).to_dict()),
+             "names": _names(bench.museum[key], key)} for key in keys if key in bench.museum]
 
 
 def _names(exhibit: Recorded, key: str) -> list[dict[str, str]]:

@@ -8,12 +8,10 @@ import gradio as gr
 
 from lab.contracts import LabError
 from lab.lessons.claims import outcome
-from lab.ui import address, offered
 from lab.ui.bench import Bench
-from lab.ui.learn import blocks, exam, halls, results
+from lab.ui.learn import blocks, exam, halls, links, results
 from lab.ui.learn.course import Course
 from lab.ui.live import Watcher
-from lab.ui.picture import sentence
 from lab.ui.view import answered, view
 
 
@@ -86,13 +84,8 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def controls(asked: Any) -> dict[str, Any]:
-        """What a teacher's link may fix or hide in the Train tab, as its form stands."""
-        spec = offered.parse(bench, asked.get("draft") or bench.first)
-        form = offered.form(bench, spec.model, spec.method.key, spec.task)
-        chosen = [{"name": each["name"], "label": each["label"]} for part in ("knobs", "settings") for each in form[part]]
-        menus = [{"name": name, "label": name} for name in ("model", "task", "method")]
-        return {"address": address.query(spec), "says": f"{spec.method.title} on {spec.base.title}, {sentence(spec.to_dict())}",
-                "controls": [*menus, *chosen, {"name": "advanced", "label": "all advanced settings"}]}
+        """What a teacher's link may fix or hide in the Train tab, as its form stands or as a lesson leads to it."""
+        return links.choices(bench, course.find(asked["lesson"]) if asked.get("lesson") else None, asked.get("draft"))
 
     @answered
     def test(asked: Any) -> dict[str, Any]:
