@@ -372,6 +372,8 @@ def test_two_different_wrong_answers_are_different(page: Callable[..., Page], wo
     assert not {"right", "not right"} & {each["answer"] for row in answers for each in row.values()}
     items = list(csv.reader(io.StringIO(seen.ask("export", chosen, format="items")["text"])))
     assert len(items) == 7 and any(row[3] != row[4] for row in items[1:])
+    columns = {column["key"] for column in seen.ask("look", chosen)["result"]["table"]["columns"]}
+    assert {"alone_times", "merged_times", "forgetting"} <= columns, "a written answer is timed to its first token"
     old = Given("0011")
     assert [old.said(place, RunSpec.parse({**chosen["base"]}).goal) for place in (0, 2)] == ["not right", "right"], "recordings without texts are read"
 

@@ -9,10 +9,11 @@ from statistics import median
 from typing import Any
 
 from lab.contracts import LabError
-from lab.engine.answering import speaking, untouched
+from lab.engine.answering import Speaker, speaking, untouched
 from lab.engine.job import Job
 from lab.engine.reload import taken_up
 from lab.engine.shelf import merged
+from lab.engine.texts import Batch
 from lab.events import Preparing
 from lab.serving import forms
 
@@ -22,7 +23,8 @@ CALLS = 5  # of each form, behind one that makes things warm
 def alone(job: Job, out: Path) -> Generator[Preparing, None, dict[str, Any]]:
     """{"base", "tuned", "merged": seconds, the median of the calls, or None where there is nothing to merge; "tokens" of the text, "calls"}.
 
-    The saved adapter is loaded as anybody would load it, without the lab's faster blocks. The text is the first of the test items.
+    The saved adapter is loaded as anybody would load it, without the lab's faster blocks. The text is the first of the test items. A written answer is
+    timed to its first token: how many follow is not the same for all, and would be timed as well.
     """
     tuned = yield from taken_up(job.spec, out, job.workshop)
     speakers = {"base": untouched(tuned), "tuned": speaking(tuned)}
@@ -33,8 +35,15 @@ def alone(job: Job, out: Path) -> Generator[Preparing, None, dict[str, Any]]:
     for _ in range(CALLS + 1):
         for name, speaker in speakers.items():
             began = time.perf_counter()
-            speaker.once(speaker.batch(text))  # reading it into tokens is part of answering
+            _answered(speaker, speaker.batch(text), job.spec.goal.writes)  # reading it into tokens is part of answering
             found[name].append(time.perf_counter() - began)
     middle = {name: round(median(seconds[1:]), 6) for name, seconds in found.items()}
     return {"base": middle["base"], "tuned": middle["tuned"], "merged": middle.get("merged"), "calls": CALLS,
             "tokens": len(speakers["base"].batch(text).ids[0])}
+
+
+def _answered(speaker: Speaker, batch: Batch, writes: bool) -> None:
+    if writes:
+        "".join(speaker.pieces(batch, 1))
+    else:
+        speaker.once(batch)

@@ -139,7 +139,7 @@ def _run(
         yield Observed(progress.step, "general_text", forgetting.forgotten(known["general"], after))
     yield Observed(progress.step, "answers", {"untrained": before.letters(), "tuned": tuned.letters(), **_texts(tuned)})
     yield Observed(progress.step, "samples", _samples(job, before, tuned))
-    if out is not None and spec.shape.kind != "vision" and not spec.goal.writes:
+    if out is not None and spec.shape.kind != "vision":
         yield Observed(progress.step, "one_text", (yield from alone(job, out)))
     if not workshop.check(job.pristine):
         raise LabError("the base model was changed by this run; it is read again for the next one, and this result must not be trusted")

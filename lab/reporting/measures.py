@@ -50,7 +50,8 @@ def measures(metric: str, higher: bool, tested: str = "") -> tuple[Measure, ...]
         Measure("answer_seconds", "an answer", "time of one test text, many in a batch, with what was trained beside the base's weights",
                 _of("answer_seconds"), seconds, run="answer_seconds", timed=True, always=False),
         Measure("alone_times", "one text", "time of one test text alone, with what was trained beside the base's weights, over that of the untouched base, "
-                "which was asked in turn: what else the machine did hits both; the median of five calls, without the lab's faster blocks",
+                "which was asked in turn: what else the machine did hits both; the median of five calls, without the lab's faster blocks; of a written answer "
+                "to its first token",
                 _of("alone_times"), lambda value: f"× {value:.2f}", run="alone_times", timed=True, always=False),
         Measure("merged_times", "merged", "the same with what was trained written into the base's weights, where the method allows that",
                 _of("merged_times"), lambda value: f"× {value:.2f}", run="merged_times", timed=True, always=False),
