@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,13 @@ def test_questions_come_first_and_one_click_shows_a_recorded_result(opened: Call
         assert saved.value.suggested_filename == f"does-a-higher-rank-help-here{end}"
         saved.value.save_as(tmp_path / end)
         assert (tmp_path / end).stat().st_size > 100
+    assert page.locator(".compare-scripts a").all_inner_texts() == ["rank 1", "rank 4", "rank 16"], "recorded arms have their scripts too"
+    with page.expect_download(timeout=120_000) as saved:
+        page.locator(".compare-scripts a").first.click()
+    assert saved.value.suggested_filename == "lora-seed-bert-script.zip"
+    saved.value.save_as(tmp_path / "script.zip")
+    with zipfile.ZipFile(tmp_path / "script.zip") as archive:
+        assert "script/train.py" in archive.namelist()
     report = page.context.new_page()
     report.goto((tmp_path / "-report.html").as_uri())
     assert report.locator("h1").inner_text() == SWEEP["title"] and "recorded on" in report.locator("body").inner_text()

@@ -70,6 +70,8 @@ def test_the_usual_suspects_run_to_verdicts_that_are_read_first(opened: Callable
     lead = page.locator(".compare-verdicts h3").inner_text()
     assert re.match(r"(None|\d+) of (the )?15 pairs can be told apart", lead)
     assert "looked=3" in page.url, "a link carries the look that was taken"
+    heads = [head.rstrip("↕▲▼") for head in page.locator(".compare-table thead th").all_inner_texts()]
+    assert {"one text", "merged"} <= set(heads), "of runs of one's own as of recorded ones"
     page.get_by_role("button", name="trained").click()
     counts = [int(cell.replace(",", "")) for cell in page.locator(".compare-table td:nth-child(3)").all_inner_texts()]
     assert counts == sorted(counts) and page.locator("th[aria-sort=ascending]").count() == 1, "the best, here the fewest, first"
@@ -159,6 +161,33 @@ def test_seeds_that_are_added_after_a_look_make_it_stricter(opened: Callable[...
     run(page)
     assert "Look 2, where 1 was planned" in page.locator(".compare-verdicts").inner_text()
     page.get_by_role("button", name=re.compile("Add [0-9]+ seed")).wait_for()
+
+
+def test_an_arm_that_is_taken_away_leaves_the_looks_at_the_others(opened: Callable[..., Any]) -> None:
+    page = run(opened([PAIR[0], {"name": "alike", "change": {"clip": 2.0}}, {"name": "other", "change": {"clip": 3.0}}]))
+    page.locator(".compare-build > summary").click()
+    page.locator(".compare-arm", has_text="other").get_by_role("button", name="Remove").click()
+    page.fill("#compare-seeds", "4")
+    page.locator(".compare-cost", has_text="8 runs (2 arms × 4 seeds), 6 of them made before").wait_for()
+    run(page)
+    assert "Look 2, where 1 was planned" in page.locator(".compare-verdicts").inner_text()
+
+
+def test_the_race_shows_the_loss_until_there_is_a_score(opened: Callable[..., Any]) -> None:
+    """The score of these runs comes with their end."""
+    page = opened(PAIR, seeds=(3,), base={**BASE, "steps": 400, "eval_every": 0})
+    page.wait_for_function("!document.querySelector('#compare-run').disabled && document.querySelector('.compare-cost').textContent")
+    page.click("#compare-run")
+    page.wait_for_function("[...document.querySelectorAll('.compare-race .plot')].some(plot => (plot.data || []).some(line => line.name && line.y.length))",
+                           timeout=1000 * SECONDS)
+    chosen = "document.querySelector('input[name=compare-chart]:checked').value"
+    seen = page.evaluate(f"[{chosen}, document.querySelector('.compare-race .plot').getAttribute('aria-label')]")
+    assert seen[0] == "score" or "Chart of loss by step" in seen[1]
+    page.wait_for_function(OVER, timeout=1000 * SECONDS)
+    assert page.evaluate(chosen) == "score"
+    page.locator(".compare-race .segments label", has_text="Training loss").click()
+    page.wait_for_timeout(1500)
+    assert page.evaluate(chosen) == "loss", "who chose keeps it"
 
 
 def test_a_finished_run_is_compared_in_one_click_and_a_failed_arm_keeps_its_reason(visitor: Callable[..., Any], lab: Any) -> None:
