@@ -282,7 +282,7 @@ TURNED: list[dict[str, Any]] = [
     {"method": {"name": "lora_fa", "gradient": "plain"}}, {"method": {"name": "lora_plus", "ratio": 4.0}},
     {"method": {"name": "pissa", "init": "pissa_niter_4"}},
     {"method": {"name": "adalora", "orthogonality": 0.0}}, {"method": {"name": "adalora", "before": 0.2, "after": 0.2, "every": 2}},
-    *({"method": {"name": "prompt_tuning", "init": init, "virtual_tokens": 7}} for init in ("random", "text", "labels")),
+    *({"method": {"name": "prompt_tuning", "init": init, "virtual_tokens": 7}} for init in ("random", "norm_matched", "text", "labels")),
     *({"method": {"name": "prompt_tuning", "init": init, "pull": 0.5, "pull_text": "a good film"}} for init in ("random", "vocabulary")),
     {"method": {"name": "prompt_tuning", "virtual_tokens": 150}}, {"method": {"name": "multitask_prompt", "rank": 3}},
     {"method": {"name": "multitask_prompt", "init": "random"}}, {"method": {"name": "p_tuning", "encoder": "lstm"}},

@@ -13,6 +13,9 @@ def start(init: str, tokens: int, base: Base, text: str) -> torch.Tensor | None:
     if init == "random":
         return None
     table = base.module.get_submodule(base.shape.embedding).weight.detach()
+    if init == "norm_matched":
+        vectors = torch.randn(tokens, table.shape[1])
+        return vectors / vectors.norm(dim=1, keepdim=True) * table[_common(base)].float().norm(dim=1).median().cpu()
     if init == "vocabulary":
         ids = _common(base)
         rows = torch.tensor(ids)[torch.randperm(len(ids))[:tokens]]

@@ -40,12 +40,22 @@ def sizes(shape: Shape, tokens: int, stacks: int = 1) -> dict[str, Any]:
 def vocabulary(shape: Shape, tokens: int, stacks: int = 1) -> tuple[str, ...]:
     """`prompt` begins with rows of common words."""
     again = f".repeat({tokens})" if 8 * tokens > min(COMMON, shape.vocabulary) else ""  # where there may be fewer words than vectors
+    return (*_common(shape), *_each(f"words[torch.randperm(len(words))[:{tokens}]]{again}{f'[:{tokens}]' if again else ''}", stacks))
+
+
+def norm_matched(shape: Shape, tokens: int, stacks: int = 1) -> tuple[str, ...]:
+    """`prompt` begins with vectors that point anywhere and have the median length of common words."""
+    drawn = f"torch.nn.functional.normalize(torch.randn({tokens}, {shape.embedding_width}), dim=1) * length"
+    filled = ((f"prompt.embedding.weight.data.copy_({drawn})",) if stacks == 1 else
+              (f"for part in prompt.embedding.weight.data.chunk({stacks}):", f"    part.copy_({drawn})"))
+    return (*_common(shape), "length = model.get_input_embeddings().weight[words].float().norm(dim=1).median()", *filled)
+
+
+def _common(shape: Shape) -> tuple[str, ...]:
+    """`words`, the ids of common words."""
     known = ' if not name.startswith("[unused")' if shape.kind == "encoder" else ""
-    return (
-        f"words = sorted(id for name, id in tokenizer.get_vocab().items(){known})",
-        f"words = torch.tensor([id for id in words if id not in tokenizer.all_special_ids][:{COMMON}])",
-        *_each(f"words[torch.randperm(len(words))[:{tokens}]]{again}{f'[:{tokens}]' if again else ''}", stacks),
-    )
+    return (f"words = sorted(id for name, id in tokenizer.get_vocab().items(){known})",
+            f"words = torch.tensor([id for id in words if id not in tokenizer.all_special_ids][:{COMMON}])")
 
 
 def words(text: str, tokens: int, stacks: int = 1) -> tuple[str, ...]:

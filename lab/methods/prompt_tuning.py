@@ -40,9 +40,9 @@ class PromptTuning(Method):
 
     virtual_tokens: int = knob(
         20, "trained vectors beside every text; each uses up one position of the window", low=1, high=200, peft="num_virtual_tokens")
-    init: Literal["random", "vocabulary", "text", "labels"] = knob(
-        "vocabulary", "start of the vectors: standard normal, rows of common words, the words of a text, or the label words",
-        peft="prompt_tuning_init")
+    init: Literal["random", "norm_matched", "vocabulary", "text", "labels"] = knob(
+        "vocabulary", "start of the vectors: standard normal, at random with the median length of common words, rows of common words, the words of a text, or "
+        "the label words", peft="prompt_tuning_init")
     text: str = knob("Classify the sentiment of the text as positive or negative:", "the words to start from, where init is text",
                      peft="prompt_tuning_init_text")
     position: Literal["front", "middle", "end", "added"] = knob(
@@ -66,7 +66,8 @@ class PromptTuning(Method):
         if self.init == "random":
             return config
         words = self.text if self.init == "text" else " ".join(word.strip() for word in base.words)
-        start = _starts.vocabulary(base.shape, self.virtual_tokens, stacks) if self.init == "vocabulary" else _starts.words(words, self.virtual_tokens, stacks)
+        made = {"vocabulary": _starts.vocabulary, "norm_matched": _starts.norm_matched}.get(self.init)
+        start = made(base.shape, self.virtual_tokens, stacks) if made else _starts.words(words, self.virtual_tokens, stacks)
         return replace(config, after=('prompt = model.prompt_encoder["default"]', *start, *config.after[1:]))
 
     def penalty(self, module: Any) -> Any:

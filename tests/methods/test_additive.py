@@ -161,6 +161,19 @@ def test_the_exhibit_is_what_the_lab_runs_for_a_prompt_in_front(model: str, made
     torch.testing.assert_close(found, asked(job.module, job))
 
 
+@pytest.mark.parametrize("model", ["seed-bert", "seed-llama", "seed-t5"])
+def test_vectors_at_random_can_have_the_length_of_words(model: str, made: Any) -> None:
+    job = made({"name": "prompt_tuning", "virtual_tokens": 8, "init": "norm_matched"}, model, moved=False)
+    table, vectors = job.pristine.module.get_input_embeddings().weight.detach(), job.trained()[0].detach()
+    special = set(job.reader.tokenizer.all_special_ids)
+    lengths = torch.stack([row.norm() for place, row in enumerate(table[:len(job.reader.tokenizer)]) if place not in special])
+    assert torch.allclose(vectors.norm(dim=1), lengths.median(), rtol=1e-4), "as long as the word in the middle"
+    alike = torch.nn.functional.cosine_similarity(vectors.unsqueeze(1), vectors.unsqueeze(0), dim=2) - torch.eye(len(vectors))
+    assert alike.abs().max() < 0.95, "each points elsewhere"
+    twin = made({"name": "prompt_tuning", "virtual_tokens": 8, "init": "norm_matched"}, model, moved=False)
+    assert torch.equal(twin.trained()[0], job.trained()[0])
+
+
 @pytest.mark.parametrize("position", ["middle", "end", "added"])
 @pytest.mark.parametrize("model", READING)
 def test_a_prompt_elsewhere_is_the_sequence_put_together_by_hand(position: str, model: str, made: Any) -> None:
