@@ -383,9 +383,11 @@ class Format:
     load: Callable[[Any, Path | str], Any]
 
 
-def knob(default: Any, help: str, *, low: float | None = None, high: float | None = None, peft: str | None = None, advanced: bool = False) -> Any:
-    """A field of a method that a student can set: its bounds, one line of help, and peft's own name for it."""
-    return Field(default, ge=low, le=high, description=help, json_schema_extra={"peft": peft, "advanced": advanced})
+def knob(default: Any, help: str, *, low: float | None = None, high: float | None = None, peft: str | None = None, advanced: bool = False,
+         later: bool = False) -> Any:
+    """A field of a method that a student can set: its bounds, one line of help, and peft's own name for it. `later`: it came after runs had been recorded
+    without it, and its default is what they did."""
+    return Field(default, ge=low, le=high, description=help, json_schema_extra={"peft": peft, "advanced": advanced, "later": later})
 
 
 class Method(BaseModel, ABC):
@@ -462,6 +464,10 @@ class Method(BaseModel, ABC):
         """Positions of the context window that the method itself takes up."""
         return 0
 
+    def worded(self, task: Task) -> Task:
+        """The task as this method puts it to the model."""
+        return task
+
     def shots_shown(self, train: tuple[Item, ...], seed: int) -> tuple[Item, ...]:
         """Solved examples that may stand in front of a text."""
         return ()
@@ -498,8 +504,14 @@ class Method(BaseModel, ABC):
         """Called after backward and the optimizer's step, before gradients are cleared."""
 
     def settings(self) -> dict[str, Any]:
-        """The one dict form: {"name": key, knob: value …}."""
+        """Every knob: {"name": key, knob: value …}."""
         return {"name": self.key, **self.model_dump(mode="json")}
+
+    def written(self) -> dict[str, Any]:
+        """The dict form of a spec: `settings` without `later` knobs at their defaults, so that an equal run of old has an equal fingerprint."""
+        fields = type(self).model_fields
+        needless = {name for name, field in fields.items() if (field.json_schema_extra or {}).get("later") and getattr(self, name) == field.default}
+        return {name: value for name, value in self.settings().items() if name not in needless}
 
 
 # ── bad input, in words ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -177,7 +177,7 @@ class RunSpec(BaseModel):
 
     @field_serializer("method")
     def _settings(self, method: Method) -> dict[str, Any]:
-        return method.settings()
+        return method.written()
 
     @cached_property
     def shape(self) -> Shape:
@@ -203,6 +203,11 @@ class RunSpec(BaseModel):
         if self.task is None:
             raise LabError("this spec names no task: it can be counted, not trained")
         return task_by_key(self.task)
+
+    @property
+    def question(self) -> Task:
+        """The task in the method's wording."""
+        return self.method.worded(self.goal)
 
     @property
     def beyond(self) -> tuple[str, ...]:

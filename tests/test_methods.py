@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,22 @@ def test_a_prompt_starts_from_rows_of_the_embedding_table(init: str, model: str,
 def test_a_text_without_tokens_is_said(made: Any) -> None:
     with pytest.raises(LabError, match="text is empty"):
         made({"name": "prompt_tuning", "init": "text", "text": " "}, "seed-llama")
+
+
+def test_the_wording_around_examples_is_a_choice(made: Any) -> None:
+    """The same examples and texts, in one of the task's other prompts; texts are read anew for each, also without examples."""
+    for shots in (2, 0):
+        usual, other = (made({"name": "in_context", "shots": shots, "wording": wording}, "seed-llama", steps=0) for wording in (0, 1))
+        goal, texts = usual.spec.goal, [other.reader.shown(other.texts.test[place]) for place in range(3)]
+        assert usual.texts.shots == other.texts.shots and len(goal.wordings) == 1
+        for item, text in zip(other.texts.asked, texts, strict=False):
+            assert text.split() == replace(goal, prompt=goal.wordings[0]).ask(item.text, other.texts.shots).split()
+        assert not torch.equal(logits(usual), logits(other))
+        assert usual.spec.fingerprint == spec_for({"name": "in_context", "shots": shots}, "seed-llama", steps=0).fingerprint
+        assert other.spec.fingerprint != usual.spec.fingerprint
+    assert spec_for({"name": "in_context", "shots": 0}, "seed-llama", steps=0).method.starts_as_base() and not other.spec.method.starts_as_base()
+    with pytest.raises(LabError, match="wording is 2: the task toy has 2, so choose 0 to 1"):
+        spec_for({"name": "in_context", "wording": 2}, "seed-llama", steps=0)
 
 
 def test_examples_in_context_come_from_the_training_set_in_a_balanced_draw(made: Any) -> None:

@@ -19,7 +19,8 @@ SHORT = {"steps": 4, "batch": 4, "eval_items": 8, "eval_every": 0, "dtype": "flo
 
 @pytest.mark.parametrize(("model", "method"), [
     ("seed-bert", "lora"), ("seed-llama", "full"), ("seed-llama", "prompt_tuning"), ("seed-t5", "houlsby"), ("seed-llama", {"name": "in_context", "shots": 2}),
-    ("seed-llama", {"name": "in_context", "shots": 3, "examples": "nearest", "order": "nearest_last"})])
+    ("seed-llama", {"name": "in_context", "shots": 3, "examples": "nearest", "order": "nearest_last"}),
+    ("seed-llama", {"name": "in_context", "shots": 2, "wording": 1})])
 def test_it_gives_the_probabilities_that_the_run_gave(model: str, method: Any, workshop: Workshop, run: Any, finish: Any, tmp_path: Path) -> None:
     steps = {} if isinstance(method, dict) else SHORT
     spec = {"model": model, "task": "toy", "method": method, **{key: value for key, value in {**SHORT, **steps}.items() if key != "steps" or steps}}

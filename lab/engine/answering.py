@@ -131,7 +131,7 @@ def untouched(tuned: Tuned) -> Speaker:
 def plain(tuned: Tuned, wording: str = "", shots: tuple[Item, ...] = ()) -> Reader:
     """Reads as the run did, but for the wording, and the solved examples in front."""
     reader, spec = tuned.reader, tuned.spec
-    task = replace(reader.task, prompt=wording) if wording else reader.task
+    task = replace(spec.goal, prompt=wording) if wording else spec.goal
     return Reader(reader.tokenizer, reader.kind, task, reader.tokens, spec.shape.positions, (lambda text: shots) if shots else unaided)
 
 
@@ -140,7 +140,7 @@ def read(tuned: Tuned, text: str) -> dict[str, Any]:
     spec, reader = tuned.spec, tuned.reader
     ids = reader.encode([Item("asked", text)])[0].ids
     shots = len(reader.shots(text))
-    whole = reader.tokenizer(text if spec.shape.kind == "encoder" else spec.goal.ask(text, reader.shots(text)))["input_ids"]
+    whole = reader.tokenizer(text if spec.shape.kind == "encoder" else reader.task.ask(text, reader.shots(text)))["input_ids"]
     return {"virtual": spec.method.virtual_tokens_used(), "position": getattr(spec.method, "position", "front"), "shots": shots, "total": len(ids),
             "cut": len(whole) - len(ids) if len(whole) > len(ids) else 0, "longest": reader.tokens, "tokens": pieces_of(reader.tokenizer, ids[:SHOWN_TOKENS])}
 

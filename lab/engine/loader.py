@@ -89,7 +89,7 @@ def _chooser(spec: RunSpec) -> str:
 def _prompts(spec: RunSpec) -> str:
     """Solved examples, where the method shows some, and the question."""
     choosing, begin = spec.method.choosing(), f"""shots = json.loads(Path(folder, "shots.json").read_text()) if Path(folder, "shots.json").exists() else []
-    ask = {spec.goal.prompt!r}"""
+    ask = {spec.question.prompt!r}"""
     if choosing is None:
         return f"""{begin}
     shown = "".join(ask.format(text=shot["text"]) + shot["answer"] + "\\n\\n" for shot in shots)

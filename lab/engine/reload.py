@@ -58,9 +58,9 @@ class Tuned:
         yield from decoding.streamed(self.pristine.module if base else self.module, self.reader.tokenizer, prompt, settings, self.device, self.spec.shape.kind)
 
     def _plain(self, base: bool) -> Reader:
-        """The untouched model is asked without solved examples."""
+        """The untouched model is asked without solved examples, in the task's usual wording."""
         reader = self.reader
-        return Reader(reader.tokenizer, reader.kind, reader.task, reader.tokens, reader.window) if base else reader
+        return Reader(reader.tokenizer, reader.kind, self.spec.goal, reader.tokens, reader.window) if base else reader
 
 
 def reload(folder: Path, workshop: Workshop, **change: Any) -> Generator[Preparing, None, Tuned]:
@@ -88,7 +88,7 @@ def taken_up(spec: RunSpec, folder: Path, workshop: Workshop) -> Generator[Prepa
 def reading(spec: RunSpec, pristine: bases.Pristine, folder: Path) -> Reader:
     """Texts as the run read them, with the solved examples that it showed."""
     shots = shown(spec, _shots(spec, folder / "adapter" / "shots.json"))
-    return Reader(pristine.tokenizer, spec.shape.kind, spec.goal, spec.tokens, spec.shape.positions - spec.method.virtual_tokens_used(), shots)
+    return Reader(pristine.tokenizer, spec.shape.kind, spec.question, spec.tokens, spec.shape.positions - spec.method.virtual_tokens_used(), shots)
 
 
 def finished_spec(folder: Path) -> RunSpec:

@@ -60,7 +60,7 @@ class Own:
     def untouched(self) -> Own:
         """The base with the task's own prompt and nothing else."""
         reader = self.reader
-        plain = Reader(reader.tokenizer, reader.kind, reader.task, reader.tokens, self.spec.shape.positions, unaided)
+        plain = Reader(reader.tokenizer, reader.kind, self.spec.goal, reader.tokens, self.spec.shape.positions, unaided)
         return Own(self.spec, plain, None, 0)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from lab.contracts import Base, Item, LabError, Method, Paper, Place, Rate, Shape, Support, knob
+from lab.contracts import Base, Item, LabError, Method, Paper, Place, Rate, Shape, Support, Task, knob
 from lab.methods import _weights
 
 WHY_NOT = {
@@ -76,6 +76,9 @@ class InContext(Method):
     labels: Literal["true", "random"] = knob(
         "true", "the answers shown: the right ones, or any. What examples teach besides the answers stays (Min et al. 2022)")
 
+    wording: int = knob(0, "which hand-written prompt asks, around each example and the text: 0 for the task's usual one, 1, 2 … for its others", low=0, high=9,
+                        later=True)
+
     def attach(self, base: Base) -> Any:
         return _weights.freeze(base.module)
 
@@ -86,8 +89,17 @@ class InContext(Method):
         reason = WHY_NOT.get(shape.kind, "")
         return Support(not reason, reason)
 
+    def suits(self, task: Task) -> Support:
+        if self.wording > len(task.wordings):
+            others = f"0 to {len(task.wordings)}" if task.wordings else "0"
+            return Support(False, f"wording is {self.wording}: the task {task.key} has {1 + len(task.wordings)}, so choose {others}")
+        return Support(True)
+
     def starts_as_base(self) -> bool:
-        return self.shots == 0
+        return self.shots == 0 and self.wording == 0
+
+    def worded(self, task: Task) -> Task:
+        return replace(task, prompt=(task.prompt, *task.wordings)[self.wording])
 
     def shots_shown(self, train: tuple[Item, ...], seed: int) -> tuple[Item, ...]:
         """k training items, classes in turn (items with written answers are one class); where they are chosen text by text, all of them, shuffled. Order

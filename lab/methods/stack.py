@@ -54,7 +54,7 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Part = Annotated[Method, BeforeValidator(_part), PlainSerializer(lambda part: _part(part).settings(), return_type=dict[str, Any])]
+Part = Annotated[Method, BeforeValidator(_part), PlainSerializer(lambda part: _part(part).written(), return_type=dict[str, Any])]
 Parts = Annotated[tuple[Part, ...], BeforeValidator(_as_tuple), Field(min_length=2, max_length=3, json_schema_extra={"choices": "parts"})]
 
 
@@ -176,7 +176,7 @@ def _save(parts: tuple[Method, ...], module: Any, folder: Path) -> None:
     for name, (part, whole, *_) in zip(names, module.stacked, strict=True):
         (folder / name).mkdir(parents=True, exist_ok=True)
         part.format.save(whole, folder / name)
-    (folder / "stack.json").write_text(json.dumps([{"folder": name, **part.settings()} for name, part in zip(names, parts, strict=True)], indent=1))
+    (folder / "stack.json").write_text(json.dumps([{"folder": name, **part.written()} for name, part in zip(names, parts, strict=True)], indent=1))
 
 
 def _loader(parts: tuple[Method, ...]) -> Any:
