@@ -206,6 +206,11 @@ def test_a_prefix_gives_keys_and_values_to_every_block() -> None:
     assert lit == {"prefix key": "30", "prefix value": "30"} and {"P_k 20×192", "P_v 20×192"} <= set(texts(drawing))
 
 
+def test_a_prefix_in_half_of_the_blocks_is_drawn_there_only() -> None:
+    drawing = draw(MODELS["smollm2-135m"], METHODS["prefix_tuning"](which="upper"))
+    assert {part.attributes["data-part"]: part.attributes["data-times"] for part in parts(drawing, "trained")} == {"prefix key": "15", "prefix value": "15"}
+
+
 def test_where_nothing_is_trained_nothing_is_lit() -> None:
     drawing = draw(MODELS["smollm2-135m"], METHODS["in_context"]())
     assert not parts(drawing, "trained") and not drawing.rows and "text 1 → answer" in texts(drawing) and "No part of it is trained" in drawing.about

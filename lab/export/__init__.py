@@ -70,6 +70,8 @@ def _wanted(method: Method) -> str:
     position = getattr(method, "position", "front")
     if position != "front":
         return f"prompt at position {position}"
+    if getattr(method, "which", "all") in ("lower", "upper"):
+        return f"prefix in the {method.which} half of the blocks"
     return "start from a text for a projected prefix" if getattr(method, "projection", False) else method.title
 
 

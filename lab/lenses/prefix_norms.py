@@ -48,7 +48,8 @@ class PrefixNorms(Probe):
             total, words = total + lengths.sum(0), words + len(lengths)
             yield min(done * BATCH, len(rows)), len(rows)
         now, then = (_prefix.trained(module).norm(dim=3).mean(0) for module in (specimen.module, specimen.before))  # (blocks, 2)
-        return {"cells": _cells(specimen.shape.encoder_layers, now, total / words, then), "items": len(rows), "why": _soft.PREFIX}
+        chosen = specimen.spec.method.blocks(specimen.shape)
+        return {"cells": _cells(specimen.shape.encoder_layers, chosen, now, (total / words)[list(chosen)], then), "items": len(rows), "why": _soft.PREFIX}
 
     @classmethod
     def says(cls, value: Any) -> tuple[str, ...]:
@@ -60,10 +61,10 @@ class PrefixNorms(Probe):
         return Table(names, tuple(tuple(cell[name] for name in names) for cell in value["cells"]))
 
 
-def _cells(first: int, now: Any, base: Any, then: Any) -> list[dict[str, Any]]:
-    return [{"layer": first + layer, "role": role, **{name: float(f"{lengths[layer, side]:.4g}") for name, lengths in
+def _cells(first: int, blocks: range, now: Any, base: Any, then: Any) -> list[dict[str, Any]]:
+    return [{"layer": first + layer, "role": role, **{name: float(f"{lengths[place, side]:.4g}") for name, lengths in
                                                       (("norm", now), ("base_norm", base), ("before", then))}}
-            for layer in range(len(now)) for side, role in enumerate(ROLES)]
+            for place, layer in enumerate(blocks) for side, role in enumerate(ROLES)]
 
 
 def _said(cells: list[dict[str, Any]], role: str) -> str:

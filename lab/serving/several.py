@@ -150,6 +150,8 @@ def shares(spec: RunSpec) -> Support:
             return fits
         if part.key == "prefix_tuning" and spec.shape.kind == "seq2seq":
             return Support(False, "its prefix stands in the writing stack of an encoder-decoder, which has no row by row path here")
+        if part.key == "prefix_tuning" and part.which != "all":
+            return Support(False, "its prefix stands in half of the blocks, which has no row by row path here; a prefix in all of them can be shared")
         if part.key == "prefix_tuning" and spec.goal.writes:
             return Support(False, "its prefix would have to stay in front while an answer is written, which has no row by row path here")
         if part.key in LORAS and spec.shape.model_type == "opt" and any(linear.role in GROUPS["ffn"] for linear in spec.shape.select(part.targets)):

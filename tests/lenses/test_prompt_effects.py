@@ -209,6 +209,16 @@ def test_a_prefix_of_known_lengths_is_told_so(model: str, opened: Any) -> None:
     assert all(cell["before"] != pytest.approx(cell["norm"], rel=1e-2) for cell in cells[1:]) and all(cell["base_norm"] > 0 for cell in cells)
 
 
+@pytest.mark.parametrize("which", ["lower", "upper"])
+@pytest.mark.parametrize("model", ["seed-bert", "seed-llama"])
+def test_a_prefix_in_half_of_the_blocks_is_seen_there_only(model: str, which: str, opened: Any) -> None:
+    specimen = opened(model, {"name": "prefix_tuning", "virtual_tokens": N, "which": which})
+    chosen, layers = list(specimen.spec.method.blocks(specimen.shape)), specimen.shape.layers
+    assert sorted({cell["layer"] for cell in seen(specimen, "prefix_norms")["cells"]}) == chosen and len(chosen) < layers
+    for layer in seen(specimen, "attention_mass")["layers"]:
+        assert (sum(layer["mass"]) > 0) == (layer["layer"] in chosen)
+
+
 # ── with other vectors, and with none ─────────────────────────────────────────────────────────────────────────────────
 
 

@@ -289,6 +289,86 @@ def test_every_prefix_counts_what_it_trains_and_comes_back(init: str, projection
         torch.testing.assert_close(asked(loaded, job), asked(job.module, job))
 
 
+HALVES = [(model, which) for model in ("seed-bert", "seed-llama", "seed-gpt2", "seed-neox", "seed-opt", "seed-qwen2") for which in ("lower", "upper")]
+
+
+def cut_off(chosen: Any, n: int) -> Any:
+    """Attention that in all other blocks does without the first n keys and values: they are cut off, not masked."""
+    def attention(part: Any, query: Any, key: Any, value: Any, mask: Any, scaling: float | None = None, **others: Any) -> Any:
+        if part.layer_idx not in chosen:
+            key, value, mask = key[:, :, n:], value[:, :, n:], None if mask is None else mask[..., n:]
+        found = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling, enable_gqa=True)
+        return found.transpose(1, 2).contiguous(), None
+
+    return attention
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize(("model", "which"), HALVES)
+def test_a_prefix_in_half_of_the_blocks_is_one_in_all_that_the_others_do_not_see(model: str, which: str, attention: str, made: Any) -> None:
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
+
+    n = 4
+    half = made({"name": "prefix_tuning", "which": which, "virtual_tokens": n}, model, attention=attention)
+    job = made({"name": "prefix_tuning", "virtual_tokens": n, "init": "random"}, model)
+    layers, chosen = job.spec.shape.layers, half.spec.method.blocks(job.spec.shape)
+    assert list(chosen) == list(range(layers))[slice(None, layers // 2) if which == "lower" else slice(layers // 2, None)]
+    own, (whole,) = half.trained()[0], job.trained()
+    with torch.no_grad():
+        whole.view(n, layers, -1)[:, list(chosen)] = own.view(n, len(chosen), -1)
+    AttentionInterface.register("cut_off", cut_off(chosen, n))
+    AttentionMaskInterface.register("cut_off", eager_mask)
+    for part in job.module.modules():
+        if hasattr(getattr(part, "config", None), "_attn_implementation"):
+            part.config._attn_implementation = "cut_off"
+    expected = asked(job.module, job)
+    torch.testing.assert_close(asked(half.module, half), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(asked(half.module, half, 1), asked(job.module, job, 1), rtol=1e-4, atol=1e-5, msg="one text, of which nothing is padding")
+    whole.data.view(n, layers, -1)[:, [layer for layer in range(layers) if layer not in chosen]] += 1.0
+    assert torch.equal(asked(job.module, job), expected), "the reference does not see the other blocks' prefix"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_prefix_in_half_of_the_blocks_is_counted_moves_and_comes_back(model: str, made: Any, tmp_path: Path) -> None:
+    answers = {}
+    for which in ("all", "lower", "upper"):
+        job = made({"name": "prefix_tuning", "which": which, "virtual_tokens": 3}, model, moved=False)
+        shape = job.spec.shape
+        share = len(job.spec.method.blocks(shape)) / shape.layers
+        whole = RunSpec.parse({**job.spec.to_dict(), "method": {"name": "prefix_tuning", "virtual_tokens": 3}})
+        assert job.spec.counts.method == sum(weight.numel() for weight in job.trained()) == share * whole.counts.method
+        job.learner.loss(job.batch(job.texts.train[:8])).backward()
+        (weight,) = job.trained()
+        assert weight.grad.abs().sum(0).all(), "every number of every chosen block is reached"
+        with torch.no_grad():
+            weight += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+        answers[which] = asked(job.module, job)
+        (tmp_path / which).mkdir()
+        job.spec.method.format.save(job.module, tmp_path / which)
+        loaded = job.spec.method.format.load(pristine(job), tmp_path / which).eval()
+        torch.testing.assert_close(asked(loaded, job), answers[which])
+        torch.testing.assert_close(asked(copy.deepcopy(job.module), job), answers[which])
+        assert torch.equal(asked(job.module.get_base_model(), job), asked(job.pristine.module, job)), "without the prefix the blocks are the base's"
+        assert job.pristine.intact
+    assert not torch.allclose(answers["lower"], answers["upper"]) and not torch.allclose(answers["lower"], answers["all"])
+
+
+def test_a_default_that_came_later_changes_no_fingerprint() -> None:
+    usual = RunSpec.parse({"model": "seed-llama", "task": "toy", "method": "prefix_tuning"})
+    said = RunSpec.parse({"model": "seed-llama", "task": "toy", "method": {"name": "prefix_tuning", "which": "all"}})
+    assert usual.fingerprint == said.fingerprint and "which" not in usual.to_dict()["method"] and usual.method.settings()["which"] == "all"
+    half = RunSpec.parse({"model": "seed-llama", "task": "toy", "method": {"name": "prefix_tuning", "which": "lower"}})
+    assert half.fingerprint != usual.fingerprint and RunSpec.from_json(half.to_json()) == half and half.to_dict()["method"]["which"] == "lower"
+
+
+@pytest.mark.parametrize(("model", "knobs", "reason"), [
+    ("seed-t5", {}, "hand one table of places and masks"), ("seed-llama", {"projection": True}, "puts out keys and values for all blocks")])
+def test_where_half_of_the_blocks_cannot_be_had_it_says_why(model: str, knobs: Any, reason: str) -> None:
+    with pytest.raises(LabError, match=reason):
+        RunSpec.parse({"model": model, "task": "toy", "method": {"name": "prefix_tuning", "which": "lower", **knobs}})
+
+
 def test_a_prefix_and_recomputed_blocks_do_not_go_together() -> None:
     with pytest.raises(LabError, match="checkpointing"):
         RunSpec.parse({"model": "seed-llama", "task": "toy", "method": "prefix_tuning", "checkpointing": True})
@@ -374,10 +454,13 @@ def test_a_part_with_several_rates_keeps_them(part: Any, marks: tuple[str, str],
     together = rates(job)
     groups = job.spec.method.groups(job.module, job.spec.lr)
     assert sum(len(group["params"]) for group in groups) == len(together) == len(job.trained())
+    found = []
     for mark in marks:
-        own, here = ({rate for name, rate in found.items() if mark in name} for found in (alone, together))
-        assert len(own) == len(here) == 1 and here.pop() == pytest.approx(own.pop()), mark
-    assert len(set(together.values())) == 3, "the prompt's, and two of the other part"
+        own, here = ({rate for name, rate in rated.items() if mark in name} for rated in (alone, together))
+        assert len(own) == len(here) == 1, mark
+        found.append(here.pop())
+        assert found[-1] == pytest.approx(own.pop()), mark
+    assert found[0] != found[1]
     twice = {name: 2 * rate for name, rate in together.items()}
     assert rates(made(job.spec.method.settings(), model, lr=2 * job.spec.lr)) == pytest.approx(twice)
 
@@ -408,7 +491,7 @@ def test_nonsense_is_refused_in_words(parts: list[Any], message: str) -> None:
 
 
 FAST = ["houlsby", "parallel", *({"name": "prompt_tuning", "position": position} for position in ("middle", "end", "added")),
-        "p_tuning", "prefix_tuning", "multitask_prompt", {"name": "stack", "parts": ["prompt_tuning", "lora"]},
+        "p_tuning", "prefix_tuning", {"name": "prefix_tuning", "which": "upper"}, "multitask_prompt", {"name": "stack", "parts": ["prompt_tuning", "lora"]},
         {"name": "stack", "parts": [{"name": "prompt_tuning", "position": "end"}, "lora"]}]
 
 
@@ -440,12 +523,13 @@ def test_fast_paths_change_no_loss(method: Any, model: str, made: Any) -> None:
 # ── written answers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-WRITING = ["prefix_tuning", "p_tuning", "multitask_prompt", "llama_adapter", "parallel", {"name": "prompt_tuning", "position": "added"},
+HALF = [{"name": "prefix_tuning", "which": which} for which in ("lower", "upper")]
+WRITING = ["prefix_tuning", *HALF, "p_tuning", "multitask_prompt", "llama_adapter", "parallel", {"name": "prompt_tuning", "position": "added"},
            {"name": "stack", "parts": ["prompt_tuning", "lora"]}, {"name": "stack", "parts": [{"name": "prompt_tuning", "position": "added"}, "lora"]}]
 
 
 @pytest.mark.parametrize(("method", "model"), [(method, model) for model in ("seed-llama", "seed-t5") for method in WRITING
-                                               if model != "seed-t5" or method not in ("multitask_prompt", "llama_adapter")], ids=str)
+                                               if model != "seed-t5" or method not in ("multitask_prompt", "llama_adapter", *HALF)], ids=str)
 def test_writing_word_by_word_is_reading_the_whole(method: Any, model: str, made: Any) -> None:
     """`generate` with its cache gives the logits that one pass over prompt and answer gives."""
     job = made(method, model)
@@ -457,6 +541,18 @@ def test_writing_word_by_word_is_reading_the_whole(method: Any, model: str, made
     with torch.no_grad():
         whole = job.module(**inputs, attention_mask=torch.ones_like(inputs["input_ids"]), use_cache=False).logits[:, -4:]
     torch.testing.assert_close(torch.stack(found.logits, 1), whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("which", ["lower", "upper"])
+def test_writing_with_fused_attention_keeps_half_of_the_blocks_from_the_prefix(which: str, made: Any) -> None:
+    """There a single new word comes without a mask."""
+    found = []
+    for attention in ("eager", "sdpa"):
+        job = made({"name": "prefix_tuning", "which": which, "virtual_tokens": 3}, "seed-llama", attention=attention)
+        ids = torch.tensor([job.texts.test[0].ids])
+        found.append(job.module.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=4, min_new_tokens=4, do_sample=False,
+                                         pad_token_id=job.pad, return_dict_in_generate=True, output_logits=True))
+    torch.testing.assert_close(torch.stack(found[0].logits, 1), torch.stack(found[1].logits, 1), rtol=1e-4, atol=1e-5)
 
 
 def test_a_place_that_moves_while_an_answer_is_written_is_refused() -> None:

@@ -161,7 +161,7 @@ def _elsewhere(method: Method, place: Place, shape: Shape) -> Iterator[_Found]:
     tensors = dict(place.tensors)
     match method.key:
         case "prefix_tuning" if set(tensors) == {"P"}:
-            yield from _prefix(method.virtual_tokens, shape)
+            yield from _prefix(method, shape)
         case "prefix_tuning" | "p_tuning":
             prefix = method.key == "prefix_tuning"
             yield _Found("network", stack_of(shape, shape.layers - 1) if prefix else 0, place.role, ("prefix" if prefix else "prompt",), None,
@@ -196,7 +196,10 @@ def prefixed(shape: Shape) -> Iterator[tuple[Linear, str, int]]:
                 yield linear, name, linear.outputs // 3 if linear.role == "qkv" else linear.outputs
 
 
-def _prefix(rows: int, shape: Shape) -> Iterator[_Found]:
+def _prefix(method: Method, shape: Shape) -> Iterator[_Found]:
+    rows, chosen = method.virtual_tokens, [shape.encoder_layers + block for block in method.blocks(shape)]
     for linear, name, width in prefixed(shape):
+        if linear.layer not in chosen:
+            continue
         at = inside(shape, linear.module, linear.layer)
         yield _Found(at, stack_of(shape, linear.layer), "prompt", ("prefix", *role_names(linear.role)), linear.layer, (Tensor(name, (rows, width), "after"),))
