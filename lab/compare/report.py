@@ -36,6 +36,7 @@ def report(comparison: Comparison, results: Mapping[str, RunResult], labels: Seq
     over = all(run.state in ENDED for run in runs.values())
     look, counted = look_of(comparison, looks)
     arms = [_arm(comparison, name, {seed: runs[name, seed] for seed in comparison.seeds}) for name in comparison.specs]
+    steady.mark(arms)
     metric = next((arm["metric"] for arm in arms if arm["metric"]), comparison.headline)
     tested = next((run["test_metric"] for arm in arms for run in arm["runs"] if run["test_metric"]), comparison.base_spec.goal.metric)
     shared = [_shared({name: (comparison.run(name, seed), runs[name, seed]) for name in comparison.specs}, seed, comparison.mixed) for seed in comparison.seeds]
@@ -81,7 +82,7 @@ def _arm(comparison: Comparison, name: str, runs: Mapping[int, RunResult]) -> di
         **{key: _mean(row[key] for row in rows) for key in ("test_score", "last_loss")},
         **{key: counts[key] for key in ("trainable", "method", "head", "total", "share")},
         **{key: _middle(row[key] for row in rows) for key in MIDDLE},
-        "loaded": steady.loaded(rows), "runs": rows,
+        "runs": rows,
     }
 
 

@@ -10,7 +10,7 @@ Point = tuple[str, tuple[float, float, float], tuple[float, float, float]]  # an
 
 
 def placed(arms: Sequence[Mapping[str, Any]], x: Measure, y: Measure) -> tuple[list[Point], list[str]]:
-    """The arms that have both; and those of them that no front is made of, since their seeds do not agree on a time."""
+    """The arms that have both; and those of them that no front is made of, since a time cannot be told from the machine's load."""
     points = [(arm["name"], over, up) for arm in arms if (over := spread(x, arm)) is not None and (up := spread(y, arm)) is not None]
     return points, [arm["name"] for arm in arms if any(arm["name"] == point[0] for point in points) and (shaken(x, arm) or shaken(y, arm))]
 

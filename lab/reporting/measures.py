@@ -79,7 +79,7 @@ def shaken(measure: Measure, arm: Mapping[str, Any]) -> bool:
 
 
 def told(measure: Measure, arm: Mapping[str, Any]) -> str:
-    """An arm's value as a table writes it: a score with its interval over seeds, a time with a mark where the seeds do not agree on it."""
+    """An arm's value as a table writes it: a score with its interval over seeds, a time with a mark where it may be the machine's load."""
     value = measure.of(arm)
     if value is None:
         return "–"

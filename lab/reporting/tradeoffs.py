@@ -4,7 +4,7 @@ Each axis goes from 0 to 1, and 1 is the best of these arms:
     parameters       how few are trained, on a logarithmic scale from all of the model's numbers (0) to the fewest here (1)
     memory           the smallest peak of a step here / an arm's own
     training speed   the shortest step here / an arm's own
-    inference        the shortest answer here / an arm's own, in batches and not merged; where seeds do not agree on that time, one text alone over the base's
+    inference        the shortest answer here / an arm's own, in batches and not merged; where that time is the machine's load, one text alone over the base's
     quality          the lead over always giving the most frequent answer, as a share of the best lead here
     flexibility      (width of the good learning rates, in powers of ten) × (share of tasks within 2 points of the best at default knobs), over the best here
 """
@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from math import log10
 from typing import Any
 
-from lab.compare.steady import OVER
 from lab.ui.wording import figures, listing, percent, scored, seconds, size
 
 FEWEST_TASKS = 2  # behind a share of tasks
@@ -82,7 +81,7 @@ def _why(name: str, apart: bool, loaded: Sequence[str]) -> str:
     if apart and name in ("training speed", "inference"):
         return "arms were timed on different machines"
     if loaded:
-        return f"the seeds of {listing(list(loaded))} differ by more than {OVER} in this time, so it cannot be told from the machine's load"
+        return f"this time of {listing(list(loaded))} cannot be told from the machine's load"
     return "not measured for every arm"
 
 
@@ -96,7 +95,7 @@ def _few(arms: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str,
 
 
 def _least(arms: Sequence[Mapping[str, Any]], key: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Nothing of an arm whose seeds do not agree on a time."""
+    """Nothing of an arm whose time cannot be told from the machine's load."""
     values = {arm["name"]: arm[key] for arm in arms if arm[key] and key not in arm.get("loaded", ())}
     least = min(values.values(), default=0.0)
     return values, {name: least / value for name, value in values.items()}

@@ -17,7 +17,7 @@ LETTER, LINE = 0.012, 0.06  # of the chart: width of a letter, height of a name
 
 
 def scatter(arms: Sequence[Mapping[str, Any]], looks: Mapping[str, Mapping[str, str]], x: Measure, y: Measure) -> dict[str, Any] | None:
-    """None while no arm has both. An arm whose seeds do not agree on a time is drawn hollow and faint, and stands on no front."""
+    """None while no arm has both. An arm whose time cannot be told from the machine's load is drawn hollow and faint, and stands on no front."""
     points, hollow = placed(arms, x, y)
     if not points or x.key == y.key:
         return None
@@ -41,7 +41,7 @@ def scatter(arms: Sequence[Mapping[str, Any]], looks: Mapping[str, Mapping[str, 
 
 def _told(best: Sequence[str], hollow: Sequence[str]) -> str:
     on = f"On the front: {listing(list(best))}. No other arm is at least as good in both and better in one." if best else "Nothing can be put on a front."
-    return f"{on} Not judged: {listing(list(hollow))}, since the seeds do not agree on a time." if hollow else on
+    return f"{on} Not judged: {listing(list(hollow))}, whose time cannot be told from the load of the machine." if hollow else on
 
 
 def _mark(point: Point, look: Mapping[str, str], x: Measure, y: Measure, where: str, hollow: bool) -> dict[str, Any]:

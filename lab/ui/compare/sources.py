@@ -26,6 +26,7 @@ def machine(part: Part) -> str:
 
 def marked(report: dict[str, Any], ended: Mapping[str, Part]) -> bool:
     """Says of each run and arm where it was made, in place, and whether times stand apart. Of an arm with runs of both, only those made here are timed."""
+    timed = {}
     for arm in report["arms"]:
         for run in arm["runs"]:
             part = ended.get(run["fingerprint"])
@@ -33,10 +34,11 @@ def marked(report: dict[str, Any], ended: Mapping[str, Part]) -> bool:
         where = {run["fingerprint"]: machine(ended[run["fingerprint"]]) for run in arm["runs"] if run["fingerprint"] in ended}
         places = list(dict.fromkeys(where.values()))
         kept = HERE if HERE in places else places[0] if places else HERE
+        timed[arm["name"]] = [run for run in arm["runs"] if where.get(run["fingerprint"]) == kept]
         if len(places) > 1:
-            timed = [run for run in arm["runs"] if where.get(run["fingerprint"]) == kept]
-            arm.update({key: _middle(run[key] for run in timed) for key in (*TIMES, "base_seconds")}, loaded=steady.loaded(timed))
+            arm.update({key: _middle(run[key] for run in timed[arm["name"]]) for key in (*TIMES, "base_seconds")})
         arm["elsewhere"] = "" if kept == HERE else kept
+    steady.mark(report["arms"], timed)
     report["load"] = steady.said(report["arms"])
     return len({arm["elsewhere"] for arm in report["arms"] if arm["step_seconds"] or arm["answer_seconds"]}) > 1
 

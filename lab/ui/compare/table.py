@@ -13,7 +13,7 @@ RUN_COLUMNS = ("seed", "state", "origin", "metric", "score", "standard_error", "
                "answer_seconds", "alone_seconds", "merged_seconds", "base_seconds", "alone_times", "merged_times", "adapter_bytes", "forgetting", "test_score",
                "last_loss", "test_loss", "dtype", "device", "shared", "fingerprint", "reason")
 FROM = {"alone_times": "alone_seconds", "merged_times": "merged_seconds"}  # what is told over the base's time
-LOADED = "not told from the machine's load"  # names the times of an arm that its seeds do not agree on
+LOADED = "not told from the machine's load"  # names the times of an arm of which that is so
 
 
 def table(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure], looks: Mapping[str, Mapping[str, str]], bold: Sequence[str],
@@ -38,8 +38,8 @@ def failures(arm: Mapping[str, Any]) -> list[str]:
 
 
 def _cell(measure: Measure, arm: Mapping[str, Any], elsewhere: bool) -> dict[str, Any]:
-    """`value` is what is sorted by; `exact` stands in the tooltip, `note` small beside the text. A time that the seeds do not agree on has no place in an
-    order."""
+    """`value` is what is sorted by; `exact` stands in the tooltip, `note` small beside the text. A time that cannot be told from the machine's load has no
+    place in an order."""
     value, text = measure.of(arm), told(measure, arm)
     if value is None:
         return {"text": text, "value": None, "exact": "not known"}
