@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lab.contracts import Format, Linear, Place, Shape
+from lab.contracts import Format, Linear, Place, Shape, knob
+
+NORMS = "train the norms of the blocks as well, as Houlsby et al. do: copies beside the frozen ones, and counted"
+LATER_NORMS = knob(False, NORMS, advanced=True, later=True)
 
 
 def places(linears: Iterable[Linear], middle: int) -> tuple[Place, ...]:
@@ -27,16 +30,20 @@ def norms(shape: Shape) -> dict[str, list[Place]]:
     return found
 
 
+def renewed(shape: Shape) -> tuple[Place, ...]:
+    return tuple(place for norm in norms(shape).values() for place in norm)
+
+
 def save(module: Any, folder: Path) -> None:
     """adapters.safetensors holds D and U by the name of the layer they stand at, norms.safetensors the trained norms; adapters.json what else is needed."""
     from safetensors.torch import save_file
 
     parts = {name.removesuffix(".adapter"): part for name, part in module.named_modules() if type(part).__name__ == "Bottleneck"}
-    renewed = {name: part for name, part in module.named_modules() if type(part).__name__ == "Renewed"}
+    trained_norms = {name: part for name, part in module.named_modules() if type(part).__name__ == "Renewed"}
     tensors = {f"{name}.{key}": value.detach().cpu().contiguous() for name, part in parts.items() for key, value in part.state_dict().items()}
     save_file(tensors, folder / "adapters.safetensors", metadata={"format": "pt"})
-    if renewed:
-        own = {f"{name}.{key}": value.detach().cpu().contiguous() for name, part in renewed.items() for key, value in part.own.items()}
+    if trained_norms:
+        own = {f"{name}.{key}": value.detach().cpu().contiguous() for name, part in trained_norms.items() for key, value in part.own.items()}
         save_file(own, folder / "norms.safetensors", metadata={"format": "pt"})
     any_part = next(iter(parts.values()))
     about = {"activation": type(any_part.bend).__name__, "scale": any_part.scale,

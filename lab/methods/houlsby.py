@@ -30,7 +30,7 @@ class Houlsby(Method):
 
     bottleneck: int = knob(16, "width of the narrow middle, m: fewer numbers pass through a narrower one", low=1, high=1024)
     activation: Literal["gelu", "relu", "silu", "tanh"] = knob("gelu", "the bend between the two layers", advanced=True)
-    norms: bool = knob(False, "train the norms of the blocks as well, as the paper does: copies beside the frozen ones, and counted", advanced=True)
+    norms: bool = knob(False, _bottleneck_format.NORMS, advanced=True)
 
     def attach(self, base: Base) -> Any:
         from lab.methods import _bottleneck
@@ -39,7 +39,7 @@ class Houlsby(Method):
         return _bottleneck.renew(module, _bottleneck_format.norms(base.shape)) if self.norms else module
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
-        renewed = [place for norm in _bottleneck_format.norms(shape).values() for place in norm] if self.norms else []
+        renewed = _bottleneck_format.renewed(shape) if self.norms else ()
         return (*_bottleneck_format.places(shape.select(("output", "ffn_out")), self.bottleneck), *renewed)
 
 

@@ -27,14 +27,17 @@ class Parallel(Method):
     bottleneck: int = knob(16, "width of the narrow middle, m: fewer numbers pass through a narrower one", low=1, high=1024)
     scale: float = knob(4.0, "s, by which the detour's output is multiplied; He et al. use 4", low=0.01, high=100)
     activation: Literal["gelu", "relu", "silu", "tanh"] = knob("relu", "the bend between the two layers", advanced=True)
+    norms: bool = _bottleneck_format.LATER_NORMS
 
     def attach(self, base: Base) -> Any:
         from lab.methods import _bottleneck
 
-        return _bottleneck.beside(base.module.requires_grad_(False), base.shape, self.bottleneck, self.activation, self.scale)
+        module = _bottleneck.beside(base.module.requires_grad_(False), base.shape, self.bottleneck, self.activation, self.scale)
+        return _bottleneck.renew(module, _bottleneck_format.norms(base.shape)) if self.norms else module
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
-        return _bottleneck_format.places(shape.select(("ffn_out",)), self.bottleneck)
+        renewed = _bottleneck_format.renewed(shape) if self.norms else ()
+        return (*_bottleneck_format.places(shape.select(("ffn_out",)), self.bottleneck), *renewed)
 
 
 entry = Parallel

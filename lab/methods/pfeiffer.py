@@ -31,14 +31,17 @@ class Pfeiffer(Method):
 
     bottleneck: int = knob(16, "width of the narrow middle, m: fewer numbers pass through a narrower one", low=1, high=1024)
     activation: Literal["gelu", "relu", "silu", "tanh"] = knob("relu", "the bend between the two layers", advanced=True)
+    norms: bool = _bottleneck_format.LATER_NORMS
 
     def attach(self, base: Base) -> Any:
         from lab.methods import _bottleneck
 
-        return _bottleneck.behind(base.module.requires_grad_(False), base.shape.select(("ffn_out",)), self.bottleneck, self.activation)
+        module = _bottleneck.behind(base.module.requires_grad_(False), base.shape.select(("ffn_out",)), self.bottleneck, self.activation)
+        return _bottleneck.renew(module, _bottleneck_format.norms(base.shape)) if self.norms else module
 
     def places(self, shape: Shape) -> tuple[Place, ...]:
-        return _bottleneck_format.places(shape.select(("ffn_out",)), self.bottleneck)
+        renewed = _bottleneck_format.renewed(shape) if self.norms else ()
+        return (*_bottleneck_format.places(shape.select(("ffn_out",)), self.bottleneck), *renewed)
 
 
 entry = Pfeiffer

@@ -98,8 +98,9 @@ def test_one_block_with_a_parallel_adapter_by_hand(made: Any) -> None:
 
 
 @pytest.mark.parametrize("model", [*MODELS, "seed-gpt2"])
-def test_trained_norms_are_counted_copies_and_come_back(model: str, made: Any, tmp_path: Path) -> None:
-    method = {"name": "houlsby", "norms": True, "bottleneck": 3}
+@pytest.mark.parametrize("name", ["houlsby", "pfeiffer", "parallel"])
+def test_trained_norms_are_counted_copies_and_come_back(name: str, model: str, made: Any, tmp_path: Path) -> None:
+    method = {"name": name, "norms": True, "bottleneck": 3}
     at_first = made(method, model, moved=False)
     assert torch.equal(asked(at_first.module, at_first), asked(at_first.pristine.module, at_first))
     job = made(method, model)
@@ -108,6 +109,7 @@ def test_trained_norms_are_counted_copies_and_come_back(model: str, made: Any, t
     assert spec.counts.by_role["norm"] == blocks and spec.counts.method == plain.counts.method + blocks
     assert sorted(tuple(weight.shape) for weight in job.trained()) == sorted(
         tuple(sizes) for place in spec.method.places(spec.shape) for _, sizes in place.tensors)
+    assert plain.fingerprint == made({"name": name, "bottleneck": 3}, model).spec.fingerprint != spec.fingerprint
     everything = {weight.data_ptr(): weight.numel() for weight in job.module.parameters()}
     head = job.learner.head
     assert sum(everything.values()) + (sum(weight.numel() for weight in head.parameters()) if head else 0) == spec.counts.total
