@@ -124,6 +124,14 @@ def test_a_learning_rate_says_from_how_many_it_was_chosen() -> None:
     assert "None of the 3 rates" in found["help"] and "needs more steps" in found["help"] and found["band"] is None
 
 
+def test_two_runs_differ_in_a_knob_that_one_of_them_does_not_write() -> None:
+    prefix = {"model": "seed-llama", "task": "toy", "method": {"name": "prefix_tuning"}}
+    all_blocks, half = (RunSpec.parse(prefix | {"method": prefix["method"] | knobs}).to_dict() for knobs in ({}, {"which": "lower"}))
+    assert "which" not in all_blocks["method"]
+    for pair, values in (((all_blocks, half), ["all", "lower"]), ((half, all_blocks), ["lower", "all"])):
+        assert runs.differences(*pair) == [{"name": "which", "values": values}]
+
+
 def test_an_estimated_band_is_not_passed_off_as_measured() -> None:
     found = rate_control()
     assert found["band"] == [1e-3, 5e-3] and found["band_says"].endswith("an estimate, not measured here") and "estimate" in found["help"] and not found["more"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from lab import catalogue, describe
 from lab.contracts import LabError
 from lab.events import RunResult
 from lab.store import Run
@@ -115,7 +116,10 @@ def differences(first: dict[str, Any], second: dict[str, Any]) -> list[dict[str,
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    knobs = {("method" if key == "name" else key): value for key, value in settings["method"].items()}
+    """A knob that is not written stands at its default."""
+    kind = catalogue.entries("methods").get(settings["method"]["name"])
+    usual = {knob["name"]: knob["default"] for knob in describe.knobs(kind)} if kind else {}
+    knobs = {("method" if key == "name" else key): value for key, value in {**usual, **settings["method"]}.items()}
     return {**knobs, **{key: value for key, value in settings.items() if key != "method"}}
 
 
