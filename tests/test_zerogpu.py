@@ -108,9 +108,10 @@ def test_what_equals_a_run_that_finished_while_it_waited_costs_no_quota(lab: tup
     lent, lend = [], runner._trained
     monkeypatch.setattr(runner, "_trained", lambda order: (lent.append(order.out), lend(order))[1])
     ahead = store.submit(LONG, "ann")
+    runner.submitted(ahead)
     stepping(store, ahead)  # of one place: what follows waits
     runs = [store.submit(spec(seed=9), owner, anew=anew) for owner, anew in (("bob", False), ("cem", False), ("bob", False), ("dan", True))]
-    for run in (ahead, *runs):
+    for run in runs:
         runner.submitted(run)
     store.cancel(ahead.id)
     assert [ended(store, run).state for run in runs] == ["finished"] * 4
