@@ -66,6 +66,11 @@ def device(wanted: Any) -> Device:
     return found[0]
 
 
+def largest_bytes(name: str) -> int:
+    """Memory of the GPU that a name may stand for, of several the largest one's; 0 where none of the list is meant."""
+    return max((gpu.bytes for gpu in _named(" ".join(name.split()))), default=0)
+
+
 def _named(text: str) -> list[Device]:
     """By the last words of the name, however they are spaced; else by some of its words, so that H100 is found and A10 is not an A100."""
     words = set(text.lower().split())

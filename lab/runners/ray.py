@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,13 @@ from typing import Any
 import ray
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, TaskCancelledError, WorkerCrashedError
 
+from lab.accounting import devices
 from lab.contracts import LabError
 from lab.events import Cancelled, Event, Failed, Restarted, Stepped, from_json
 from lab.lens import Look
 from lab.owndata.shelf import is_own
 from lab.runners import Worker
+from lab.runners._packing import needed_bytes
 from lab.runners._remote import job, packed, unpacked
 from lab.runners._worker import Recorder, answered, subject
 from lab.runners.local import OUT_OF_MEMORY, STOPPED
@@ -39,6 +41,9 @@ WATCH_SECONDS = 0.1
 CANCEL_SECONDS = 0.25  # between looks at the flag of a run that tells nothing
 STARTS = 3  # of a run whose machines are lost
 CORES = 2  # of a run without a GPU
+GPU_TYPE = "accelerator_type:"  # of a machine, among its resources, as Ray found it
+SIZE = re.compile(r"-(\d+)G$")  # A100-40G: the memory, as part of a type's name
+SMALLER = "choose a smaller model, batch or text length, or a method that trains less"
 BASE_BYTES = 700_000_000  # of a process before it has loaded a model: 522 MB of data, measured, and Ray's own
 
 
@@ -106,8 +111,12 @@ class RayRunner:
 
     def workers(self) -> tuple[Worker, ...]:
         """One for each run that goes on, and one for each further that the cluster has room for."""
-        going = [Worker(f"{self.name}-{run[:6]}", None, "running", 0, 0) for run in list(self._carriers)]
-        room = max(0, self._room() - len(going)) if self._thread else 0
+        if self._thread is None or not self._thread.is_alive():
+            return ()  # nobody claims runs
+        going = [Worker(f"{self.name}-{run[:6]}", None, "running", 0, 0) for run, thread in list(self._carriers.items()) if thread.is_alive()]
+        room = 0
+        with suppress(RayError, OSError):  # a cluster out of reach has none
+            room = max(0, self._room() - len(going))
         return tuple(going + [Worker(f"{self.name}-{place}", None, "idle", self._ended, self._restarts) for place in range(room)])
 
     # ── the queue ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -124,10 +133,10 @@ class RayRunner:
                            "or leave --address out to use this machine alone") from None
 
     def _room(self) -> int:
-        """Runs that fit beside one another: one a GPU, and as many as have their cores."""
-        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        """Runs that fit beside one another: one a GPU, and as many as have their cores; none where no machine is left."""
+        alive = _machines()
         gpus = int(sum(each.get("GPU", 0) for each in alive))
-        return gpus or max(1, sum(int(each.get("CPU", 0) // self.cores) for each in alive))
+        return gpus or max(int(any(each.get("CPU") for each in alive)), sum(int(each.get("CPU", 0) // self.cores) for each in alive))
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
@@ -205,19 +214,8 @@ class RayRunner:
         """The task, placed by what it needs; Ray keeps it waiting while no machine has that free."""
         if run.kind != "train":
             return self._work.options(num_cpus=0, max_retries=0).remote(run.kind, run.spec_json, subject(run), sent, self.cores)
-        spec = run.spec
-        gpu = spec.device != "cpu" and any(node["Resources"].get("GPU") for node in ray.nodes() if node["Alive"])
-        needs = {"num_gpus": 1} if gpu else {"num_cpus": self.cores, "memory": self._bytes(spec)}
+        needs = needed(run.spec, _machines(), self.cores)
         return self._work.options(max_retries=0, **needs).remote(run.kind, run.spec_json, run.id, sent, self.cores)
-
-    def _bytes(self, spec: RunSpec) -> int:
-        """Raises LabError where no machine of the cluster has so much."""
-        needed = BASE_BYTES + spec.memory("float32")["peak_bytes"]
-        most = max((node["Resources"].get("memory", 0) for node in ray.nodes() if node["Alive"]), default=0)
-        if needed > most:
-            raise LabError(f"this run needs about {needed / 1e9:.1f} GB, and the largest machine of the cluster has {most / 1e9:.1f} GB: "
-                           "choose a smaller model, batch or text length, or a method that trains less")
-        return needed
 
     def _sent(self, run: Run) -> dict[str, bytes]:
         """What the job reads of the lab's folders: the runs that are looked into or asked, and the set that a student uploaded."""
@@ -229,6 +227,49 @@ class RayRunner:
             folders = [f"runs/{each}" for each in runs]
         folders += [f"uploads/{task}" for task in {str(spec.task) for spec in specs} if is_own(task)]
         return {place: packed(self.data / place) for place in folders}
+
+
+def _machines() -> list[dict[str, float]]:
+    """What each machine of the cluster has that is there: cores, bytes, GPUs and of which type."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def needed(spec: RunSpec, machines: Iterable[Mapping[str, float]], cores: int) -> dict[str, Any]:
+    """What Ray is asked for, so that the run goes where it fits. Raises LabError where that is nowhere."""
+    machines = list(machines)
+    gpus = [each for each in machines if each.get("GPU")]
+    if spec.device != "cpu" and gpus:
+        return {"num_gpus": 1, **_type(needed_bytes(spec), gpus)}
+    wanted, most = BASE_BYTES + spec.memory("float32")["peak_bytes"], max((each.get("memory", 0) for each in machines), default=0)
+    if wanted > most:
+        raise LabError(f"this run needs about {wanted / 1e9:.1f} GB, and the largest machine of the cluster has {most / 1e9:.1f} GB: {SMALLER}")
+    return {"num_cpus": cores, "memory": wanted}
+
+
+def _type(wanted: int, gpus: Iterable[Mapping[str, float]]) -> dict[str, Any]:
+    """Which type of GPU has to be asked for: none where every one is large enough, or may be, since of its type no size is known; else the largest.
+
+    Ray takes one type and not several. Raises LabError where the memory of all is known and none has so much.
+    """
+    sizes = {kind: gpu_bytes(kind) for each in gpus for kind in _types(each)}
+    large = {kind: size for kind, size in sizes.items() if size >= wanted}
+    if large and len(large) < len(sizes):
+        return {"accelerator_type": max(large, key=lambda kind: large[kind])}
+    if not large and sizes and all(sizes.values()):
+        kind, most = max(sizes.items(), key=lambda each: each[1])
+        raise LabError(f"this run needs about {wanted / 1e9:.1f} GB on a GPU, and the largest of the cluster ({kind}) has {most / 1e9:.0f} GB: {SMALLER}")
+    return {}
+
+
+def _types(machine: Mapping[str, float]) -> list[str]:
+    """Of its GPUs, the longest name of each: Ray has A100 beside A100-40G. [""] where it does not say."""
+    names = [name.removeprefix(GPU_TYPE) for name in machine if name.startswith(GPU_TYPE)]
+    return [name for name in names if not any(other != name and other.startswith(f"{name}-") for other in names)] or [""]
+
+
+def gpu_bytes(kind: str) -> int:
+    """Memory of a GPU by Ray's name of its type, as A100-80G or GeForce-RTX-4090; 0 where the lab's list has none such."""
+    return devices.largest_bytes(SIZE.sub(r" \1GB", kind).replace("-", " "))
 
 
 def _runs(run: Run) -> list[str]:
