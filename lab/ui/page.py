@@ -150,8 +150,10 @@ def routes(bench: Bench, assets: Path) -> list[Any]:
         said = {form: {"term": entry.term, "says": entry.says} for form, entry in bench.glossary.items()}
         return JSONResponse(said, headers={"cache-control": "max-age=600"})
 
+    methods = explained(bench.lessons)
+
     def why(request: Request) -> Response:
-        return JSONResponse(explained(bench.lessons), headers={"cache-control": "max-age=600"})
+        return JSONResponse(methods, headers={"cache-control": "max-age=600"})
 
     other = translation.read(bench.settings.translation) if bench.settings.translation is not None else None
 

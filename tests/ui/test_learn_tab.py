@@ -71,7 +71,7 @@ def test_a_wrong_observation_is_answered_and_can_be_put_right(opened: Callable[.
     page.get_by_text("The query and value matrices W").click()
     assert "✗" in page.locator(".learn-step .says.wrong").inner_text() and page.locator(".look-here").count() == 1
     page.get_by_text("A and B beside them, and the head").click()
-    assert "✓" in page.locator(".learn-question .says.right").inner_text()
+    assert "✓" in page.locator(".learn-question .says.right").inner_text() and page.locator(".look-here, .look-note").count() == 0
     page.wait_for_selector('.learn-claim[data-verdict="holds"]')
 
 
