@@ -197,7 +197,7 @@ def _runner(name: str, data: Path, address: str | None, workers: int | None, **l
     if name == "local":
         from lab.runners.local import LocalRunner
 
-        return LocalRunner(data, default_cache(), workers, **limits)
+        return LocalRunner(data, default_cache(), workers, spare=os.environ.get("LAB_SPARE") != "0", **limits)
     if name == "zerogpu":
         from lab.runners.zerogpu import ZeroGpuRunner
 

@@ -20,6 +20,7 @@ QUICK_CASES = 4  # of one test, in the quick part
 
 spin_briefly(os.environ)
 os.environ.setdefault("LAB_COMPILE", "0")  # workers that tests start: their compiler would take a core from what is tested
+os.environ.setdefault("LAB_SPARE", "0")  # for the same reason
 if "PYTEST_XDIST_WORKER" in os.environ:  # the cores have work already
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -225,6 +225,39 @@ def test_a_worker_ends_when_its_pipe_does_even_while_it_is_still_warming_up(tmp_
 
 
 @pytest.mark.slow
+def test_a_spare_worker_steps_in_for_one_that_dies_and_is_replaced(tmp_path, cache):
+    """Warm and idle until then: it takes no run, and its log goes with it."""
+    with LocalRunner(tmp_path, cache, 1, spare=True) as runner, Store(tmp_path) as store:
+        ready = until(lambda: len(files := {path.stem for path in (tmp_path / "workers").glob("*.ready")}) == 2 and files)
+        first = runner.workers()[0]
+        (spare,) = ready - {first.name}
+        run = store.submit(LONG, "ann")
+        stepping(store, run)
+        waits = store.submit(SHORT, "bob")
+        time.sleep(1)
+        assert store.run(waits.id).state == "queued", "the spare takes no run"
+        os.kill(first.pid, signal.SIGKILL)
+        began = until(lambda: (seen := store.run(waits.id)).started and seen)
+        assert began.worker == spare == runner.workers()[0].name
+        assert began.started - ended(store, run).finished < within(2), "it was warm"
+        assert ended(store, waits).state == "finished"
+        another = until(lambda: {path.stem for path in (tmp_path / "workers").glob("*.ready")} - ready)
+        assert len(another) == 1 and runner.workers()[0].restarts == 1
+        assert {path.name for path in (tmp_path / "workers").glob("*.log")} == {"1.log", "2.log"}
+        pids = [runner.workers()[0].pid, *(child.pid for child in psutil.Process().children() if "lab.runners.local" in " ".join(child.cmdline()))]
+    assert not any(psutil.pid_exists(pid) for pid in pids), "all end with the pool"
+
+
+def test_there_is_no_spare_where_memory_is_short(tmp_path, monkeypatch):
+    monkeypatch.setattr(_machine, "available_bytes", lambda: 3_000_000_000)
+    short = LocalRunner(tmp_path, tmp_path, 1, spare=True)
+    assert not short._has_room_for_a_spare() and short._fair_share() == LocalRunner(tmp_path, tmp_path, 1)._fair_share()
+    monkeypatch.setattr(_machine, "available_bytes", lambda: 16_000_000_000)
+    roomy = LocalRunner(tmp_path, tmp_path, 1, spare=True)
+    assert roomy._has_room_for_a_spare() and roomy._fair_share() < LocalRunner(tmp_path, tmp_path, 1)._fair_share()
+
+
+@pytest.mark.slow
 def test_workers_that_cannot_start_are_tried_again_more_and_more_slowly(tmp_path, cache):
     """A newer lab has taken over the database: each worker ends at once, before it loads anything."""
     with LocalRunner(tmp_path, cache, 1) as runner:

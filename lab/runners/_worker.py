@@ -27,6 +27,7 @@ from lab.store import Run, Store, Unwritable
 POLL_SECONDS = 0.05  # between looks into an empty queue; each costs 0.01 ms
 CANCEL_SECONDS = 0.25  # between looks at the cancel flag of a run
 RETRY_SECONDS = 0.5  # between attempts to write to a full disk
+BEGIN, LAST = b"!", b"."  # what the pool says to a worker: claim runs from now on; begin no further one
 WARM_UP = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 1, "batch": 8, "eval_items": 8}
 NOT_STORED = "What happened in this run could not be stored: the lab's disk is full, or its database is locked by another program."
 TOO_LONG = "The run took longer than the {seconds:g} seconds that this lab allows, so it was stopped."
@@ -55,6 +56,7 @@ class Settings:
     gpu: str = ""  # that it shares with other workers
     gpu_bytes: int = 0
     shares: bool = False  # the weights of bases with the other workers
+    waits: bool = False  # for the pool to say that it is needed
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(self.kinds))  # JSON has lists only
@@ -65,8 +67,8 @@ class Settings:
 
 def main(settings: Settings) -> None:
     secrecy.guard()
-    last = threading.Event()
-    threading.Thread(target=end_with_parent, args=(last,), daemon=True).start()
+    last, begin = threading.Event(), threading.Event()
+    threading.Thread(target=end_with_parent, args=(last, begin), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the pool decides when its workers end
     if hasattr(os, "nice"):
         os.nice(10 if settings.idle_seconds is None else 5)  # the page answers first, then questions, which are short
@@ -75,6 +77,8 @@ def main(settings: Settings) -> None:
         work, workshop, idle = warm(settings)
         limit = _machine.limit_memory(settings.budget_bytes) if settings.budget_bytes else None
         ready_file(data, settings.name).touch()
+        if settings.waits:
+            begin.wait()
         for _ in range(settings.runs):
             run = next_run(store, settings.name, tuple(work), idle, settings.idle_seconds, settings.running, last.is_set)
             if run is None:
@@ -103,10 +107,10 @@ def gpu_works() -> bool:
     return True
 
 
-def end_with_parent(last: threading.Event) -> None:
-    """The pool holds the other end of this pipe: when it is gone, killed or not, reading comes to an end. A byte says that no further run is to be begun."""
-    while sys.stdin.buffer.read(1):
-        last.set()
+def end_with_parent(last: threading.Event, begin: threading.Event) -> None:
+    """The pool holds the other end of this pipe: when it is gone, killed or not, reading comes to an end. Until then a byte is one of two words."""
+    while word := sys.stdin.buffer.read(1):
+        (begin if word == BEGIN else last).set()
     os._exit(0)
 
 

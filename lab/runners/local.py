@@ -7,6 +7,9 @@ Questions to finished runs have a worker of their own beside the pool, and the p
 one queue it would wait behind every class that trains, and no priority helps while each worker is busy. One such worker is enough, since what makes it quick
 is what it keeps (bases and opened runs), and two would keep everything twice. It costs half a gigabyte, so it is started by the first question that
 waits, and ends by itself when none has come for a while. It has half of the cores' threads, a limit of memory, and the system's preference over trainings.
+
+Where memory allows, one worker more is kept warm and idle. It steps into the place of one that died or has done its runs: loading torch takes seconds, and
+a class would wait through them. On GPUs there is none: each worker is bound to its own from its first moment.
 """
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from typing import BinaryIO
 from lab.contracts import LabError
 from lab.logs import short
 from lab.runners import Worker, _machine, _packing
-from lab.runners._worker import Settings, main, ready_file
+from lab.runners._worker import BEGIN, LAST, Settings, main, ready_file
 from lab.secrecy import named_secret
 from lab.serving import KIND
 from lab.store import Run, Store, Unwritable
@@ -50,6 +53,7 @@ SMALLEST_BUDGET_BYTES = 300_000_000
 ANSWERING_BYTES = 4_000_000_000  # the most that answering may take; at least half of it is there for bases
 IDLE_SECONDS = 600.0  # without a question, until its worker ends
 QUESTIONS = "questions"  # in the name of the worker that answers, and of its log
+SPARE_ROOM_BYTES = 2_000_000_000  # free beside the pool and a spare worker, or there is no spare
 
 STOPPED = ("The lab was stopped while this run was going.", "Run it again: nothing in its settings was wrong.")
 OUT_OF_MEMORY = ("The system ended this run's worker, probably because the machine ran out of memory.",
@@ -67,6 +71,7 @@ class Death:
     name: str
     code: int
     log: str
+    file: str = ""
 
 
 @dataclass
@@ -80,6 +85,7 @@ class Slot:
     start_at: float = 0.0  # not before this moment
     early_deaths: int = 0  # in a row, without having been ready
     restarts: int = -1
+    log: Path = Path()
     log_start: int = 0  # where this program's part of the log begins
     unexplained: list[Death] = field(default_factory=list)  # whose runs have not been given their ending yet
 
@@ -90,9 +96,10 @@ class LocalRunner:
     def __init__(self, data: Path, cache: Path, workers: int | None = None, *, runs_per_worker: int = 50, budget_bytes: int | None = None,
                  largest_bytes: int | None = None, patience_seconds: float = 30.0, idle_seconds: float = IDLE_SECONDS,
                  running: int | None = None, seconds: float | None = None, kinds: tuple[str, ...] = ("train", "look"), on_gpus: bool = True,
-                 beside: Callable[[], Collection[str]] = tuple) -> None:
+                 beside: Callable[[], Collection[str]] = tuple, spare: bool = False) -> None:
         """`workers` beyond the number of GPUs share them. `running` is how many runs of one owner go on at a time, `seconds` how long one may take. A lab
-        whose trainings run elsewhere leaves other `kinds` to this pool, and `beside` names the workers there, whose runs are not taken for lost ones."""
+        whose trainings run elsewhere leaves other `kinds` to this pool, and `beside` names the workers there, whose runs are not taken for lost ones.
+        `spare`: keep one worker more warm, where there are no GPUs and memory allows."""
         if workers is not None and workers < 1:
             raise LabError(f"workers is {workers}: must be at least 1")
         self.data, self.cache = Path(data).resolve(), Path(cache).resolve()
@@ -104,7 +111,9 @@ class LocalRunner:
         self.runs_per_worker, self.budget_bytes = runs_per_worker, budget_bytes
         self.largest_bytes, self.patience_seconds, self.idle_seconds = largest_bytes, patience_seconds, idle_seconds
         self.running, self.seconds = running, seconds
+        self.spare = spare
         self._slots: list[Slot] = []
+        self._spare: Slot | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._swept = 0.0
@@ -124,6 +133,7 @@ class LocalRunner:
             raise
         self.budget_bytes = self.budget_bytes or self._fair_share()
         self._slots = [*(Slot(number) for number in range(1, self.size + 1)), Slot(0)]
+        self._spare = Slot(self.size + 1) if self._has_room_for_a_spare() else None
         self._stopping.clear()
         self._thread = threading.Thread(target=self._watch, name="workers", daemon=True)
         self._thread.start()
@@ -137,7 +147,7 @@ class LocalRunner:
         self._thread.join()
         self._thread = None
         self._let_finish(seconds, at_once)
-        for slot in self._slots:
+        for slot in self._programs():
             self._end(slot)
         with suppress(Unwritable):  # then it is said at the next start
             self._store.recover(*STOPPED)
@@ -145,11 +155,9 @@ class LocalRunner:
         self._store.close()
 
     def _let_finish(self, seconds: float, at_once: Callable[[], bool]) -> None:
-        for slot in self._slots:
+        for slot in self._programs():
             if slot.process:
-                with suppress(OSError):
-                    slot.process.stdin.write(b".")  # no further run
-                    slot.process.stdin.flush()
+                _say(slot.process, LAST)
         end, said = time.monotonic() + seconds, False
         while time.monotonic() < end and not at_once():
             with suppress(Unwritable):
@@ -182,6 +190,7 @@ class LocalRunner:
             try:
                 for slot in self._slots:
                     self._look_after(slot)
+                self._keep_spare()
                 self._sweep()
             except (LabError, OSError):  # a full disk, no memory for another process: tried again, for without this thread nothing goes on
                 LOG.exception("trouble with the workers")
@@ -191,20 +200,50 @@ class LocalRunner:
     def _look_after(self, slot: Slot) -> None:
         if slot.process and slot.process.poll() is not None:
             self._bury(slot)
-        if not slot.process and time.monotonic() >= slot.start_at and (slot.number or self._store.waiting(questions=True)):
+        wanted = not slot.process and time.monotonic() >= slot.start_at and (slot.number or self._store.waiting(questions=True))
+        if wanted and not self._step_in(slot):
             self._spawn(slot)
         self._explain_deaths(slot)
 
-    def _spawn(self, slot: Slot) -> None:
+    def _keep_spare(self) -> None:
+        """Started once the whole pool is warm, so that it takes nothing from those that are needed first."""
+        spare = self._spare
+        if spare and spare.process and spare.process.poll() is not None:
+            self._bury(spare)
+            spare.unexplained.clear()  # it had no run
+        if spare and not spare.process and time.monotonic() >= spare.start_at and all(self._is_warm(slot) for slot in self._slots if slot.number):
+            self._spawn(spare, waits=True)
+
+    def _is_warm(self, slot: Slot) -> bool:
+        return slot.process is not None and slot.process.poll() is None and ready_file(self.data, slot.name).exists()
+
+    def _step_in(self, slot: Slot) -> bool:
+        """Have the spare worker fill this place, also one that is not warm yet: it will be sooner than another. False where there is none."""
+        spare = self._spare
+        if not slot.number or not spare or not spare.process or spare.process.poll() is not None:
+            return False
+        slot.name, slot.process, slot.started, slot.log, slot.log_start = spare.name, spare.process, spare.started, spare.log, spare.log_start
+        slot.restarts += 1
+        self._spare = Slot(spare.number)
+        LOG.info("spare worker steps in", extra={"worker": slot.name, "place": slot.number, "pid": slot.process.pid, "restarts": slot.restarts})
+        _say(slot.process, BEGIN)
+        return True
+
+    def _programs(self) -> list[Slot]:
+        return [*self._slots, self._spare] if self._spare else self._slots
+
+    def _spawn(self, slot: Slot, waits: bool = False) -> None:
         slot.name = f"{_place(slot)}-{secrets.token_hex(3)}"  # never used twice: a run of a dead worker is not taken for a living one's
         budget, idle = (self.budget_bytes, None) if slot.number else (_for_questions(), self.idle_seconds)
         settings = Settings(str(self.data), str(self.cache), slot.name, self._threads(slot), self.runs_per_worker if slot.number else 10_000, budget,
                             self.largest_bytes, self.patience_seconds, self.running, self.seconds, idle, self.kinds, *self._shared_gpu(slot),
-                            shares=self.size > 1)
-        with _open_log(self._log(slot)) as log:
+                            shares=self.size > 1, waits=waits)
+        slot.log = self._free_log(slot)
+        with _open_log(slot.log) as log:
             slot.log_start = log.tell()
-            slot.process = subprocess.Popen([sys.executable, "-m", "lab.runners.local", settings.to_json()],
-                                            cwd=Path(__file__).parents[2], env=self._environment(slot), stdin=subprocess.PIPE, stdout=log, stderr=log)
+            slot.process = subprocess.Popen([sys.executable, "-m", "lab.runners.local", settings.to_json()], cwd=Path(__file__).parents[2],
+                                            env=self._environment(slot), stdin=subprocess.PIPE, stdout=log, stderr=log,
+                                            bufsize=0)  # a word is said at once or not at all, and nothing is left to say at the end
         slot.started, slot.restarts = time.monotonic(), slot.restarts + 1
         LOG.info("worker started", extra={"worker": slot.name, "pid": slot.process.pid, "restarts": slot.restarts})
 
@@ -245,7 +284,7 @@ class LocalRunner:
         slot.start_at = time.monotonic() + pause
         level = logging.WARNING if process.returncode else logging.INFO
         LOG.log(level, "worker ended", extra={"worker": slot.name, "code": process.returncode, "pause": pause})
-        slot.unexplained.append(Death(slot.name, process.returncode, _tail(self._log(slot), slot.log_start)))
+        slot.unexplained.append(Death(slot.name, process.returncode, _tail(slot.log, slot.log_start), slot.log.name))
 
     def _explain_deaths(self, slot: Slot) -> None:
         """Give the runs of dead workers their reason; what cannot be written now stays for the next look."""
@@ -253,7 +292,7 @@ class LocalRunner:
             death = slot.unexplained[0]
             for run in self._store.held(death.name):
                 reason, advice = why(death, run.kind)
-                self._store.fail(run.id, reason, advice, detail=f"{death.name} ended with code {death.code}, see {self._log(slot).name}")
+                self._store.fail(run.id, reason, advice, detail=f"{death.name} ended with code {death.code}, see {death.file}")
             slot.unexplained.pop(0)
 
     def _sweep(self) -> None:
@@ -307,15 +346,28 @@ class LocalRunner:
         except OSError as error:
             raise LabError(f"{folder} cannot be used for the workers' logs ({error.strerror}): choose another folder with --data") from None
 
-    def _log(self, slot: Slot) -> Path:
-        return self.data / "workers" / f"{slot.number or QUESTIONS}.log"
+    def _free_log(self, slot: Slot) -> Path:
+        """One that no other living worker writes: where a spare has stepped in, its log went with it."""
+        taken = {other.log for other in self._programs() if other is not slot and other.process}
+        numbers = (slot.number, *range(1, self.size + 2)) if slot.number else (QUESTIONS,)
+        return next(path for path in (self.data / "workers" / f"{number}.log" for number in numbers) if path not in taken)
+
+    def _has_room_for_a_spare(self) -> bool:
+        free = _machine.available_bytes()
+        return self.spare and not self.gpus and free is not None and free >= RESERVE_BYTES + (self.size + 1) * WARM_BYTES + SPARE_ROOM_BYTES
 
     def _fair_share(self) -> int | None:
         """What runs of one worker may take: an equal part of what is free now, with something left for the page."""
         free = _machine.available_bytes()
         if free is None or self.gpus:  # a GPU's memory has its own limit, and its driver reserves much of the host's
             return None
-        return max(SMALLEST_BUDGET_BYTES, (free - RESERVE_BYTES) // self.size - WARM_BYTES)
+        kept = RESERVE_BYTES + (WARM_BYTES if self._has_room_for_a_spare() else 0)
+        return max(SMALLEST_BUDGET_BYTES, (free - kept) // self.size - WARM_BYTES)
+
+
+def _say(process: subprocess.Popen[bytes], word: bytes) -> None:
+    with suppress(OSError):  # it has just ended
+        process.stdin.write(word)
 
 
 def _place(slot: Slot) -> str:
