@@ -306,6 +306,11 @@ class Store:
         where = " AND ".join(f"({test})" for test, _ in tests) or "1"
         return self._select(f"{where} ORDER BY number DESC LIMIT ?", *(value for _, values in tests for value in values), limit)
 
+    def finished(self, owner: str, fingerprints: Collection[str]) -> list[Run]:
+        """An owner's finished trainings of these specs, newest first."""
+        marks = ", ".join("?" * len(fingerprints))
+        return self._select(f"kind = 'train' AND owner = ? AND state = 'finished' AND fingerprint IN ({marks}) ORDER BY number DESC", owner, *fingerprints)
+
     def looks(self, run_id: str) -> list[Run]:
         """The looks at a run, newest first."""
         return self._select("kind = 'look' AND json_extract(spec, '$.run') = ? ORDER BY number DESC", run_id)

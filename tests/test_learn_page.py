@@ -22,7 +22,7 @@ from lab.lessons.guesses import answer
 from lab.lessons.lesson import Order
 from lab.measuring import record
 from lab.museum import exhibits
-from lab.recording import provenance, write
+from lab.recording import provenance, read, write
 from lab.spec import RunSpec
 from lab.store import Store
 from lab.ui import controls
@@ -99,6 +99,25 @@ def test_a_comparison_is_shown_with_what_came_of_the_guesses(ask: Any, bench: Be
     assert found["answers"]["better"]["truth"] in (1, 2, 3) and found["answers"]["better"]["says"].startswith("You chose")
     assert len(found["table"]["rows"]) == 2 and found["figure"]["figure"]["data"] and found["verdicts"]["over"]
     assert found["chip"] == "6 recorded runs"
+
+
+def test_ones_own_runs_answer_a_comparison_that_was_not_recorded_arm_by_arm(tmp_path: Path, assets: Path) -> None:
+    lesson = lessons([assets / "lessons"], assets)["01-small"]
+    runs = lesson.comparisons["pair"].runs
+    with Store(tmp_path / "data") as store:
+        bare = Bench(store, lessons={"01-small": lesson}, assets=tmp_path)
+        shown = next(each for each in questions(bare) if each.__name__ == "result")
+        said = {"lesson": "01-small", "kind": "compare", "name": "pair", "owner": "me"}
+        first = next(arm for arm, _ in runs)
+        for (arm, _), spec in sorted(runs.items(), key=lambda each: each[0][0] != first):
+            found = shown(said)
+            assert found.get("waiting") or arm != first, "an arm counts once all its seeds are there"
+            run = store.submit(spec, "me")
+            assert store.claim("worker").id == run.id
+            store.append(run.id, read(path_of(spec, assets / "comparisons")).events)
+            if arm != first:
+                assert "3 of 6 runs, your own" in found["chip"]
+        assert shown(said)["chip"] == "6 runs, your own" and shown({**said, "owner": "somebody else"})["waiting"]
 
 
 def test_a_measurement_is_shown_with_its_numbers(ask: Any) -> None:

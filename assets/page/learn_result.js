@@ -27,7 +27,8 @@ export function createResult(server, block, context) {
   const node = el("section", { class: "learn-result", "aria-label": NAMES[block.kind], "data-name": block.name },
     el("header", {}, el("span", { class: "tag" }, NAMES[block.kind]), el("b", {}, block.title || block.says || ""), chip), about,
     el("div", { class: "buttons" }, block.recorded || block.kind !== "run" ? show : null, train, stop, further), status, gaps, body);
-  if (block.kind !== "run" && !block.recorded) { show.disabled = true; say(status, "This has not been recorded yet."); }
+  if (block.kind === "measure" && !block.recorded) { show.disabled = true; say(status, "This has not been recorded yet."); }
+  if (block.kind === "compare" && !block.recorded) say(status, further ? "This has not been recorded yet. Open it in Compare and start it there: once an arm has all its seeds, its result counts here as well." : "This has not been recorded yet.");
 
   const kept = () => context.kept();
   if (train && kept().going?.[block.name]) goOn(kept().going[block.name]);
@@ -42,7 +43,7 @@ export function createResult(server, block, context) {
     const found = await question(server, "result", { lesson: context.lesson.key, kind: block.kind, name: block.name, guesses: kept().guesses, live: kept().runs, owner: await who() }).catch(() => ({ error: LOST }));
     if (!context.alive()) return;
     if (found.error) { say(status, found.error); return; }
-    if (found.waiting) { say(status, "There is no result yet: run it yourself."); return; }
+    if (found.waiting) { say(status, block.kind === "compare" ? "There is no result yet: start it in Compare, and come back when an arm has all its seeds." : "There is no result yet: run it yourself."); return; }
     state.shown = true;
     say(status, words);
     say(chip, found.chip);

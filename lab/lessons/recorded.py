@@ -18,11 +18,11 @@ def known(lesson: Lesson, assets: Path) -> Known:
     """As far as it was recorded: `assets` has the folders recorded, comparisons and measurements."""
     runs = {spec.fingerprint: found for spec in lesson.runs.values() if (found := run(spec, assets)) is not None}
     for comparison in lesson.comparisons.values():
-        runs |= _whole(comparison, comparing.results(comparison, assets / "comparisons"))
+        runs |= whole(comparison, comparing.results(comparison, assets / "comparisons"))
     return Known(lesson, runs, dict(measured(lesson, measuring.recorded(assets / "measurements"))))
 
 
-def _whole(comparison: Comparison, found: Mapping[str, RunResult]) -> dict[str, RunResult]:
+def whole(comparison: Comparison, found: Mapping[str, RunResult]) -> dict[str, RunResult]:
     """Those of arms whose seeds are all there: what some of its seeds say is not what the question was planned to be answered with."""
     arms: dict[str, list[str]] = {}
     for (arm, _), spec in comparison.runs.items():

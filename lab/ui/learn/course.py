@@ -7,15 +7,18 @@ from typing import Any
 
 from lab import measuring
 from lab.contracts import LabError, shorten
+from lab.events import RunResult
 from lab.lessons import Lesson
 from lab.lessons.known import Known
 from lab.lessons.lesson import Place
 from lab.lessons.recorded import known as recorded
 from lab.lessons.recorded import run as recorded_run
+from lab.lessons.recorded import whole
 from lab.measurement import named
 from lab.ui.bench import Bench
 
 KEPT = 8  # lessons whose recorded runs stay read
+KEPT_RUNS = 200  # of students, for whom a lesson shows a comparison that they have run
 
 
 class Course:
@@ -24,6 +27,7 @@ class Course:
     def __init__(self, bench: Bench) -> None:
         self.bench, self.lessons, self.assets = bench, bench.lessons, bench.assets
         self._recorded = lru_cache(KEPT)(self._read)
+        self._result = lru_cache(KEPT_RUNS)(self.bench.store.result)  # of runs that have finished: they change no more
         self.measured = measuring.recorded(self.assets / "measurements") if self.assets else {}
 
     def find(self, key: Any) -> Lesson:
@@ -40,9 +44,10 @@ class Course:
         return found
 
     def known(self, lesson: Lesson, live: Any, owner: str) -> Known:
-        """`live` is {name of a run: id}; a run that has not finished, or is of another spec, counts for nothing."""
+        """`live` is {name of a run: id}; a run that has not finished, or is of another spec, counts for nothing. Of a comparison that was not recorded whole,
+        the owner's own runs count as well."""
         found = self._recorded(lesson.key)
-        runs = dict(found.runs)
+        runs = {**found.runs, **self._own(lesson, owner)}
         for name, identity in (live.items() if isinstance(live, Mapping) else ()):
             if name in lesson.runs:
                 run = self.bench.store.run(str(identity))
@@ -52,7 +57,27 @@ class Course:
         return Known(lesson, runs, found.measured)
 
     def _read(self, key: str) -> Known:
-        return recorded(self.lessons[key], self.assets)
+        """What comes with the lab, and what its host has recorded."""
+        lesson = self.lessons[key]
+        found = recorded(lesson, self.assets)
+        runs = dict(found.runs)
+        for comparison in lesson.comparisons.values() if self.bench.ready else ():
+            kept = {spec.fingerprint: kept.result for spec in comparison.runs.values() if (kept := self.bench.ready.of(spec)) is not None}
+            runs |= whole(comparison, kept)
+        return Known(lesson, runs, found.measured)
+
+    def recorded(self, lesson: Lesson, fingerprint: str) -> bool:
+        return fingerprint in self._recorded(lesson.key).runs
+
+    def _own(self, lesson: Lesson, owner: str) -> dict[str, RunResult]:
+        """Runs that this owner has made of comparisons here, arm by arm once all seeds are there."""
+        missing = {spec.fingerprint for comparison in lesson.comparisons.values() for spec in comparison.runs.values()} - set(self._recorded(lesson.key).runs)
+        made = {run.fingerprint: run.id for run in self.bench.store.finished(owner, missing)} if owner and missing else {}
+        if not made:
+            return {}
+        there = {**self._recorded(lesson.key).runs, **{fingerprint: self._result(run) for fingerprint, run in made.items()}}
+        arms = (each for comparison in lesson.comparisons.values() for each in whole(comparison, there).items())
+        return {fingerprint: result for fingerprint, result in arms if fingerprint in made}
 
     def recorded_run(self, lesson: Lesson, name: str) -> Any:
         """The result of a run that comes with the lab, or None."""

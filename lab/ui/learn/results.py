@@ -61,7 +61,15 @@ def compared(course: Course, lesson: Lesson, name: str, known: Known, place: Pla
     told = verdicts(made, len(runs), len(comparison.runs))
     drawn = figures(comparison, made, look, chosen, Evidence())
     return {"title": comparison.title, "figure": drawn[0] if drawn else None, "verdicts": told, "table": table(made["arms"], few, look, winners(made), False),
-            "chip": f"{len(runs)} of {len(comparison.runs)} runs, recorded" if len(runs) < len(comparison.runs) else f"{len(runs)} recorded runs"}
+            "chip": _made(sum(course.recorded(lesson, each) for each in runs), len(runs), len(comparison.runs))}
+
+
+def _made(recorded: int, there: int, planned: int) -> str:
+    """How many of its runs there are, and who made them."""
+    of = f" of {planned}" if there < planned else ""
+    if recorded == there:
+        return f"{there}{of} runs, recorded" if of else f"{there} recorded runs"
+    return f"{there}{of} runs, your own" if not recorded else f"{there}{of} runs, {there - recorded} of them your own"
 
 
 def measured(course: Course, lesson: Lesson, name: str, place: Place) -> dict[str, Any]:
