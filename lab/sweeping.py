@@ -75,8 +75,12 @@ class Sweep:
     @property
     def learns(self) -> bool:
         """Whether the best rate is clearly above the majority class and the untouched model: by more than twice the standard error, and by 3 points."""
-        best = self.best
-        return best is not None and best.score - self.beaten > max(2 * best.se, 0.03)
+        return self.best is not None and self.best.score - self.beaten > self.margin
+
+    @property
+    def margin(self) -> float:
+        """From where on a lead of the best is clear."""
+        return max(2 * self.best.se, 0.03) if self.best else 0.0
 
     def at(self, lr: float) -> Tried | None:
         return next((each for each in self.tried if _equal(each.lr, lr)), None)

@@ -143,7 +143,9 @@ def test_an_estimated_band_is_not_passed_off_as_measured() -> None:
 
 def test_a_rate_that_cannot_be_told_from_the_untouched_model_says_so() -> None:
     tried = Tried(1e-3, 0.80, 0.03)
-    assert "cannot be told from the untouched model (0.76)" in rate_control(tried, model="smollm2-135m", base=0.76)["help"]
+    told = rate_control(tried, model="smollm2-135m", base=0.76)["help"]
+    assert "cannot be told from the untouched model (0.76 on the same validation texts)" in told and "a lead is clear from 0.06 on" in told
+    assert "None of the 2 rates that were tried can be told from" in rate_control(tried, Tried(3e-3, 0.7, 0.03), model="smollm2-135m", base=0.76)["help"]
     assert "the untouched model 0.60" in rate_control(tried, model="smollm2-135m", base=0.60)["help"]
     assert "untouched" not in rate_control(tried, model="smollm2-135m")["help"]
 

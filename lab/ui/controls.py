@@ -56,7 +56,7 @@ def measured(sweep: Sweep, spec: RunSpec) -> dict[str, Any]:
     where = f"{sweep.steps} steps on {catalogue.find('tasks', sweep.task).title.lower()}"
     score = f" It scored {tried.score:.2f} ± {tried.se:.2f} on validation texts, {_against(sweep)}." if tried and tried.score is not None else ""
     if not sweep.learns:
-        said = f"{_unlearned(sweep)} within {where}: this method needs more steps than that, or another model."
+        said = _unlearned(sweep, where)
     elif many == 1:
         said = f"No other rate than {plain(sweep.tried[0].lr)} was tried on this model, for {where}.{score}"
     else:
@@ -73,16 +73,17 @@ def _against(sweep: Sweep) -> str:
     return f"naming the larger class {sweep.majority:.2f}{untouched}"
 
 
-def _unlearned(sweep: Sweep) -> str:
+def _unlearned(sweep: Sweep, where: str) -> str:
     """That nothing tried is clearly better than what is had without training."""
+    one, best = len(sweep.tried) == 1, sweep.best
+    who = f"The one rate that was tried, {plain(sweep.tried[0].lr)}," if one else f"None of the {len(sweep.tried)} rates that were tried"
+    got = f": {'it scored' if one else 'the best scored'} {best.score:.2f} ± {best.se:.2f} there" if best else ""
     if sweep.base is not None and sweep.base >= sweep.majority:
-        few, many, what = "cannot be told from", "can be told from", f"the untouched model ({sweep.base:.2f})"
-    else:
-        few, many, what = "does not beat", "beats", f"the larger class ({sweep.majority:.2f})"
-    best = f", with {sweep.best.score:.2f} ± {sweep.best.se:.2f} at best," if sweep.best else ""
-    if len(sweep.tried) == 1:
-        return f"The one rate that was tried, {plain(sweep.tried[0].lr)}, {few} {what}{best.replace(' at best', '')}"
-    return f"None of the {len(sweep.tried)} rates that were tried {many} {what}{best}"
+        clear = f", and a lead is clear from {sweep.margin:.2f} on" if best else ""
+        untouched = f"the untouched model ({sweep.base:.2f} on the same validation texts)"
+        return f"{who} {'cannot' if one else 'can'} be told from {untouched} within {where}{got}{clear}."
+    return (f"{who} {'does not beat' if one else 'beats'} the larger class ({sweep.majority:.2f}) within {where}{got}; "
+            "this method needs more steps than that, or another model.")
 
 
 def _tinted(sweep: Sweep, band: tuple[float, float]) -> str:
