@@ -15,6 +15,7 @@ def test_bad_input_harms_nothing() -> None:
     assert not found.wrong, json.dumps(found.wrong[:5], indent=1)
     assert found.kinds["spec"] == 150 and sum(found.statuses.values()) == 300
     assert found.refused > 100 and found.statuses[200] > 20, "both refused and taken input was among it"
+    assert found.kinds["class"] > 20 and found.admitted > 5, "doors of the class were asked, and opened"
 
 
 def test_what_is_wrong_is_seen(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,6 +23,9 @@ def test_what_is_wrong_is_seen(tmp_path: object, monkeypatch: pytest.MonkeyPatch
     page = type("Place", (), {"data": "/data/x", "last_words": staticmethod(lambda: "")})
     assert "mistake" in fuzz.wrong(500, b"", page) and "tells of the machine" in fuzz.wrong(200, b"Traceback (most recent call last)", page)
     assert "tells of the machine" in fuzz.wrong(200, b"see /data/x/lab.sqlite3", page) and "told to another" in fuzz.wrong(200, b"kept to myself", page)
+    assert "tells a secret" in fuzz.wrong(200, fuzz.CODE.encode(), page) and "tells a secret" in fuzz.wrong(200, fuzz.SECRET.encode(), page, True)
+    assert "told to another" in fuzz.wrong(200, fuzz.VICTIM.encode(), page, True)
+    assert fuzz.wrong(200, b"kept to myself", page, True) == "", "the desk sees what waits"
     assert fuzz.wrong(200, b"{}", page) == fuzz.wrong(404, b"", page) == ""
     found = fuzz.Found()
     monkeypatch.setattr(RunSpec, "parse", classmethod(lambda cls, given: 1 / 0))

@@ -15,11 +15,13 @@ TEXTS = ("", " ", "0", "-1", "null", "../../../../etc/passwd", "..\\..\\x", "/et
          "__import__('os').system('id')", "seed-bert", "lora", "toy", "=cmd|' /C calc'!A0", "%s%s%n", "NaN", "1e999", "own-" + "a" * 24, "recorded:", "..", ".",
          "con", "a/b", "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"))
 NUMBERS = (0, 1, -1, 2**31, 2**63, 2**64, -(2**63), 10**400, 0.1, -0.0, 1e308, 1e-308, 5e-324, float("inf"), float("-inf"), float("nan"))
+DOORS = ("about", "join", "back", "leave", "record", "enter", "out", "queue", "cancel", "progress", "predictions", "gallery", "export")  # of the Class tab
 PATHS = ("", "config", "theme.css", "lab-assets/lab.css", "lab-assets/../../app.py", "lab-assets/%2e%2e/%2e%2e/app.py", "lab-assets//etc/passwd",
          "lesson-figures/../page.png", "adapter/{text}.zip", "run/{text}/report.html", "run/{text}/{text}", "script.zip?spec={text}", "glossary.json",
          "gradio_api/file={text}", "gradio_api/file/{text}", "gradio_api/proxy={text}", "gradio_api/info", "gradio_api/startup-events",
          "gradio_api/queue/status", "gradio_api/upload", "gradio_api/run/{text}", "gradio_api/call/{text}", "gradio_api/stream/{text}",
          "gradio_api/custom_component/{text}/client/component/{text}", "static/{text}", "assets/{text}", "svelte/{text}", "gradio_api/runs",
+         *(f"class/{door}" for door in DOORS), "class/{text}", "gradio_api/lab/healthz", "gradio_api/lab/metrics", "gradio_api/lab/{text}",
          "monitoring", "docs", "openapi.json", "?run={text}", "?spec={text}", "?compare={text}&looked={text}", "?lesson={text}&lock={text}", "{text}")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "shutil.rmtree", "shutil.move", "os.chmod")
+CODE, SECRET = "code-of-the-class-7Q", "secret-of-the-desk-9K"  # nobody is told them
 STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 QUIET = ("/dev/null", "/dev/shm")
 
@@ -52,8 +53,10 @@ def main(data: Path, notes: Path) -> None:
     root = Path(__file__).parents[2]
     with Store(data) as store:
         made = runpy.run_path(str(root / "app.py"))  # what the lab itself puts together; the process that foretells memory is left out
-        bench = Bench(store, made["_recorded"](), Limits(waiting=4, queue=10_000), sweeps=made["_sweeps"](), ready=made["_ready"](data), bank=made["_bank"](),
-                      lessons=made["_lessons"](Settings()), museum=made["_museum"](), glossary=made["_glossary"](), assets=root / "assets")
+        limits = Limits(waiting=4, queue=10_000, address_waiting=None, address_per_hour=None)
+        settings = Settings(class_code=CODE, instructor_secret=SECRET, shared_task="toy", limits=limits)
+        bench = Bench(store, made["_recorded"](), limits, settings, sweeps=made["_sweeps"](), ready=made["_ready"](data), bank=made["_bank"](),
+                      lessons=made["_lessons"](settings), museum=made["_museum"](), glossary=made["_glossary"](), assets=root / "assets")
         blocks = page.build(bench).queue(default_concurrency_limit=None, api_open=False)
         _, address, _ = blocks.launch(server_name="127.0.0.1", prevent_thread_lock=True, **page.launching(bench, root / "assets"))
         watch(data, notes)

@@ -1,9 +1,10 @@
 """Bad specs, files and requests by the thousand: `python -m tests.load.fuzz 10000 [--seed 0]` prints what came of them; exit code 1 where something is wrong.
 
 A third are specs, read in this process. The others go to a real page over HTTP, in a process of its own with its own home, cache and temporary folder:
-questions of every tab to `component_server`, Gradio's queue, uploads, our own routes, paths and methods. Wrong is: an exception that is no LabError, a
-traceback or a path of this machine in an answer, an answer with status 500 from our own code, a page that is gone or slow to answer, a run of one visitor
-in the answer to another, and any file, program or outside address that the page touches beside its data folder (seen by an audit hook in it).
+questions of every tab to `component_server`, Gradio's queue, uploads, the doors of the class and of its desk, our own routes, paths and methods. Wrong is: an
+exception that is no LabError, a traceback or a path of this machine in an answer, an answer with status 500 from our own code, a page that is gone or slow to
+answer, a run of one visitor in the answer to another, the class code or the desk's secret in an answer or in the log, and any file, program or outside
+address that the page touches beside its data folder (seen by an audit hook in it).
 """
 from __future__ import annotations
 
@@ -28,9 +29,12 @@ from lab.lens import Look
 from lab.serving.question import Question
 from lab.spec import RunSpec
 from tests.load import _material as material
+from tests.load._page import CODE, SECRET
 
 ROOT = Path(__file__).parents[2]
 VICTIM = "victim-" + "v" * 24
+TITLE = "kept to myself"  # of the victim's run
+MEMBER = "o" * 24  # who asks most, and is in the class
 SLOW_SECONDS = 60.0
 Request = tuple[str, str, bytes | None, dict[str, str]]  # method, path, body, headers
 TELLING = ("Traceback (most recent call", 'File "/', "sqlite3.", "site-packages")
@@ -44,11 +48,13 @@ class Found:
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     refused: int = 0  # specs that were refused in words
+    admitted: int = 0  # requests to a door of the class that it let in
     slowest: float = 0.0
 
     def report(self, count: int, seed: int, seconds: float) -> dict[str, Any]:
         return {"count": count, "seed": seed, "seconds": round(seconds, 1), "kinds": dict(self.kinds), "statuses": dict(sorted(self.statuses.items())),
-                "specs_refused_in_words": self.refused, "slowest_answer_seconds": round(self.slowest, 2), "wrong": self.wrong[:20],
+                "specs_refused_in_words": self.refused, "let_in_by_a_door_of_the_class": self.admitted,
+                "slowest_answer_seconds": round(self.slowest, 2), "wrong": self.wrong[:20],
                 "wrong_count": len(self.wrong)}
 
 
@@ -132,18 +138,19 @@ class Page:
 
 
 def requests(drawn: random.Random, count: int, found: Found, page: Page) -> None:
-    questions, private = page.questions(), victim(page)
+    questions, private, token = page.questions(), victim(page), admitted(page)
     found.kinds["questions that tabs can ask"] = len(questions)
     runs = (private, "a" * 24, "recorded:x", *material.TEXTS[:6])
     for number in range(count):
-        kind = drawn.choice(("question", "question", "question", "queue", "upload", "route", "path", "path"))
-        method, path, body, headers = request(drawn, kind, questions, runs)
+        kind = drawn.choice(("question", "question", "question", "queue", "upload", "route", "class", "path", "path"))
+        method, path, body, headers = request(drawn, kind, questions, runs) if kind != "class" else door(drawn, runs, token)
         found.kinds[kind] += 1
         began = time.monotonic()
         status, content = page.ask(method, path, body, headers)
         found.slowest = max(found.slowest, time.monotonic() - began)
         found.statuses[status] += 1
-        if trouble := wrong(status, content, page):
+        found.admitted += kind == "class" and status == 200 and b'"error"' not in content
+        if trouble := wrong(status, content, page, path == "class/queue" and token.encode() in (body or b"")):
             found.wrong.append(f"{trouble}: {method} /{path[:200]} {body[:1500] if body else b''!r} → {status} {content[:300]!r}")
         if status == 0 and page.process.poll() is not None:
             found.wrong.append(f"the page is gone after {number} requests: {page.log.read_text()[-1000:]}")
@@ -151,7 +158,7 @@ def requests(drawn: random.Random, count: int, found: Found, page: Page) -> None
 
 
 def request(drawn: random.Random, kind: str, questions: list[tuple[int, str]], runs: tuple[str, ...]) -> Request:
-    owner = drawn.choice(("o" * 24, "p" * 24, "", drawn.choice(material.TEXTS)))
+    owner = drawn.choice((MEMBER, "p" * 24, "", drawn.choice(material.TEXTS)))
     headers, spec = material.headers(drawn), {"model": "seed-bert", "task": "toy", "method": {"name": "lora", "rank": 4}, "steps": 3}
     asked = {"owner": owner, "run": drawn.choice(runs), "runs": [drawn.choice(runs)] * 2, "mark": "", "spec": json.dumps(spec), "draft": spec, "method": "lora",
              "model": "seed-bert", "task": "toy", "text": "a text", "title": "x", "since": 0, "key": "lora", "lens": "drift", "values": spec, "arms": [],
@@ -177,13 +184,44 @@ def request(drawn: random.Random, kind: str, questions: list[tuple[int, str]], r
     return drawn.choice(material.METHODS), material.path(drawn), material.body(drawn, {}) if drawn.random() < 0.3 else None, headers
 
 
-def wrong(status: int, content: bytes, page: Page) -> str:
+def door(drawn: random.Random, runs: tuple[str, ...], token: str) -> Request:
+    """A question to the class or to its desk, of somebody who knows how they are asked: sound in a third of all cases, else with other parts or broken."""
+    name, owner = drawn.choice(material.DOORS), drawn.choice((MEMBER, MEMBER, "p" * 24, drawn.choice(material.TEXTS)))
+    kind = drawn.choice(("progress", "prediction", "observation", "quiz", "answer", "test", drawn.choice(material.TEXTS)))
+    value = drawn.choice(({"step": 1, "ended": False}, 1, [1] * 10, material.value(drawn)))
+    records = [{"kind": kind, "name": drawn.choice(("", "a", "count")), "value": value}]
+    said = {"owner": owner, "code": CODE if owner == MEMBER else drawn.choice((CODE, "wrong")), "agreed": True,  # too many wrong ones, and nobody gets in
+            "name": drawn.choice(("Ann", "Bob", drawn.choice(material.TEXTS))), "word": drawn.choice(material.TEXTS),
+            "lesson": drawn.choice(("05-lora", "test", drawn.choice(material.TEXTS))), "records": records,
+            "secret": drawn.choice((SECRET, drawn.choice(material.TEXTS))), "token": token if name != "out" else "t" * 43, "run": drawn.choice(runs),
+            "task": drawn.choice(("toy", "movies", drawn.choice(material.TEXTS))),
+            "what": drawn.choice(("progress", "predictions", "observations", "quiz", "runs", drawn.choice(material.TEXTS)))}
+    kind = drawn.randrange(3)
+    content = json.dumps(said if kind == 0 else material.altered(drawn, said)).encode("utf-8", "replace") if kind < 2 else material.body(drawn, said)
+    return "POST", f"class/{name}", content, material.headers(drawn)
+
+
+def wrong(status: int, content: bytes, page: Page, desk: bool = False) -> str:
+    """`desk`: it was its queue that was asked, by who has opened it and sees which runs wait, with their titles; a key of anybody is not to be seen there."""
     text = content.decode("utf-8", "replace")
     if status == 500:
         return f"the lab made a mistake ({page.last_words()})"
     if any(each in text for each in (*TELLING, str(page.data), str(ROOT))):
         return "the answer tells of the machine"
-    return "a visitor's run was told to another" if VICTIM in text or "kept to myself" in text else ""
+    if CODE in text or SECRET in text:
+        return "the answer tells a secret"
+    return "a visitor's run was told to another" if VICTIM in text or (TITLE in text and not desk) else ""
+
+
+def admitted(page: Page) -> str:
+    """Somebody joins the class, and somebody opens its desk: the token of the desk."""
+    told = {}
+    for name, said in (("join", {"owner": MEMBER, "code": CODE, "name": "Olga", "agreed": True}), ("enter", {"secret": SECRET})):
+        status, content = page.ask("POST", f"class/{name}", json.dumps(said).encode(), {"Content-Type": "application/json"})
+        told |= json.loads(content)
+        if status != 200 or "error" in told:
+            raise RuntimeError(f"class/{name} lets nobody in: {status} {told}")
+    return str(told["token"])
 
 
 def victim(page: Page) -> str:
@@ -191,7 +229,7 @@ def victim(page: Page) -> str:
     from lab.store import Store
 
     with Store(page.data) as store:
-        store.submit(RunSpec.parse({"model": "seed-bert", "task": "toy", "method": "lora"}), VICTIM, title="kept to myself")
+        store.submit(RunSpec.parse({"model": "seed-bert", "task": "toy", "method": "lora"}), VICTIM, title=TITLE)
     return "f" * 24
 
 
@@ -207,6 +245,8 @@ def fuzz(count: int, seed: int = 0) -> tuple[Found, float]:
         finally:
             page.end()
         found.wrong += [f"outside of the data folder: {line}" for line in page.notes.read_text().splitlines()]
+        told = page.log.read_text(errors="replace")
+        found.wrong += [f"the log tells the {what}" for what, secret in (("class code", CODE), ("desk's secret", SECRET)) if secret in told]
         found.wrong += [f"the home folder was written to: {path}" for path in (Path(folder) / "home").rglob("*") if path.is_file()]
     return found, time.monotonic() - began
 
