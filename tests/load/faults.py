@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
@@ -66,8 +66,8 @@ class Lab:
     def start(self) -> None:
         command = [sys.executable, "-m", "lab", "serve", "--port", str(self.port), "--data", str(self.data), "--workers", "2"]
         environment = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}
-        environment |= {"LAB_CACHE": str(self.cache), "LAB_COMPILE": "0", "OMP_NUM_THREADS": "1", "HF_ENDPOINT": self.hub, "NO_PROXY": "127.0.0.1",
-                        "HF_HOME": str(self.cache / "hf"), "PYTHONPATH": str(MOVED_CLOCK), "LAB_MOVED_CLOCK": str(self.clock)}
+        environment |= {"LAB_CACHE": str(self.cache), "LAB_COMPILE": "0", "LAB_SPARE": "1", "OMP_NUM_THREADS": "1", "HF_ENDPOINT": self.hub,
+                        "NO_PROXY": "127.0.0.1", "HF_HOME": str(self.cache / "hf"), "PYTHONPATH": str(MOVED_CLOCK), "LAB_MOVED_CLOCK": str(self.clock)}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self.log, stderr=self.log)
         wait_for(lambda: answers(f"http://127.0.0.1:{self.port}/"), READY_SECONDS, "the lab does not answer")
         wait_for(self.ready, READY_SECONDS, "no worker gets warm")
@@ -234,7 +234,8 @@ def wrong(store: Store, runs: list[Run]) -> list[str]:
     return found
 
 
-def tried(count: int, seed: int, seconds: float = float("inf")) -> dict[str, Any]:
+def tried(count: int, seed: int, seconds: float = float("inf"), order: Sequence[str] = ()) -> dict[str, Any]:
+    """So many faults of kinds that are drawn, or those of an `order`, one after the other."""
     ends = time.monotonic() + seconds
     drawn, waited, kinds, states, runs = random.Random(seed), {}, Counter(), Counter(), []
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name) / "disk") as mounted, serving() as (hub, address):
@@ -249,7 +250,7 @@ def tried(count: int, seed: int, seconds: float = float("inf")) -> dict[str, Any
                     if time.monotonic() > ends:
                         break
                     runs += [submitted(store, len(runs), drawn.choice(STEPS)) for _ in range(drawn.randrange(1, 4))]
-                    kind = drawn.choice(KINDS)
+                    kind = order[place] if order else drawn.choice(KINDS)
                     kinds[kind] += 1
                     faults.inject(kind)
                     wait_for(lab.ready, READY_SECONDS, "no worker gets warm again")
@@ -281,6 +282,11 @@ def _thinned(store: Store, runs: list[Run]) -> Counter[str]:
     return states
 
 
+def late(found: dict[str, Any], seconds: float = GOES_ON_SECONDS) -> dict[str, float]:
+    """Kinds of fault after which a run began only so much later, where a worker was there."""
+    return {kind: most for kind, (_, most) in found["seconds_until_a_run_begins"].items() if kind not in ALONE and most > seconds}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.load.faults", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("count", type=int, nargs="?", default=500)
@@ -289,10 +295,9 @@ def main() -> int:
     options = parser.parse_args()
     found = tried(options.count, options.seed, 60 * options.minutes)
     print(json.dumps(found, indent=1))
-    late = {kind: most for kind, (_, most) in found["seconds_until_a_run_begins"].items() if kind not in ALONE and most > GOES_ON_SECONDS}
-    for kind, most in late.items():
+    for kind, most in late(found).items():
         print(f"missed: after {kind} a run began only {most} seconds later")
-    return bool(found["wrong_count"] or late)
+    return bool(found["wrong_count"] or late(found))
 
 
 if __name__ == "__main__":
