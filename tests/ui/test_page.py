@@ -60,11 +60,12 @@ def stop(page: Any) -> None:
 # ── the form ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_band_of_good_rates_lies_on_the_slider_where_its_rates_are(page: Any) -> None:
+def test_the_band_of_good_rates_lies_on_the_slider_where_its_rates_are(visitor: Callable[..., Any]) -> None:
     """Of a method that was swept on this model: the thumb, put at either end of the band, stands at that end of the tint; not so outside it."""
     sweep = sweeps(ROOT / "assets" / "sweeps")["minilm-l6", "prompt_tuning"]
     low, high = sweep.good
-    page.goto(page.url.split("?")[0] + link({"model": "minilm-l6", "method": "prompt_tuning"}))
+    swept = link({"model": "minilm-l6", "method": "prompt_tuning"})
+    page = visitor(swept)
     page.wait_for_selector(".knob[data-knob=lr] .band")
     band, slider = page.locator(".knob[data-knob=lr] .band"), page.locator(".knob[data-knob=lr] input[type=range]")
     assert slider.get_attribute("title").startswith("Tinted: from") and slider.get_attribute("aria-description") == slider.get_attribute("title")
@@ -80,10 +81,9 @@ def test_the_band_of_good_rates_lies_on_the_slider_where_its_rates_are(page: Any
     for rate in marks:
         inside = box["x"] - 1 <= thumb(rate) <= box["x"] + box["width"] + 1
         assert inside == (low * 0.99 <= rate <= high * 1.01), (rate, thumb(rate), box)
-    colours = []
-    for theme in ("light", "dark"):
-        page.evaluate("theme => document.body.classList.toggle('dark', theme === 'dark')", theme)
-        colours.append(band.evaluate("node => getComputedStyle(node).borderTopColor"))
+    dark = visitor(swept, scheme="dark")
+    dark.wait_for_selector(".knob[data-knob=lr] .band")
+    colours = [each.locator(".knob[data-knob=lr] .band").evaluate("node => getComputedStyle(node).borderTopColor") for each in (page, dark)]
     assert len(set(colours)) == 2 and not any(colour in ("transparent", "rgba(0, 0, 0, 0)") for colour in colours)
     page.goto(page.url.split("?")[0] + link({"model": "smollm2-135m", "method": "vera"}))
     page.wait_for_function("document.querySelector('#knob-lr')?.value === '0.01'")
