@@ -114,6 +114,6 @@ function order(block, kept) {
     el("button", { type: "button", class: "small down", "aria-label": `${item.name} down`, disabled: place === state.items.length - 1, onclick: () => move(place, 1) }, "↓"))));
   };
   paint();
-  return { node: el("div", {}, hint, list, spoken), value: () => (state.touched ? state.items.map((item) => item.key) : null), agree: () => { state.touched = true; paint(); },
+  return { node: el("div", { class: "guess-arms" }, hint, list, spoken), value: () => (state.touched ? state.items.map((item) => item.key) : null), agree: () => { state.touched = true; paint(); },
     missing: "Nothing has been moved yet, so this is no guess. Move them until the one you expect to be largest is on top; or, if this is the order that you expect, press “I think it is this order”." };
 }

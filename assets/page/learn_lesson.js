@@ -10,7 +10,7 @@ export function createLesson(server, { close, progress, open, resultSeen }) {
   const where = el("p", { class: "soft", role: "status", "aria-live": "polite" });
   const bar = el("div", { class: "learn-bar", "aria-hidden": "true" }, el("span"));
   const opening = el("div", { class: "learn-words lead" });
-  const visit = el("div", { class: "notice learn-visit", hidden: true });
+  const visit = el("div", { class: "learn-visit", hidden: true });
   const steps = el("div", { class: "learn-steps" });
   const next = el("button", { type: "button", class: "main", onclick: () => forward() }, "Next");
   const why = el("p", { class: "hint" });

@@ -6,7 +6,7 @@ export function showBack(block, says, box, go) {
   clearShown(block);
   const target = shownAbove(block, box);
   if (!target) return "";
-  const note = el("p", { class: "look-note", "data-of": block.name }, el("span", {}, el("b", {}, block.arm ? `Look here again, at ${block.arm}. ` : "Look here again. "), says),
+  const note = el("div", { class: "look-note", "data-of": block.name }, el("span", {}, el("b", {}, block.arm ? `Look here again, at ${block.arm}. ` : "Look here again. "), says),
     el("button", { type: "button", class: "plain", onclick: () => back(box) }, "Back to the question"));
   target.prepend(note);
   target.classList.add("look-here");
