@@ -168,7 +168,7 @@ def main() -> int:
             raise LabError(f'unknown comparison "{unknown}": there are {", ".join(known)}')
         specs = [spec for key in options.keys or known for spec in known[key].runs.values()]
         first = _of_lessons(options.lessons, options.folder) if options.lessons else []
-        record([*first, *specs], Workshop(default_cache()), options.folder, options.seconds)
+        record([*first, *specs], Workshop(default_cache(), comparable=True), options.folder, options.seconds)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -20,7 +20,7 @@ from lab.contracts import Base, Kind, Shape
 from lab.engine import Workshop, bases, train
 from lab.engine.chance import drawn_from
 from lab.engine.fast import bert, blocks, compiled, dropout, lay_out, speed_up
-from lab.engine.job import Job, prepare
+from lab.engine.job import Job, choose_dtype, prepare
 from lab.engine.learner import Classifier, Head, Writer
 from lab.engine.texts import Batch, Encoded
 from lab.events import Finished, fold
@@ -545,6 +545,16 @@ def test_nothing_is_compiled_unless_asked_for(tmp_path: Path) -> None:
     assert workshop.compiler._child is None and not (tmp_path / "compiled").exists()
 
 
+@pytest.mark.parametrize(("comparable", "format"), [(True, torch.float32), (False, torch.bfloat16)])
+def test_comparable_runs_have_one_number_format_whatever_is_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comparable: bool,
+                                                                   format: torch.dtype) -> None:
+    workshop = Workshop(tmp_path, offline=True, comparable=comparable)
+    monkeypatch.setattr(workshop.notes, "get", lambda *_: 3.0)  # bfloat16 was measured to be three times as fast
+    assert choose_dtype(RunSpec.parse({**LLAMA, "dtype": "auto"}), "cpu", workshop) is format
+    assert choose_dtype(RunSpec.parse({**LLAMA, "dtype": "bfloat16"}), "cpu", workshop) is torch.bfloat16
+    assert workshop.compiler.uses is not comparable
+
+
 def test_where_code_cannot_be_kept_nothing_is_started(tmp_path: Path) -> None:
     (tmp_path / "compiled").write_text("in the way")
     workshop = Workshop(tmp_path, offline=True, compiles=True)
@@ -627,6 +637,9 @@ def test_compiled_is_as_written(tmp_path: Path, workshop: Workshop, finish: Any)
     compiled.Compiler(tmp_path).use(again.codes)
     for learner in (fast, again):
         alike(learner, plain, job)
+    third, _ = both_of(job)
+    compiled.Compiler(tmp_path, builds=True, uses=False).use(third.codes)
+    assert all(code.compiled is None for code in third.codes), "where runs are to be compared none has what others left"
     with compiled.as_written(fast.codes):
         assert fast.codes[0].compiled is None
     assert fast.codes[0].compiled is not None

@@ -301,6 +301,6 @@ def choose_device(wanted: str) -> str:
 
 
 def choose_dtype(spec: RunSpec, device: str, workshop: Workshop) -> torch.dtype:
-    if spec.dtype == "auto" and spec.method.trains_base:
+    if spec.dtype == "auto" and (spec.method.trains_base or workshop.comparable):
         return torch.float32
     return precision.choose(spec.dtype, spec.shape, spec.batch * min(spec.tokens, 48), device, workshop.notes)

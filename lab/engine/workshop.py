@@ -40,11 +40,14 @@ def quieten() -> None:
 class Workshop:
     """One per process. Nothing in it belongs to a run, so a run can end in any way and the next one starts from the same state."""
 
-    def __init__(self, cache: Path, offline: bool | None = None, compiles: bool = False, shares: bool = False) -> None:
+    def __init__(self, cache: Path, offline: bool | None = None, compiles: bool = False, shares: bool = False, comparable: bool = False) -> None:
         """`compiles`: have blocks compiled in the background when they are first used; what is compiled already is used anyway. `shares`: let the weights
-        of bases lie in files that other processes map as well: less memory where there are several, steps a few percent slower."""
+        of bases lie in files that other processes map as well: less memory where there are several, steps a few percent slower. `comparable`: for
+        runs that stand beside others made at another time or place. The number format `auto` is then float32 whatever is faster here, and no block is
+        compiled: or else some arms would be quicker because others like them had run before."""
         quieten()
-        self.compiler = Compiler(cache / "compiled", compiles)
+        self.comparable = comparable
+        self.compiler = Compiler(cache / "compiled", compiles, uses=not comparable)
         self.supply, self.mapped = Supply(cache, offline), cache / "mapped" if shares else None
         self.notes = Notes(cache / "notes")
         self._bases: OrderedDict[tuple[Any, ...], bases.Pristine] = OrderedDict()

@@ -33,10 +33,10 @@ ROOM = 2**29  # bytes on the disk below which compiling is not begun: it needs a
 
 
 class Compiler:
-    """Knows which compiled code there is; `builds` says whether it may have more made."""
+    """Knows which compiled code there is; `builds` says whether it may have more made. Without `uses` none is put in place, and none is made."""
 
-    def __init__(self, folder: Path, builds: bool = False) -> None:
-        self.folder, self.builds = folder, builds and compiler_found()
+    def __init__(self, folder: Path, builds: bool = False, uses: bool = True) -> None:
+        self.folder, self.builds, self.uses = folder, builds and uses and compiler_found(), uses
         self._loaded: dict[str, Functions] = {}
         self._waiting: list[Code] = []
         self._child: subprocess.Popen[bytes] | None = None
@@ -46,8 +46,9 @@ class Compiler:
 
     def use(self, codes: Iterable[Code]) -> None:
         """Put compiled functions in place where they exist, and ask for the others."""
-        self._waiting += [code for code in codes if not self._put(code) and self._may_come(code)]
-        self.look()
+        if self.uses:
+            self._waiting += [code for code in codes if not self._put(code) and self._may_come(code)]
+            self.look()
 
     @contextmanager
     def making_way(self) -> Iterator[None]:
