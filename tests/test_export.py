@@ -6,6 +6,8 @@ import io
 import json
 import runpy
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -258,6 +260,22 @@ def test_the_notebook_does_what_the_script_does(method: str, model: str, own_wor
 def test_the_script_counts_and_learns_as_the_lab_does(method: str, model: str, own_workshop: Any, compared: Callable[..., Both]) -> None:
     found = compared(own_workshop, model=model, method=method)
     assert found.same(), found
+
+
+def test_the_script_does_so_in_a_process_of_its_own(own_workshop: Any, compared: Callable[..., Both], tmp_path: Path) -> None:
+    """As a student starts it: a fresh Python in the folder that was written, with the data file that lies there. A copy of the base drops nothing."""
+    found = compared(own_workshop, model="seed-llama", method="lora")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for path in tmp_path.iterdir():
+        if path.is_file() or path.name == "still":
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, alone / path.name)
+    done = subprocess.run([sys.executable, "train.py", "still"], cwd=alone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    count, *steps = done.stdout.strip().split("\n")
+    other = Both(found.lab, (int(count.split()[1]), [float(line.split()[1]) for line in steps]))
+    assert other.same(), other
+    assert (alone / export.DATA).exists() and len(steps) == len(found.lab[1])
 
 
 SEEDED = [model for model, entry in MODELS.items() if entry.seeded]
