@@ -22,6 +22,8 @@ MODELS = catalogue.entries("models")
 SEEDED = [key for key, model in MODELS.items() if model.seeded and catalogue.find("tasks", "toy").fits(model.kind).ok]
 PAIRS = [(method, model) for model in SEEDED for method in METHODS if METHODS[method]().supports(shape_of(MODELS[model].config)).ok]
 TRAINING = [(method, model) for method, model in PAIRS if "steps" not in METHODS[method].fixed]
+IMAGES = [(method, model) for model, entry in MODELS.items() if entry.seeded and entry.kind == "vision" for method in METHODS
+          if METHODS[method]().supports(shape_of(entry.config)).ok]  # on a task whose file is fetched once
 EXACT = {"rtol": 0.0, "atol": 0.0}
 QUICK = ("seed-bert", "seed-llama")  # an encoder and a decoder with every method, and every model with one method of each family; the rest is slow
 OF_EACH_FAMILY = ("full", "lora", "houlsby", "prompt_tuning")
@@ -29,7 +31,13 @@ OF_EACH_FAMILY = ("full", "lora", "houlsby", "prompt_tuning")
 
 def some_slow(pairs: list[tuple[str, str]]) -> list[Any]:
     """The pairs, of which the quick part of the tests takes only some."""
-    return [pytest.param(*pair, id="-".join(pair), marks=() if pair[1] in QUICK or pair[0] in OF_EACH_FAMILY else pytest.mark.slow) for pair in pairs]
+    return [pytest.param(*pair, id="-".join(pair), marks=() if (pair[1] in QUICK or pair[0] in OF_EACH_FAMILY) and pair not in IMAGES else pytest.mark.slow)
+            for pair in pairs]
+
+
+def fetching_slow(pairs: list[tuple[str, str]]) -> list[Any]:
+    """The pairs, of which those that need a fetched file are slow."""
+    return [pytest.param(*pair, id="-".join(pair), marks=pytest.mark.slow if pair in IMAGES else ()) for pair in pairs]
 
 
 def every_nth(n: int, values: Iterable[Any]) -> list[Any]:
@@ -39,7 +47,7 @@ def every_nth(n: int, values: Iterable[Any]) -> list[Any]:
 
 
 def spec_for(method: Any, model: str, **changes: Any) -> RunSpec:
-    return RunSpec.parse({"model": model, "task": "toy", "method": method, "dtype": "float32", **changes})
+    return RunSpec.parse({"model": model, "task": "digits" if MODELS[model].kind == "vision" else "toy", "method": method, "dtype": "float32", **changes})
 
 
 def logits(job: Job, module: Any = None) -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from _trials import EXACT, METHODS, OF_EACH_FAMILY, PAIRS, SEEDED, TRAINING, Trial, logits, optimise, some_slow, spec_for
+from _trials import EXACT, IMAGES, METHODS, OF_EACH_FAMILY, PAIRS, SEEDED, TRAINING, Trial, fetching_slow, logits, optimise, some_slow, spec_for
 from safetensors.torch import load_file
 
 from lab.contracts import LabError
@@ -18,23 +18,25 @@ from lab.methods import _lora
 
 # What does not depend on the model's family is asked of one model of each kind, and of one whose matrices lie transposed; of some methods on all.
 OF_EACH_KIND = ("seed-bert", "seed-llama", "seed-gpt2", "seed-t5")
-THOROUGH = [(method, model) for method, model in TRAINING if model in OF_EACH_KIND or method in OF_EACH_FAMILY]
+THOROUGH = [*((method, model) for method, model in TRAINING if model in OF_EACH_KIND or method in OF_EACH_FAMILY), *IMAGES]
 MERGING = [(method, model) for method, model in THOROUGH if METHODS[method].merges]
 REPEATED = [pytest.param(method, model, id=f"{method}-{model}", marks=() if (model == "seed-bert") == (place % 2 == 0) else pytest.mark.slow)
             for place, method in enumerate(METHODS) for model in ("seed-bert", "seed-llama") if (method, model) in TRAINING]
+REPEATED += [pytest.param(*pair, id="-".join(pair), marks=pytest.mark.slow) for pair in IMAGES if pair[0] in OF_EACH_FAMILY]
 
 # positions and types that no text here has, and choices of the one token that an encoder-decoder's answer starts from
 UNUSED = re.compile(r"\bembeddings\.(?!word)|decoder\.block\.\d+\.layer\.0\.SelfAttention\.(q|k|relative_attention_bias)\.")
 
 
 @pytest.fixture(scope="module")
-def tried(workshop: Any, finish: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def tried(request: pytest.FixtureRequest, workshop: Any, finish: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The trial of a method on a model, the same for all tests of this file."""
     folder, trials = tmp_path_factory.mktemp("trials"), {}
 
     def trial(method: str, model: str) -> Trial:
         if (method, model) not in trials:
-            trials[method, model] = Trial(method, model, workshop, finish, folder / f"{method} {model}")
+            used = request.getfixturevalue("kept_workshop") if (method, model) in IMAGES else workshop
+            trials[method, model] = Trial(method, model, used, finish, folder / f"{method} {model}")
         return trials[method, model]
 
     return trial
@@ -55,7 +57,7 @@ def test_a_method_says_what_a_student_needs(name: str) -> None:
         assert rate.low <= rate.default <= rate.high
 
 
-@pytest.mark.parametrize(("method", "model"), PAIRS)
+@pytest.mark.parametrize(("method", "model"), fetching_slow([*PAIRS, *IMAGES]))
 def test_it_trains_exactly_what_it_counts(method: str, model: str, tried: Any) -> None:
     job = tried(method, model).job
     counts, places = job.spec.counts, job.spec.method.places(job.spec.shape)
@@ -69,7 +71,7 @@ def test_it_trains_exactly_what_it_counts(method: str, model: str, tried: Any) -
     assert sum(everything.values()) + counts.head == counts.total
 
 
-@pytest.mark.parametrize(("method", "model"), some_slow(PAIRS))
+@pytest.mark.parametrize(("method", "model"), some_slow([*PAIRS, *IMAGES]))
 def test_step_0_is_the_base_where_it_promises_so(method: str, model: str, tried: Any) -> None:
     trial = tried(method, model)
     same = torch.equal(trial.start, trial.base)
@@ -79,7 +81,7 @@ def test_step_0_is_the_base_where_it_promises_so(method: str, model: str, tried:
         assert not same
 
 
-@pytest.mark.parametrize(("method", "model"), some_slow(TRAINING))
+@pytest.mark.parametrize(("method", "model"), some_slow([*TRAINING, *IMAGES]))
 def test_all_of_it_moves_and_nothing_else(method: str, model: str, tried: Any) -> None:
     trial = tried(method, model)
     reached, changed = trial.training
@@ -116,10 +118,11 @@ def test_it_leaves_the_base_as_it_found_it(method: str, model: str, tried: Any) 
 
 
 @pytest.mark.parametrize(("method", "model"), REPEATED)
-def test_the_same_seed_gives_the_same_curve(method: str, model: str, workshop: Any, run: Any) -> None:
+def test_the_same_seed_gives_the_same_curve(method: str, model: str, workshop: Any, run: Any, request: pytest.FixtureRequest) -> None:
     """Through the whole loop, with the method's own optimizer and hooks."""
-    spec = {"task": "toy", "dtype": "float32", "steps": 4, "batch": 4, "eval_items": 8, "eval_every": 0}
-    first, second = (run(workshop, model=model, method=method, **spec) for _ in range(2))
+    used = request.getfixturevalue("kept_workshop") if (method, model) in IMAGES else workshop
+    spec = spec_for(method, model, steps=4, batch=4, eval_items=8, eval_every=0).to_dict()
+    first, second = (run(used, **spec) for _ in range(2))
     assert len(first.losses) == 4 and first.losses == second.losses
     scores = [{who: (seen.score, seen.loss) for who, seen in result.scores.items()} for result in (first, second)]
     assert scores[0] == scores[1]
