@@ -28,7 +28,7 @@ body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anyw
 h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } .soft, .tick { color: var(--soft); fill: var(--soft); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; } th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line);
   text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th:first-child, td:first-child, td.words { text-align: left; white-space: normal; }
+th:first-child, td:first-child, td.words { text-align: left; white-space: normal; } th:first-child, td:first-child { min-width: 8rem; }
 pre { overflow-x: auto; padding: .8rem; border: 1px solid var(--line); border-radius: .4rem; font-size: .8rem; } ul.verdicts li { margin: .4rem 0; }
 svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg .grid { stroke: var(--line); } svg .tick { text-anchor: middle; }
 svg .tick.left, svg .name { text-anchor: end; } svg text { fill: var(--ink); stroke: none; } svg text.tick { fill: var(--soft); }
