@@ -18,7 +18,7 @@ from lab.spec import RunSpec
 ROOT = Path(__file__).parent.parent
 SETTLED_EARLY = {"trainable", "method", "head", "total", "share", "peak_bytes", "weights_bytes", "gradients_bytes", "optimizer_bytes", "state_bytes",
                  "adapter_bytes"}  # what more steps do not change
-QUICK = {"first-step", "merging", "mixed-batch", "number-formats"}  # measurements of seconds
+QUICK = {"first-step", "merging", "number-formats"}  # measurements of seconds
 STEPS = 4
 FEWEST = 18
 

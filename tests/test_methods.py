@@ -95,7 +95,7 @@ def test_all_of_it_moves_and_nothing_else(method: str, model: str, tried: Any) -
 @pytest.mark.parametrize(("method", "model"), some_slow(THOROUGH))
 def test_saved_and_loaded_it_answers_the_same(method: str, model: str, tried: Any) -> None:
     trial = tried(method, model)
-    rounded = {"rtol": 1e-4, "atol": 1e-6}  # the loaded one runs as its library wrote it, products in another order
+    rounded = {"rtol": 0, "atol": 1e-5 * float(trial.trained.abs().max())}  # the loaded one runs as its library wrote it, products in another order
     exact = not trial.job.learner.codes and METHODS[method].format is not _lora.DIFFERENCE  # a difference of two products, where one was subtracted before
     torch.testing.assert_close(trial.loaded, trial.trained, **EXACT if exact else rounded)
     assert trial.job.pristine.intact

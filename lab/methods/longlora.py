@@ -45,7 +45,7 @@ class LongLora(Method):
     composition = "parameter"
     strengths = "Attention in groups makes training on long texts cheaper, while the trained model answers with ordinary full attention."
     weaknesses = "Embeddings and norms train as well, which is many numbers in a small model; on short texts there is nothing to gain."
-    rates = {"decoder": Rate(1e-4, 2e-5, 5e-4)}  # near full fine-tuning's, because embeddings move; one rate tried
+    rates = {"decoder": Rate(1e-4, 2e-5, 5e-4)}  # near full fine-tuning's, because embeddings move; two rates tried
     format = Format(key="longlora", save=_save, load=load)
     trains_base = True
     merges = True

@@ -39,7 +39,7 @@ class MultitaskPrompt(Method):
     composition = "input"
     strengths = "Once a prompt is shared, a further task adds only two thin matrices: made for many related tasks."
     weaknesses = "With one task, as here, it is prompt tuning with a few numbers more; its paper's gains come from tasks learned before."
-    rates = {"encoder": Rate(1e-2, 3e-3, 1e-2), "decoder": Rate(1e-2, 3e-3, 3e-2)}
+    rates = {"encoder": Rate(1e-2, 3e-3, 1e-2), "decoder": Rate(3e-2, 1e-2, 3e-2)}
     format = Format(key="multitask_prompt", save=save, load=load)
     quantizable = True
 

@@ -21,7 +21,7 @@ class PTuning(Method):
     composition = "input"
     strengths = "The network ties the vectors to one another, which is meant to steady training; it is thrown away afterwards, only the vectors are kept."
     weaknesses = "Trains far more numbers than it keeps, and its vectors take up positions of the window like any prompt."
-    rates = {"encoder": Rate(3e-4, 1e-4, 1e-3), "decoder": Rate(1e-3, 1e-3, 3e-3)}
+    rates = {"encoder": Rate(3e-4, 1e-4, 1e-3), "decoder": Rate(3e-3, 1e-3, 3e-3)}
     format = _peft.FORMAT
     quantizable = True
 

@@ -24,7 +24,7 @@ class Pissa(Method):
     weaknesses = (
         "Every chosen matrix is decomposed first and gives up the part that A and B start as; a file that fits the untouched base has to hold "
         "that too: twice the rank.")
-    rates = {"encoder": Rate(1e-3, 5e-4, 3e-3), "decoder": Rate(5e-4, 1e-4, 1e-3)}  # decoder: below LoRA's, one rate tried
+    rates = {"encoder": Rate(1e-3, 5e-4, 3e-3), "decoder": Rate(5e-4, 1e-4, 1e-3)}  # decoder: below LoRA's, two rates tried
     format = _lora.DIFFERENCE
     merges = True
 

@@ -22,7 +22,7 @@ class Qlora(Method):
     composition = "parameter"
     strengths = "The frozen base takes little more than 4 bits a weight, so a large model fits a small GPU; its paper finds it level with 16-bit fine-tuning."
     weaknesses = "Weights are turned back at every use, which takes time, and merging into 4 bits rounds what was learned."
-    rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # LoRA's; decoder: one rate tried
+    rates = {"encoder": Rate(1e-3, 3e-4, 5e-3), "decoder": Rate(1e-3, 2e-4, 3e-3)}  # LoRA's; decoder: two rates tried
     format = _peft.FORMAT
     exhibit = "qalora"
     quantizable = True

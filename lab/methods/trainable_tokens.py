@@ -25,7 +25,7 @@ class TrainableTokens(Method):
     composition = "input"
     strengths = "New words, or words used in a special sense, are learned without touching the rest: every other text is read as before."
     weaknesses = "Only what the chosen words mean can change: a task that does not hang on a few words can hardly be learned."
-    rates = {"encoder": Rate(3e-3, 1e-3, 1e-2), "decoder": Rate(1e-2, 1e-3, 1e-1)}
+    rates = {"encoder": Rate(3e-3, 1e-3, 1e-2), "decoder": Rate(3e-2, 1e-2, 1e-1)}
     format = _peft.FORMAT
     merges = True
 

@@ -20,7 +20,7 @@ class Vera(Method):
     composition = "parameter"
     strengths = "Two vectors a matrix: its paper keeps LoRA's scores on GLUE with about a tenth of the trained numbers; can be merged."
     weaknesses = "The random matrices are kept and multiplied all the same: at rank 256 that is more work for each token than LoRA at rank 8."
-    rates = {"encoder": Rate(3e-2, 1e-2, 1e-1), "decoder": Rate(1e-2, 1e-3, 1e-1)}
+    rates = {"encoder": Rate(3e-2, 1e-2, 1e-1), "decoder": Rate(3e-2, 1e-2, 1e-1)}
     format = _peft.FORMAT
     merges = True
     quantizable = True
