@@ -167,7 +167,7 @@ def test_what_was_typed_outlives_another_model_and_method(visitor: Callable[...,
     page.select_option("#choose-method", "prompt_tuning")
     page.wait_for_selector("#knob-virtual_tokens")
     assert page.input_value("#knob-steps") == "77" and page.locator("#knob-text").is_hidden()
-    page.locator("[data-knob=init] label", has_text="text").click()
+    page.select_option("#knob-init", "text")
     page.locator("#knob-text").wait_for()
 
 
