@@ -19,6 +19,7 @@ export function createCode(server, form, narrow) {
   const rest = el("div", { class: "rest" });
   const node = el("section", { class: "code", id: "code", "aria-label": "The script", hidden: true }, el("div", { class: "top" }, title, about, buttons), listing, rest);
 
+  copy.hidden = pack.hidden = true; // until there is a script
   form.querySelector(".go").before(toggle);
   const stand = () => form.after(node);
   narrow.addEventListener("change", stand);
