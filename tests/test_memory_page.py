@@ -390,6 +390,9 @@ def test_a_run_is_held_against_its_forecast(tmp_path: Path) -> None:
     desk, readers = Desk(Forecaster(tmp_path, ByHand())), []
     answer = foretold(bench(seen), {"run": "a", "owner": "me"})
     assert readers == ["me"]
+    end = time.monotonic() + within(5)
+    while answer["waiting"] and time.monotonic() < end:  # as the page does: a busy machine may need a second question
+        answer = foretold(bench(seen), {"run": "a", "owner": "me"})
     assert not answer["waiting"] and answer["bar"]["bytes"] == peak and "1.00\u202f% more than was measured" in answer["against"]
     old = {key: value for key, value in seen.items() if key != "real_tokens"}
     answer = foretold(bench(old), {"run": "b"})

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from lab.contracts import LabError
@@ -113,6 +113,8 @@ def test_200_megabytes_are_refused_by_their_size() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(some.binary(max_size=400) | some.text(max_size=400).map(lambda text: text.encode("utf-8", "replace")))
+@example(b",")
+@example(b";;\n;;\n")
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     for name in ("x.csv", "x.jsonl"):
         try:

@@ -192,6 +192,8 @@ def _from_csv(text: str, notes: list[str], header: bool | None) -> Table:
             raise
         records = _records(text, delimiter, csv.QUOTE_NONE)
         notes = [*notes, "Quotes were taken as they stand, as is usual where tabs part the cells."]
+    if not records:
+        raise LabError("all cells of the file are empty: put a text and its label into each row")
     named = _names_columns(records) if header is None else header
     columns = tuple(cell.strip() for cell in records[0][1]) if named else tuple(f"column {place}" for place in range(1, len(records[0][1]) + 1))
     rest = records[1:] if named else records
