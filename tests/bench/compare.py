@@ -7,19 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from playwright.sync_api import sync_playwright
-
-from tests.ui._serving import FLAGS, ROOT, answers, free_port, wait_for
+from tests.bench._page import looked_at
 
 FIRST_SECONDS, WHOLE_SECONDS = 3.0, 360.0
 BASE = {"model": "minilm-l6", "task": "movies", "method": "lora"}
@@ -67,33 +60,20 @@ def main() -> int:
     parser.add_argument("--whole", action="store_true", help="also four arms with three seeds, to the verdicts")
     options = parser.parse_args()
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        command = [sys.executable, "-m", "lab", "serve", "--port", str(port), "--data", folder]
-        lab = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL)
-        try:
-            url = f"http://127.0.0.1:{port}/"
-            wait_for(lambda: answers(url), 240, "the lab does not answer")
-            wait_for(lambda: any((Path(folder) / "workers").glob("*.ready")), 300, "no worker gets warm")
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-                times = []
-                for place in range(options.rounds):
-                    context = browser.new_context()
-                    times.append(first_point(context, url, SEEDS + place))
-                    context.close()
-                found["first point, s"] = (median(times), FIRST_SECONDS)
-                print(f"first point of a curve: {', '.join(f'{seconds:.2f}' for seconds in times)} s (at most {FIRST_SECONDS:g})", flush=True)
-                if options.whole:
-                    context = browser.new_context()
-                    seconds = whole(context, url, [SEEDS + 100 + place for place in range(3)])
-                    found["whole, s"] = (seconds, WHOLE_SECONDS)
-                    took, most = f"{seconds // 60:.0f} min {seconds % 60:.0f} s", f"{WHOLE_SECONDS / 60:g} min"
-                    print(f"four arms with three seeds, to the verdicts: {took} (at most {most})", flush=True)
-                browser.close()
-        finally:
-            lab.terminate()
-            lab.wait(60)
+    with looked_at() as (browser, url):
+        times = []
+        for place in range(options.rounds):
+            context = browser.new_context()
+            times.append(first_point(context, url, SEEDS + place))
+            context.close()
+        found["first point, s"] = (median(times), FIRST_SECONDS)
+        print(f"first point of a curve: {', '.join(f'{seconds:.2f}' for seconds in times)} s (at most {FIRST_SECONDS:g})", flush=True)
+        if options.whole:
+            context = browser.new_context()
+            seconds = whole(context, url, [SEEDS + 100 + place for place in range(3)])
+            found["whole, s"] = (seconds, WHOLE_SECONDS)
+            took, most = f"{seconds // 60:.0f} min {seconds % 60:.0f} s", f"{WHOLE_SECONDS / 60:g} min"
+            print(f"four arms with three seeds, to the verdicts: {took} (at most {most})", flush=True)
     print(json.dumps({name: {"seconds": round(seconds, 2), "most": most} for name, (seconds, most) in found.items()}))
     return int(any(seconds > most for seconds, most in found.values()))
 

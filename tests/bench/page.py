@@ -6,19 +6,12 @@ network; and how much sooner the second visit is usable.
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from playwright.sync_api import sync_playwright
-
-from tests.ui._serving import FLAGS, ROOT, answers, free_port, wait_for
+from tests.bench._page import looked_at
 
 
 class Traffic:
@@ -58,29 +51,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.page")
     parser.add_argument("--rounds", type=int, default=3)
     rounds = range(parser.parse_args().rounds)
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        environment = {**os.environ, "LAB_CACHE": str(Path(folder) / "cache"), "LAB_COMPILE": "0"}
-        command = [sys.executable, "-m", "lab", "serve", "--port", str(port), "--data", folder]
-        lab = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-        try:
-            url = f"http://127.0.0.1:{port}/"
-            wait_for(lambda: answers(url), 240, "the lab does not answer")
-            wait_for(lambda: any((Path(folder) / "workers").glob("*.ready")), 300, "no worker gets warm")
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-                new, again = [], []
-                for _ in rounds:
-                    context = browser.new_context()
-                    new.append(visit(context, url))
-                    again.append(visit(context, url))
-                    context.close()
-                first, second = told("never here before", new), told("here before", again)
-                print(f"the second visit is usable {first['usable, s'] / second['usable, s']:.1f} times as soon")
-                browser.close()
-        finally:
-            lab.terminate()
-            lab.wait(60)
+    with tempfile.TemporaryDirectory() as cache, looked_at(LAB_CACHE=cache, LAB_COMPILE="0") as (browser, url):
+        new, again = [], []
+        for _ in rounds:
+            context = browser.new_context()
+            new.append(visit(context, url))
+            again.append(visit(context, url))
+            context.close()
+        first, second = told("never here before", new), told("here before", again)
+        print(f"the second visit is usable {first['usable, s'] / second['usable, s']:.1f} times as soon")
 
 
 if __name__ == "__main__":
