@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any, ClassVar
 
 from lab.contracts import LabError
 
 SCHEMA = 1
+LAST_STEPS = 10  # behind the loss on training texts: one batch alone is noise
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ ENDS = (Finished, Failed, Cancelled)
 
 def to_json(event: Event) -> str:
     """One line; not-a-number is written as null, since JSON has no such number."""
-    return json.dumps({"event": event.name, **_finite(asdict(event))}, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps({"event": event.name, **finite(asdict(event))}, ensure_ascii=False, separators=(",", ":"))
 
 
 def from_json(line: str) -> Event:
@@ -143,13 +145,14 @@ def from_json(line: str) -> Event:
     return kind(**{key: value for key, value in record.items() if key in known})
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A value as JSON has it: None in place of each number that is none, however deep."""
     if isinstance(value, float):
         return value if value - value == 0 else None
     if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
+        return {key: finite(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
+        return [finite(part) for part in value]
     return value
 
 
@@ -174,13 +177,19 @@ class RunResult:
     observed: tuple[Observed, ...] = ()
     adapter_bytes: int = 0
 
+    @property
+    def last_loss(self) -> float | None:
+        """On the last training texts, each batch taken before it was learned from."""
+        known = [loss for _, loss in self.losses[-LAST_STEPS:] if finite(loss) is not None]
+        return fmean(known) if known else None
+
     def seen(self, lens: str) -> Any:
         """The last value a lens reported, or None."""
         return next((seen.value for seen in reversed(self.observed) if seen.lens == lens), None)
 
     def to_dict(self) -> dict[str, Any]:
         started = self.started
-        return _finite({
+        return finite({
             "schema": SCHEMA,
             "state": self.state,
             "reason": self.reason,

@@ -13,14 +13,13 @@ from lab.compare import paired, says, steady
 from lab.compare.arms import blurred, differences, warnings
 from lab.compare.comparison import Comparison
 from lab.compare.paired import Gap
-from lab.events import RunResult
+from lab.events import RunResult, finite
 from lab.spec import RunSpec
 
 SCHEMA = 1
 ENDED = ("finished", "failed")
 TIMES = tuple(steady.TIMES)  # of one machine, else not comparable
 MIDDLE = (*TIMES, "base_seconds", "peak_bytes", "weights_bytes", "adapter_bytes", "answer_tokens", "forgetting")  # of an arm the median of its runs
-LAST_STEPS = 10  # behind the loss on training texts: one batch alone is noise
 FEWEST_VOTES = 3
 QUESTIONS = {
     "over_seeds": "Would it come out so again with other seeds? A paired t over seeds, Holm over all pairs.",
@@ -91,7 +90,7 @@ def _run(comparison: Comparison, spec: RunSpec, seed: int, run: RunResult) -> di
     tuned = run.scores.get("tuned") if run.state == "finished" else None
     tests, mixed = _tests(spec, run) if tuned else {}, comparison.mixed
     tested, error, items = _scored(spec, tests, mixed)
-    last = _last_loss(run) if tuned else None
+    last = run.last_loss if tuned else None
     score, metric = (tested, tuned.metric if tuned else "") if comparison.scored else (last, comparison.headline if tuned else "")
     memory, general, alone = (run.seen(lens) or {} for lens in ("memory", "general_text", "one_text"))
     return {
@@ -99,7 +98,7 @@ def _run(comparison: Comparison, spec: RunSpec, seed: int, run: RunResult) -> di
         "reason": run.reason or (_missing(comparison, run) if run.state == "finished" and score is None else ""), "advice": run.advice,
         "metric": metric, "score": score, "standard_error": error if comparison.scored else None,
         "items": items, "more": dict(tuned.more) if tuned else {}, "tests": tests,
-        "test_score": tested, "test_metric": tuned.metric if tuned else "", "last_loss": last, "test_loss": _finite(tuned.loss) if tuned else None,
+        "test_score": tested, "test_metric": tuned.metric if tuned else "", "last_loss": last, "test_loss": finite(tuned.loss) if tuned else None,
         "peak_bytes": memory.get("peak_bytes"), "weights_bytes": (memory.get("parts") or {}).get("weights"),
         "step_seconds": 1 / run.steps_per_second if run.steps_per_second else None,
         "train_seconds": run.seconds.get("training"), "total_seconds": run.seconds.get("total"), "adapter_bytes": run.adapter_bytes or None,
@@ -122,21 +121,12 @@ def _times(alone: Mapping[str, float | None], form: str) -> float | None:
     return alone[form] / alone["base"] if alone.get(form) and alone.get("base") else None
 
 
-def _last_loss(run: RunResult) -> float | None:
-    """On the last training texts, each batch taken before it was learned from."""
-    return _mean(_finite(loss) for _, loss in run.losses[-LAST_STEPS:])
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and value - value == 0 else None
-
-
 def _tests(spec: RunSpec, run: RunResult) -> dict[str, dict[str, Any]]:
     """{task: score on its test} of the run's own task and of those it was tested on as well."""
     own = run.scores["tuned"]
     seen = {str(spec.task): (own.score, own.standard_error, own.items),
             **{key: (each["score"], each["standard_error"], each["items"]) for key, each in (run.seen("transfer") or {}).items()}}
-    return {key: {"score": _finite(score), "standard_error": error, "items": items}
+    return {key: {"score": finite(score), "standard_error": error, "items": items}
             for key, (score, error, items) in seen.items()}
 
 

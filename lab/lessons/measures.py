@@ -8,7 +8,6 @@ from typing import Any
 from lab.contracts import LabError
 from lab.events import RunResult
 
-LAST_STEPS = 10  # behind the loss on training texts: one batch alone is noise
 EXACT = ("count", "bytes", "share")  # equal runs have equal ones, whatever their seed
 
 
@@ -94,8 +93,8 @@ def _others(run: RunResult) -> Mapping[str, list[float]]:
 
 def _gap(run: RunResult) -> tuple[float, float] | None:
     """The loss on training texts is that of the last batches, each taken before it was learned from."""
-    tuned, last = run.scores.get("tuned"), [loss for _, loss in run.losses[-LAST_STEPS:] if loss is not None]
-    return (tuned.loss - sum(last) / len(last), 0.0) if tuned and tuned.loss is not None and last else None
+    tuned, last = run.scores.get("tuned"), run.last_loss
+    return (tuned.loss - last, 0.0) if tuned and tuned.loss is not None and last is not None else None
 
 
 MEASURES: Mapping[str, Measure] = {each.key: each for each in (

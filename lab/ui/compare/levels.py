@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from lab.compare.comparison import TRAINING_LOSS
-from lab.compare.report import LAST_STEPS
+from lab.events import LAST_STEPS
 from lab.metrics import METRICS
 from lab.reporting.measures import half_width
 from lab.ui import charts
