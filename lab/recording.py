@@ -27,7 +27,7 @@ from lab.contracts import LabError
 from lab.events import Event, Finished, Observed, RunResult, fold, from_json, to_json
 from lab.lens import Look, Probe, fitting
 from lab.spec import RunSpec
-from lab.waiting import spin_briefly
+from lab.waiting import allowed_cores, spin_briefly
 
 FORMAT = 1
 INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "bf16", "asimd")  # of a processor: what decides how fast its arithmetic is
@@ -146,7 +146,7 @@ def provenance(command: str) -> dict[str, Any]:
 
 def threads() -> int:
     """As many as arithmetic may use here."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = allowed_cores()
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(allowed, int(asked)) if asked.isdigit() and int(asked) else allowed
 

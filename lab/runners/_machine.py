@@ -5,12 +5,14 @@ import os
 import subprocess
 from pathlib import Path
 
+from lab.waiting import allowed_cores
+
 CGROUP = "/sys/fs/cgroup"
 
 
 def cores() -> int:
     """Cores that this process may use: a container often shows all of its host's and allows fewer."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = allowed_cores()
     quota = _read(f"{CGROUP}/cpu.max").split()
     if len(quota) == 2 and quota[0].isdigit():
         allowed = min(allowed, max(1, int(quota[0]) // int(quota[1])))
