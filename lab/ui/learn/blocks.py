@@ -99,7 +99,7 @@ def _run(course: Course, lesson: Lesson, name: str, said: Any) -> dict[str, Any]
 
 def _compare(course: Course, lesson: Lesson, name: str, said: Any) -> dict[str, Any]:
     comparison = lesson.comparisons[name]
-    known = sum(spec.fingerprint in course.known(lesson, {}, "").runs for spec in comparison.runs.values())
+    known = sum(course.recorded(lesson, spec.fingerprint) for spec in comparison.runs.values())
     return {"title": comparison.title, "arms": list(comparison.specs), "runs": len(comparison.runs), "recorded": known, "comparison": comparison.to_dict()}
 
 

@@ -62,8 +62,9 @@ class Course:
         found = recorded(lesson, self.assets)
         runs = dict(found.runs)
         for comparison in lesson.comparisons.values() if self.bench.ready else ():
-            kept = {spec.fingerprint: kept.result for spec in comparison.runs.values() if (kept := self.bench.ready.of(spec)) is not None}
-            runs |= whole(comparison, kept)
+            missing = [spec for spec in comparison.runs.values() if spec.fingerprint not in runs]
+            kept = {spec.fingerprint: kept.result for spec in missing if (kept := self.bench.ready.of(spec)) is not None}
+            runs |= whole(comparison, {**runs, **kept})
         return Known(lesson, runs, found.measured)
 
     def recorded(self, lesson: Lesson, fingerprint: str) -> bool:
@@ -71,11 +72,13 @@ class Course:
 
     def _own(self, lesson: Lesson, owner: str) -> dict[str, RunResult]:
         """Runs that this owner has made of comparisons here, arm by arm once all seeds are there."""
-        missing = {spec.fingerprint for comparison in lesson.comparisons.values() for spec in comparison.runs.values()} - set(self._recorded(lesson.key).runs)
-        made = {run.fingerprint: run.id for run in self.bench.store.finished(owner, missing)} if owner and missing else {}
-        if not made:
+        if not owner:
             return {}
-        there = {**self._recorded(lesson.key).runs, **{fingerprint: self._result(run) for fingerprint, run in made.items()}}
+        known = self._recorded(lesson.key).runs
+        missing = {spec.fingerprint for comparison in lesson.comparisons.values() for spec in comparison.runs.values()} - set(known)
+        ids = {run.fingerprint: run.id for run in self.bench.store.finished(owner, missing)} if missing else {}
+        made = {fingerprint: self._result(run) for fingerprint, run in ids.items()}
+        there = {**known, **made}
         arms = (each for comparison in lesson.comparisons.values() for each in whole(comparison, there).items())
         return {fingerprint: result for fingerprint, result in arms if fingerprint in made}
 
