@@ -1,7 +1,6 @@
 """Claims of the lessons that a few steps settle, on runs made here and now: counts, memory, and what is exactly so. The others are held on recorded runs."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 
 from lab.events import RunResult, fold
 from lab.lessons import Lesson, lessons
+from lab.lessons.asking import quantities
 from lab.lessons.claims import outcome
 from lab.lessons.known import Known
 from lab.lessons.lesson import Claim
@@ -23,22 +23,12 @@ STEPS = 4
 FEWEST = 18
 
 
-def asked(claim: Claim) -> Iterator[tuple[str, str]]:
-    """(measure, reference) of all that it speaks of."""
-    if claim.value:
-        yield from ((claim.value.measure, reference) for reference in claim.value.references)
-        if isinstance(claim.than, str):
-            yield claim.value.measure, claim.than
-    for reference in (*(claim.pair or ()), *(claim.arms or ())):
-        yield claim.measure, reference
-
-
 def quick(lesson: Lesson, claim: Claim) -> bool:
     """Of runs of the small encoder alone, and of measurements that take seconds."""
     measured = lesson.matter.measurements
     return all(measured[reference].name in QUICK if reference in measured
                else reference in lesson.runs and lesson.runs[reference].model == "minilm-l6" and measure in SETTLED_EARLY
-               for measure, reference in asked(claim))
+               for measure, reference in quantities(lesson, claim))
 
 
 @pytest.mark.slow
@@ -61,7 +51,7 @@ def test_what_a_few_steps_settle_comes_out_as_the_lessons_say(real_workshop: Any
             if not quick(lesson, claim):
                 continue
             here: dict[str, Any] = {}
-            for _, reference in asked(claim):
+            for _, reference in quantities(lesson, claim):
                 if reference in lesson.runs:
                     ran(lesson.runs[reference])
                 else:
