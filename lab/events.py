@@ -105,6 +105,7 @@ class Finished:
     seconds: dict[str, float]  # first_step, training, total
     steps_per_second: float
     adapter_bytes: int = 0
+    compiled: float | None = None  # share of the steps whose blocks all ran as compiled code; None where that was not noted
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ class RunResult:
     evaluations: tuple[Evaluated, ...] = ()
     observed: tuple[Observed, ...] = ()
     adapter_bytes: int = 0
+    compiled: float | None = None
 
     @property
     def last_loss(self) -> float | None:
@@ -217,6 +219,7 @@ class RunResult:
             "samples": self.seen("samples") or [],
             "observed": [asdict(seen) for seen in self.observed if seen.lens not in ("samples", "memory", "scoring")],
             "adapter_bytes": self.adapter_bytes,
+            "compiled": self.compiled,
         })
 
 
@@ -255,7 +258,7 @@ def fold(events: Iterable[Event]) -> RunResult:
                 known = {"state": "preparing", "preparing": Preparing(f"start {event.attempt}: {event.reason}")}
             case Finished():
                 known |= {"state": "finished", "step": event.step, "seconds": event.seconds,
-                          "steps_per_second": event.steps_per_second, "adapter_bytes": event.adapter_bytes}
+                          "steps_per_second": event.steps_per_second, "adapter_bytes": event.adapter_bytes, "compiled": event.compiled}
             case Failed():
                 known |= {"state": "failed", "reason": event.reason, "advice": event.advice, "knob": event.knob,
                           "step": max(event.step, known.get("step", 0))}

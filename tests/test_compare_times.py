@@ -112,6 +112,19 @@ def test_a_busy_machine_shows_in_the_base_beside_an_arm() -> None:
     assert not any(arm["loaded"] for arm in made["arms"]), "another machine is slower by itself"
 
 
+def test_compiled_code_is_not_compared_with_what_runs_as_written() -> None:
+    """Which arms found code ready hangs on what ran before: whoever differs from the usual way is marked, and only its training."""
+    asked, _, results = compared(1.0)
+    with_code = {spec.fingerprint: replace(results[spec.fingerprint], compiled=1.0 if name == "LoRA" else 0.0) for (name, _), spec in asked.runs.items()}
+    made = report(asked, with_code)
+    assert [arm["loaded"] for arm in made["arms"]] == [["step_seconds", "train_seconds"], [], []]
+    assert "compiled code and others as written, which hangs on what ran before (LoRA)" in made["load"] and "than 25 %" not in made["load"]
+    for share in (0.0, 1.0, None):
+        assert not any(arm["loaded"] for arm in report(asked, {key: replace(run, compiled=share) for key, run in results.items()})["arms"])
+    halfway = {spec.fingerprint: replace(results[spec.fingerprint], compiled=float(seed)) for (_, seed), spec in asked.runs.items() if seed < 2}
+    assert all("step_seconds" in arm["loaded"] for arm in report(asked, halfway)["arms"]), "neither way is the usual one"
+
+
 def test_verdicts_do_not_hang_on_times() -> None:
     assert compared(1.4)[1]["pairs"] == compared(1.0)[1]["pairs"]
 

@@ -107,7 +107,7 @@ def _run(comparison: Comparison, spec: RunSpec, seed: int, run: RunResult) -> di
         "alone_times": _times(alone, "tuned"), "merged_times": _times(alone, "merged"),
         "answer_tokens": (run.seen("read") or {}).get("tokens_per_answer"), "general": general or None, "forgetting": general.get("ratio"),
         "train_items": run.started.items.get("train") if run.started else None,
-        "dtype": run.started.dtype if run.started else None, "device": run.started.device if run.started else None,
+        "compiled": run.compiled, "dtype": run.started.dtype if run.started else None, "device": run.started.device if run.started else None,
         "shared": _hash(_parts(spec, run, mixed)) if run.started else None,
     }
 

@@ -73,6 +73,7 @@ class Progress:
         self.began = time.perf_counter()
         self.step = 0
         self.tokens = 0
+        self.compiled = 0  # steps
         self.first_step = 0.0
         self.training = 0.0
         self.lr = 0.0
@@ -145,7 +146,8 @@ def _run(
         raise LabError("the base model was changed by this run; it is read again for the next one, and this result must not be trusted")
     seconds = {"first_step": progress.first_step, "training": progress.training, "total": time.perf_counter() - progress.began}
     yield Finished(progress.step, {name: round(value, 4) for name, value in seconds.items()},
-                   progress.step / progress.training if progress.training else 0.0, adapter_bytes)
+                   progress.step / progress.training if progress.training else 0.0, adapter_bytes,
+                   round(progress.compiled / progress.step, 4) if progress.step else 0.0)
 
 
 def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Iterator[Event]:
@@ -199,6 +201,7 @@ def _steps(job: Job, cancelled: Callable[[], bool], progress: Progress) -> Itera
                 update()
 
             progress.step, progress.lr = step, spec.lr * rise
+            progress.compiled += bool(learner.codes) and all(code.compiled for code in learner.codes)
             value = float(loss.detach())
             progress.untold.append([step, value])
             progress.tokens += int(batch.mask.sum())
