@@ -14,8 +14,9 @@ import pytest
 from lab.contracts import LabError
 from lab.events import Cancelled, Failed, Finished, Observed, Stepped
 from lab.runners import _machine
+from lab.runners._deaths import Death, why
 from lab.runners._worker import CANCEL_SECONDS, Recorder, Settings
-from lab.runners.local import Death, LocalRunner, why
+from lab.runners.local import LocalRunner
 from lab.spec import RunSpec
 from lab.store import SMALLEST_BYTES, Store, Unwritable
 from tests._patience import within

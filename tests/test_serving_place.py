@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from lab.events import Stepped
-from lab.runners.local import QUESTIONS, Death, LocalRunner, why
+from lab.runners._deaths import Death, why
+from lab.runners.local import QUESTIONS, LocalRunner
 from lab.serving import KIND, Question, told
 from lab.spec import RunSpec
 from lab.store import Store

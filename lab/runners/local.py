@@ -17,7 +17,6 @@ import json
 import logging
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import threading
@@ -32,9 +31,9 @@ from typing import BinaryIO
 from lab.contracts import LabError
 from lab.logs import short
 from lab.runners import Worker, _machine, _packing
+from lab.runners._deaths import STOPPED, Death, last_words, why
 from lab.runners._worker import BEGIN, LAST, Settings, main, ready_file
 from lab.secrecy import named_secret
-from lab.serving import KIND
 from lab.store import Run, Store, Unwritable
 from lab.waiting import spin_briefly
 
@@ -46,7 +45,6 @@ STOP_SECONDS = 3.0  # a worker ends within milliseconds of its pipe's end; after
 LONGEST_PAUSE_SECONDS = 60.0
 HOPELESS = 2  # early deaths in a row, after which a worker is waited with
 LARGEST_LOG_BYTES = 1_000_000
-LAST_WORDS_BYTES = 2_000
 RESERVE_BYTES = 1_000_000_000  # of the machine's memory, for the page and everything else
 WARM_BYTES = 550_000_000  # a warm worker before its first run, measured: 522 MB of data
 SMALLEST_BUDGET_BYTES = 300_000_000
@@ -54,24 +52,6 @@ ANSWERING_BYTES = 4_000_000_000  # the most that answering may take; at least ha
 IDLE_SECONDS = 600.0  # without a question, until its worker ends
 QUESTIONS = "questions"  # in the name of the worker that answers, and of its log
 SPARE_ROOM_BYTES = 2_000_000_000  # free beside the pool and a spare worker, or there is no spare
-
-STOPPED = ("The lab was stopped while this run was going.", "Run it again: nothing in its settings was wrong.")
-OUT_OF_MEMORY = ("The system ended this run's worker, probably because the machine ran out of memory.",
-                 "Halve the batch or the text length, turn checkpointing on, or choose a smaller model or a method that trains less.")
-NO_MEMORY = ("bad_alloc", "MemoryError", "allocate memory", "Thread creation failed")  # last words of libraries that end the process themselves
-TOO_MUCH_ASKED = ("The system ended the worker that answers, probably because the machine ran out of memory.",
-                  "Ask again in a moment; if that happens again, ask a run of a smaller model.")
-CRASHED_ADVICE = "Run it again; if that happens again, change the settings or tell whoever hosts the lab. Nobody else's run was touched."
-
-
-@dataclass(frozen=True)
-class Death:
-    """How a worker ended: the exit code, negative for a signal, and its last words."""
-
-    name: str
-    code: int
-    log: str
-    file: str = ""
 
 
 @dataclass
@@ -284,7 +264,7 @@ class LocalRunner:
         slot.start_at = time.monotonic() + pause
         level = logging.WARNING if process.returncode else logging.INFO
         LOG.log(level, "worker ended", extra={"worker": slot.name, "code": process.returncode, "pause": pause})
-        slot.unexplained.append(Death(slot.name, process.returncode, _tail(slot.log, slot.log_start), slot.log.name))
+        slot.unexplained.append(Death(slot.name, process.returncode, last_words(slot.log, slot.log_start), slot.log.name))
 
     def _explain_deaths(self, slot: Slot) -> None:
         """Give the runs of dead workers their reason; what cannot be written now stays for the next look."""
@@ -380,29 +360,10 @@ def _for_questions() -> int | None:
     return None if free is None else max(SMALLEST_BUDGET_BYTES, min(ANSWERING_BYTES, (free - WARM_BYTES) // 2))
 
 
-def why(death: Death, kind: str = "train") -> tuple[str, str]:
-    """Reason and advice for the run, or the question, of a worker that died."""
-    if kind == KIND:
-        out = -death.code == getattr(signal, "SIGKILL", None) or any(words in death.log for words in NO_MEMORY)
-        return TOO_MUCH_ASKED if out else ("The worker that answers ended unexpectedly.", "Ask again: it is started anew. No training was touched.")
-    if -death.code == getattr(signal, "SIGKILL", None) or any(words in death.log for words in NO_MEMORY):
-        return OUT_OF_MEMORY
-    if death.code < 0:
-        return f"This run's worker crashed ({signal.Signals(-death.code).name}).", CRASHED_ADVICE
-    return f"This run's worker ended unexpectedly (exit code {death.code}).", CRASHED_ADVICE
-
-
 def _open_log(path: Path) -> BinaryIO:
     """To append to; a long one starts anew."""
     long = path.exists() and path.stat().st_size > LARGEST_LOG_BYTES
     return path.open("wb" if long else "ab")
-
-
-def _tail(path: Path, start: int) -> str:
-    """The last words after `start`."""
-    with suppress(OSError):
-        return path.read_bytes()[start:][-LAST_WORDS_BYTES:].decode(errors="replace")
-    return ""
 
 
 if __name__ == "__main__":

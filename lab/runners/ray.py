@@ -26,10 +26,10 @@ from lab.events import Cancelled, Event, Failed, Restarted, Stepped, from_json
 from lab.lens import Look
 from lab.owndata.shelf import is_own
 from lab.runners import Worker
+from lab.runners._deaths import OUT_OF_MEMORY, STOPPED
 from lab.runners._packing import needed_bytes
 from lab.runners._remote import job, packed, unpacked
 from lab.runners._worker import Recorder, answered, subject
-from lab.runners.local import OUT_OF_MEMORY, STOPPED
 from lab.serving import KIND, asked
 from lab.spec import RunSpec
 from lab.store import Run, Store, Unwritable

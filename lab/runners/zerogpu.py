@@ -30,8 +30,9 @@ from lab.accounting.energy import estimated_seconds
 from lab.contracts import LabError
 from lab.events import ENDS, Cancelled, Event, Failed, Preparing, from_json, to_json
 from lab.runners import Worker
+from lab.runners._deaths import STOPPED
 from lab.runners._worker import Recorder, answered
-from lab.runners.local import STOPPED, LocalRunner
+from lab.runners.local import LocalRunner
 from lab.spec import RunSpec
 from lab.store import Run, Store, Unwritable
 from lab.supply import Supply
