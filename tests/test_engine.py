@@ -410,3 +410,22 @@ def test_majority_and_base_are_cached_scores_of_the_same_items(tmp_path: Path) -
     assert place[0] > stepped[0] and place[1] < stepped[1], "asked after the first run, known before the second"
     assert fold(first).scores["base"].score == fold(second).scores["base"].score
     assert [event.lens for event in second if isinstance(event, Observed)].count("samples") == 1
+
+
+def test_methods_that_start_as_the_base_are_asked_once_before_training(tmp_path: Path, run: Any) -> None:
+    """The same head on the same base: arms of a comparison share what they answered before any step, and it is what each would have answered by itself."""
+    workshop = Workshop(tmp_path, offline=True)
+    spec = {**BERT, "steps": 2, "dtype": "float32"}
+    first = run(workshop, **{**spec, "method": "lora"})
+    assert len(workshop._starts) == 1
+    shared = run(workshop, **{**spec, "method": "bitfit"})
+    assert len(workshop._starts) == 1
+    alone = run(Workshop(tmp_path, offline=True), **{**spec, "method": "bitfit"})
+    for seen in (shared, alone):
+        assert seen.seen("answers")["untrained"] == first.seen("answers")["untrained"]
+        assert seen.scores["untrained"].loss == pytest.approx(first.scores["untrained"].loss, rel=1e-5)
+    other = run(workshop, **{**spec, "method": "lora", "seed": 1})
+    assert len(workshop._starts) == 2 and other.scores["untrained"].loss != first.scores["untrained"].loss, "another head"
+    run(workshop, **{**spec, "method": "prompt_tuning"})
+    run(workshop, **{**spec, "method": "lora", "eval_items": 20})
+    assert len(workshop._starts) == 3, "a prompt changes the answers at once, and other texts are other questions"

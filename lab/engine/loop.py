@@ -234,19 +234,25 @@ def _show(job: Job) -> None:
 def _before_training(job: Job, base: Seen, tuned: Seen, scored: Scored) -> Generator[Event, None, Seen]:
     """The same seed attached again and asked before any step: what the training itself has changed.
 
-    Nothing is asked twice: a method that starts as the base answers as the base does (a new head does not), and
-    what was never trained answers as it does now.
+    Nothing is asked twice: a method that starts as the base answers as the base does, with a new head as every such method does with this seed,
+    and what was never trained answers as it does now.
     """
     spec = job.spec
     if not spec.steps:
         return tuned
     if spec.method.starts_as_base() and spec.shape.writes:
         return base
-    learner, job.learner = job.learner, attached(spec, job.pristine, job.reader, job.device, job.workshop.kept(job.pristine, job.dtype))
-    try:
-        return (yield from scored.told("untrained", job.asking(), len(job.texts.test)))
-    finally:
-        job.learner = learner
+
+    def asking() -> Generator[Event, None, Seen]:
+        learner, job.learner = job.learner, attached(spec, job.pristine, job.reader, job.device, job.workshop.kept(job.pristine, job.dtype))
+        try:
+            return (yield from scored.told("untrained", job.asking(), len(job.texts.test)))
+        finally:
+            job.learner = learner
+
+    if spec.method.starts_as_base():
+        return (yield from job.workshop.start((_base_key(job), job.dtype, spec.seed), asking))
+    return (yield from asking())
 
 
 def _base_key(job: Job) -> str:

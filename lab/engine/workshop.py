@@ -5,9 +5,9 @@ import logging
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -17,6 +17,7 @@ from lab.engine import bases
 from lab.engine.fast.compiled import Compiler
 from lab.engine.fast.frozen import Kept
 from lab.engine.notes import Notes
+from lab.engine.scoring import Answers
 from lab.engine.texts import Encoded, Reader
 from lab.events import Preparing
 from lab.owndata.shelf import Shelf, is_own
@@ -24,6 +25,8 @@ from lab.supply import Supply, TaskData
 
 KEPT_BASES = 3
 KEPT_TEXTS = 8
+KEPT_STARTS = 32
+T = TypeVar("T")
 
 
 def quieten() -> None:
@@ -55,6 +58,7 @@ class Workshop:
         self._kept_for: tuple[Any, ...] = ()
         self._data: dict[str, TaskData] = {}
         self._encoded: OrderedDict[tuple[Any, ...], list[Encoded]] = OrderedDict()
+        self._starts: OrderedDict[tuple[Any, ...], Answers] = OrderedDict()
 
     def base(self, model: Model, dtype: torch.dtype, attention: str, device: str,
              quantization: str | None = None) -> Generator[Preparing, None, bases.Pristine]:
@@ -98,6 +102,15 @@ class Workshop:
     def notes_of(self, task: Task) -> Notes:
         """Where answers to a task's texts are noted: those to an uploaded set lie beside it, and go with it."""
         return Notes(Shelf().notes(task.key)) if is_own(task.key) else self.notes
+
+    def start(self, key: tuple[Any, ...], asking: Callable[[], Generator[T, None, Answers]]) -> Generator[T, None, Answers]:
+        """What the base answers through a fresh head, asked once for equal `key`s: arms of a comparison whose methods start as the base share it."""
+        if key not in self._starts:
+            found = yield from asking()
+            while len(self._starts) >= KEPT_STARTS:
+                self._starts.popitem(last=False)
+            self._starts[key] = found
+        return self._starts[key]
 
     def encoded(self, key: tuple[Any, ...], reader: Reader, items: tuple[Item, ...], answered: bool = False) -> list[Encoded]:
         """Token ids of the items, made once for equal `key`s."""
