@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from tests.__main__ import BROWSER, QUICK, SHARED
 REAL = {"cache", "real_workshop"}  # fixtures of the real pretrained weights and data
 FIRST = ("test_page.py", "test_real_prompts.py", "test_goals.py", "test_every_method.py",
          "test_runners.py", "test_serve.py", "test_supply.py", "test_cli.py", "test_readme.py")
-QUICK_CASES = 4  # of one test, in the quick part
+QUICK_CASES = 2  # of one test, in the quick part
+ALL_SLOW = re.compile(r"^pytestmark = \[?pytest\.mark\.(slow|browser)\b", re.MULTILINE)
 
 spin_briefly(os.environ)
 os.environ.setdefault("LAB_COMPILE", "0")  # workers that tests start: their compiler would take a core from what is tested
@@ -31,6 +33,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     named = config.args_source is pytest.Config.ArgsSource.ARGS and config.args != ["tests/ui"]
     whole = not named and not config.option.keyword
     return _machine.cores() if whole and config.option.markexpr in (QUICK, SHARED, BROWSER) else 0
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The quick part does not read files that have nothing for it: each of its processes would import them first."""
+    if config.option.markexpr == QUICK and collection_path.match("test_*.py") and ALL_SLOW.search(collection_path.read_text(encoding="utf-8")):
+        return True
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)

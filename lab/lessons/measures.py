@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.contracts import LabError
-from lab.events import RunResult
+from lab.events import LAST_STEPS, RunResult
 
 EXACT = ("count", "bytes", "share")  # equal runs have equal ones, whatever their seed
 
@@ -61,8 +61,8 @@ def _step(run: RunResult) -> tuple[float, float] | None:
     return (1 / run.steps_per_second, 0.0) if run.steps_per_second else None
 
 
-def _loss(place: int) -> Callable[[RunResult], tuple[float, float] | None]:
-    return lambda run: (run.losses[place][1], 0.0) if run.losses and run.losses[place][1] is not None else None
+def _first_loss(run: RunResult) -> tuple[float, float] | None:
+    return (run.losses[0][1], 0.0) if run.losses and run.losses[0][1] is not None else None
 
 
 def _forgetting(run: RunResult) -> tuple[float, float] | None:
@@ -125,8 +125,8 @@ MEASURES: Mapping[str, Measure] = {each.key: each for each in (
     Measure("adapter_bytes", "size of what is saved", "bytes", lambda run: (run.adapter_bytes, 0.0) if run.adapter_bytes else None),
     Measure("step_seconds", "time of a training step", "seconds", _step),
     Measure("train_seconds", "time of the training", "seconds", lambda run: (run.seconds["training"], 0.0) if "training" in run.seconds else None),
-    Measure("first_loss", "loss of the first step", "loss", _loss(0)),
-    Measure("last_loss", "loss of the last step", "loss", _loss(-1)),
+    Measure("first_loss", "loss of the first step", "loss", _first_loss),
+    Measure("last_loss", f"mean training loss of the last {LAST_STEPS} steps", "loss", lambda run: None if run.last_loss is None else (run.last_loss, 0.0)),
     Measure("forgetting", "perplexity on unrelated text after training, as a multiple of before", "ratio", _forgetting),
 )}
 
