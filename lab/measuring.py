@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("assets/measurements"))
     options = parser.parse_args()
     try:
-        known, workshop = recorded(options.out), Workshop(default_cache())
+        known, workshop = recorded(options.out), Workshop(default_cache(), comparable=True)
         for lesson in lessons([options.lessons], options.comparisons).values():
             for asked in lesson.matter.measurements.values():
                 if named(asked.name, asked.knobs) not in known:
