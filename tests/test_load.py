@@ -19,15 +19,15 @@ def test_a_class_is_answered_and_no_run_is_lost() -> None:
 
 
 def test_faults_cost_no_run() -> None:
-    """Every kind once; after each a run begins as soon as it has to at full length."""
+    """Every kind once; after each the queue goes on as soon as it has to at full length."""
     kinds = list(dict.fromkeys(faults.KINDS))
     found = faults.tried(len(kinds), seed=1, order=kinds)
     assert set(found["kinds"]) == set(kinds) and not found["wrong_count"], found
     assert not faults.late(found, within(faults.GOES_ON_SECONDS)), found
 
 
-def test_a_run_that_begins_late_is_seen() -> None:
-    found = {"seconds_until_a_run_begins": {"asleep": [1.0, 5.1], "disk full": [0.2, 4.9], "page killed": [30.0, 40.0]}}
+def test_a_queue_that_stands_still_is_seen() -> None:
+    found = {"seconds_until_the_queue_goes_on": {"asleep": [1.0, 5.1], "disk full": [0.2, 4.9], "page killed": [30.0, 40.0]}}
     assert faults.late(found) == {"asleep": 5.1} and not faults.late(found, 6.0)
 
 
