@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent
 TICK_SECONDS = 600.0  # between looks for what has had its time, and between copies of the data folder
 DAY_SECONDS = 86_400.0
+MOST_SPARES = 2  # workers that are kept warm in reserve
 SWITCH_SECONDS = 0.0005  # after which a thread that works lets the one go on that answers all visitors; five thousandths otherwise
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1",  # nothing is sent anywhere
@@ -188,6 +189,15 @@ def _forecaster() -> Any:
     return Forecaster(default_cache() / "forecast")
 
 
+def _spares() -> int:
+    from lab.contracts import LabError
+
+    asked = os.environ.get("LAB_SPARE", str(MOST_SPARES))
+    if asked not in {str(number) for number in range(MOST_SPARES + 1)}:
+        raise LabError(f"LAB_SPARE is {asked}: must be a number from 0 to {MOST_SPARES}")
+    return int(asked)
+
+
 def _runner(name: str, data: Path, address: str | None, workers: int | None, **limits: Any) -> Any:
     from lab.contracts import LabError
     from lab.supply import default_cache
@@ -197,7 +207,7 @@ def _runner(name: str, data: Path, address: str | None, workers: int | None, **l
     if name == "local":
         from lab.runners.local import LocalRunner
 
-        return LocalRunner(data, default_cache(), workers, spare=os.environ.get("LAB_SPARE") != "0", **limits)
+        return LocalRunner(data, default_cache(), workers, spares=_spares(), **limits)
     if name == "zerogpu":
         from lab.runners.zerogpu import ZeroGpuRunner
 

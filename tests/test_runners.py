@@ -228,7 +228,7 @@ def test_a_worker_ends_when_its_pipe_does_even_while_it_is_still_warming_up(tmp_
 @pytest.mark.slow
 def test_a_spare_worker_steps_in_for_one_that_dies_and_is_replaced(tmp_path, cache):
     """Warm and idle until then: it takes no run, and its log goes with it."""
-    with LocalRunner(tmp_path, cache, 1, spare=True) as runner, Store(tmp_path) as store:
+    with LocalRunner(tmp_path, cache, 1, spares=2) as runner, Store(tmp_path) as store:
         ready = until(lambda: len(files := {path.stem for path in (tmp_path / "workers").glob("*.ready")}) == 2 and files)
         first = runner.workers()[0]
         (spare,) = ready - {first.name}
@@ -249,13 +249,28 @@ def test_a_spare_worker_steps_in_for_one_that_dies_and_is_replaced(tmp_path, cac
     assert not any(psutil.pid_exists(pid) for pid in pids), "all end with the pool"
 
 
-def test_there_is_no_spare_where_memory_is_short(tmp_path, monkeypatch):
-    monkeypatch.setattr(_machine, "available_bytes", lambda: 3_000_000_000)
-    short = LocalRunner(tmp_path, tmp_path, 1, spare=True)
-    assert not short._has_room_for_a_spare() and short._fair_share() == LocalRunner(tmp_path, tmp_path, 1)._fair_share()
-    monkeypatch.setattr(_machine, "available_bytes", lambda: 16_000_000_000)
-    roomy = LocalRunner(tmp_path, tmp_path, 1, spare=True)
-    assert roomy._has_room_for_a_spare() and roomy._fair_share() < LocalRunner(tmp_path, tmp_path, 1)._fair_share()
+@pytest.mark.parametrize(("free", "workers", "asked", "spares"), [(3e9, 1, 2, 0), (4.1e9, 1, 2, 1), (16e9, 1, 2, 1), (16e9, 2, 2, 2), (4.8e9, 2, 2, 1),
+                                                                  (16e9, 2, 1, 1), (16e9, 2, 0, 0)])
+def test_spares_are_as_many_as_memory_and_the_pool_allow(tmp_path, monkeypatch, free, workers, asked, spares):
+    monkeypatch.setattr(_machine, "available_bytes", lambda: int(free))
+    pool, without = (LocalRunner(tmp_path, tmp_path, workers, spares=number) for number in (asked, 0))
+    assert pool._affordable_spares() == spares
+    assert (pool._fair_share() < without._fair_share()) is (spares > 0), "what spares take is missing to the runs"
+
+
+@pytest.mark.slow
+def test_two_spares_step_in_for_two_that_die_together(tmp_path, cache):
+    with LocalRunner(tmp_path, cache, 2, spares=2) as runner, Store(tmp_path) as store:
+        ready = until(lambda: len(files := {path.stem for path in (tmp_path / "workers").glob("*.ready")}) == 4 and files)
+        pool = runner.workers()
+        for worker in pool:
+            os.kill(worker.pid, signal.SIGKILL)
+        killed = time.time()
+        runs = [store.submit(SHORT, owner) for owner in ("ann", "bob")]
+        began = [until(lambda run=run: (seen := store.run(run.id)).started and seen) for run in runs]
+        assert {run.worker for run in began} <= ready - {worker.name for worker in pool} and max(run.started for run in began) - killed < within(2)
+        assert all(ended(store, run).state == "finished" for run in runs)
+        until(lambda: len({path.stem for path in (tmp_path / "workers").glob("*.ready")} - ready) == 2)
 
 
 @pytest.mark.slow

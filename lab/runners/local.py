@@ -8,8 +8,8 @@ one queue it would wait behind every class that trains, and no priority helps wh
 is what it keeps (bases and opened runs), and two would keep everything twice. It costs half a gigabyte, so it is started by the first question that
 waits, and ends by itself when none has come for a while. It has half of the cores' threads, a limit of memory, and the system's preference over trainings.
 
-Where memory allows, one worker more is kept warm and idle. It steps into the place of one that died or has done its runs: loading torch takes seconds, and
-a class would wait through them. On GPUs there is none: each worker is bound to its own from its first moment.
+Where memory allows, spare workers are kept warm and idle: one, or two beside a pool of several. A spare steps into the place of a worker that died or
+has done its runs: loading torch takes seconds, and a class would wait through them. On GPUs there are none: each worker is bound to its own.
 """
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SMALLEST_BUDGET_BYTES = 300_000_000
 ANSWERING_BYTES = 4_000_000_000  # the most that answering may take; at least half of it is there for bases
 IDLE_SECONDS = 600.0  # without a question, until its worker ends
 QUESTIONS = "questions"  # in the name of the worker that answers, and of its log
-SPARE_ROOM_BYTES = 2_000_000_000  # free beside the pool and a spare worker, or there is no spare
+SPARE_ROOM_BYTES = 2_000_000_000  # free beside the pool and spare workers, or there is none
 
 
 @dataclass
@@ -76,10 +76,10 @@ class LocalRunner:
     def __init__(self, data: Path, cache: Path, workers: int | None = None, *, runs_per_worker: int = 50, budget_bytes: int | None = None,
                  largest_bytes: int | None = None, patience_seconds: float = 30.0, idle_seconds: float = IDLE_SECONDS,
                  running: int | None = None, seconds: float | None = None, kinds: tuple[str, ...] = ("train", "look"), on_gpus: bool = True,
-                 beside: Callable[[], Collection[str]] = tuple, spare: bool = False) -> None:
+                 beside: Callable[[], Collection[str]] = tuple, spares: int = 0) -> None:
         """`workers` beyond the number of GPUs share them. `running` is how many runs of one owner go on at a time, `seconds` how long one may take. A lab
         whose trainings run elsewhere leaves other `kinds` to this pool, and `beside` names the workers there, whose runs are not taken for lost ones.
-        `spare`: keep one worker more warm, where there are no GPUs and memory allows."""
+        `spares`: keep up to so many workers more warm, never more than the pool has, where there are no GPUs and memory allows."""
         if workers is not None and workers < 1:
             raise LabError(f"workers is {workers}: must be at least 1")
         self.data, self.cache = Path(data).resolve(), Path(cache).resolve()
@@ -91,9 +91,9 @@ class LocalRunner:
         self.runs_per_worker, self.budget_bytes = runs_per_worker, budget_bytes
         self.largest_bytes, self.patience_seconds, self.idle_seconds = largest_bytes, patience_seconds, idle_seconds
         self.running, self.seconds = running, seconds
-        self.spare = spare
+        self.most_spares = 0 if self.gpus else min(spares, self.size)
         self._slots: list[Slot] = []
-        self._spare: Slot | None = None
+        self._spares: list[Slot] = []
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._swept = 0.0
@@ -113,7 +113,7 @@ class LocalRunner:
             raise
         self.budget_bytes = self.budget_bytes or self._fair_share()
         self._slots = [*(Slot(number) for number in range(1, self.size + 1)), Slot(0)]
-        self._spare = Slot(self.size + 1) if self._has_room_for_a_spare() else None
+        self._spares = [Slot(self.size + 1 + place) for place in range(self._affordable_spares())]
         self._stopping.clear()
         self._thread = threading.Thread(target=self._watch, name="workers", daemon=True)
         self._thread.start()
@@ -170,7 +170,7 @@ class LocalRunner:
             try:
                 for slot in self._slots:
                     self._look_after(slot)
-                self._keep_spare()
+                self._keep_spares()
                 self._sweep()
             except (LabError, OSError):  # a full disk, no memory for another process: tried again, for without this thread nothing goes on
                 LOG.exception("trouble with the workers")
@@ -185,32 +185,34 @@ class LocalRunner:
             self._spawn(slot)
         self._explain_deaths(slot)
 
-    def _keep_spare(self) -> None:
-        """Started once the whole pool is warm, so that it takes nothing from those that are needed first."""
-        spare = self._spare
-        if spare and spare.process and spare.process.poll() is not None:
-            self._bury(spare)
-            spare.unexplained.clear()  # it had no run
-        if spare and not spare.process and time.monotonic() >= spare.start_at and all(self._is_warm(slot) for slot in self._slots if slot.number):
-            self._spawn(spare, waits=True)
+    def _keep_spares(self) -> None:
+        """Started once the whole pool is warm, so that they take nothing from those that are needed first; one after the other for the same reason."""
+        for spare in self._spares:
+            if spare.process and spare.process.poll() is not None:
+                self._bury(spare)
+                spare.unexplained.clear()  # it had no run
+        cold = next((spare for spare in self._spares if not self._is_warm(spare)), None)
+        if cold and not cold.process and time.monotonic() >= cold.start_at and all(self._is_warm(slot) for slot in self._slots if slot.number):
+            self._spawn(cold, waits=True)
 
     def _is_warm(self, slot: Slot) -> bool:
         return slot.process is not None and slot.process.poll() is None and ready_file(self.data, slot.name).exists()
 
     def _step_in(self, slot: Slot) -> bool:
-        """Have the spare worker fill this place, also one that is not warm yet: it will be sooner than another. False where there is none."""
-        spare = self._spare
-        if not slot.number or not spare or not spare.process or spare.process.poll() is not None:
+        """Have a spare worker fill this place, also one that is not warm yet: it will be sooner than another. False where there is none."""
+        living = [spare for spare in self._spares if spare.process and spare.process.poll() is None]
+        if not slot.number or not living:
             return False
+        spare = max(living, key=self._is_warm)
         slot.name, slot.process, slot.started, slot.log, slot.log_start = spare.name, spare.process, spare.started, spare.log, spare.log_start
         slot.restarts += 1
-        self._spare = Slot(spare.number)
+        self._spares[self._spares.index(spare)] = Slot(spare.number)
         LOG.info("spare worker steps in", extra={"worker": slot.name, "place": slot.number, "pid": slot.process.pid, "restarts": slot.restarts})
         _say(slot.process, BEGIN)
         return True
 
     def _programs(self) -> list[Slot]:
-        return [*self._slots, self._spare] if self._spare else self._slots
+        return [*self._slots, *self._spares]
 
     def _spawn(self, slot: Slot, waits: bool = False) -> None:
         slot.name = f"{_place(slot)}-{secrets.token_hex(3)}"  # never used twice: a run of a dead worker is not taken for a living one's
@@ -329,19 +331,22 @@ class LocalRunner:
     def _free_log(self, slot: Slot) -> Path:
         """One that no other living worker writes: where a spare has stepped in, its log went with it."""
         taken = {other.log for other in self._programs() if other is not slot and other.process}
-        numbers = (slot.number, *range(1, self.size + 2)) if slot.number else (QUESTIONS,)
+        numbers = (slot.number, *range(1, self.size + len(self._spares) + 1)) if slot.number else (QUESTIONS,)
         return next(path for path in (self.data / "workers" / f"{number}.log" for number in numbers) if path not in taken)
 
-    def _has_room_for_a_spare(self) -> bool:
+    def _affordable_spares(self) -> int:
         free = _machine.available_bytes()
-        return self.spare and not self.gpus and free is not None and free >= RESERVE_BYTES + (self.size + 1) * WARM_BYTES + SPARE_ROOM_BYTES
+        if free is None:
+            return 0
+        room = free - RESERVE_BYTES - self.size * WARM_BYTES - SPARE_ROOM_BYTES
+        return max(0, min(self.most_spares, room // WARM_BYTES))
 
     def _fair_share(self) -> int | None:
         """What runs of one worker may take: an equal part of what is free now, with something left for the page."""
         free = _machine.available_bytes()
         if free is None or self.gpus:  # a GPU's memory has its own limit, and its driver reserves much of the host's
             return None
-        kept = RESERVE_BYTES + (WARM_BYTES if self._has_room_for_a_spare() else 0)
+        kept = RESERVE_BYTES + self._affordable_spares() * WARM_BYTES
         return max(SMALLEST_BUDGET_BYTES, (free - kept) // self.size - WARM_BYTES)
 
 

@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -49,6 +50,9 @@ DISK_BYTES = 60_000_000
 MOVED_CLOCK = Path(__file__).parent / "clock"
 FETCHED = "sst2"  # a task whose texts come from the Hub
 GOES_ON_SECONDS = 5.0
+LONG_SECONDS = 1.5
+RUNNING = """SELECT worker, json_extract(spec, '$.task'), json_extract(spec, '$.steps'), round(? - started, 1),
+             (SELECT max(seq) FROM events WHERE run = runs.id) FROM runs WHERE state = 'running'"""
 READY_SECONDS = 300
 STEPS = (3, 60, 200)
 KINDS = (*("worker killed",) * 3, "page killed", "page stopped", "asleep", "database locked", "disk full", "cache broken", "tab closed", "clock moved",
@@ -67,7 +71,7 @@ class Lab:
     def start(self) -> None:
         command = [sys.executable, "-m", "lab", "serve", "--port", str(self.port), "--data", str(self.data), "--workers", "2"]
         environment = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}
-        environment |= {"LAB_CACHE": str(self.cache), "LAB_COMPILE": "0", "LAB_SPARE": "1", "OMP_NUM_THREADS": "1", "HF_ENDPOINT": self.hub,
+        environment |= {"LAB_CACHE": str(self.cache), "LAB_COMPILE": "0", "LAB_SPARE": "2", "OMP_NUM_THREADS": "1", "HF_ENDPOINT": self.hub,
                         "NO_PROXY": "127.0.0.1", "HF_HOME": str(self.cache / "hf"), "PYTHONPATH": str(MOVED_CLOCK), "LAB_MOVED_CLOCK": str(self.clock)}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self.log, stderr=self.log)
         wait_for(lambda: answers(f"http://127.0.0.1:{self.port}/"), READY_SECONDS, "the lab does not answer")
@@ -80,6 +84,12 @@ class Lab:
 
     def workers(self) -> list[psutil.Process]:
         return [process for process, _ in self._children()]
+
+    def told(self) -> str:
+        """Its workers: how long each has been there, and whether it is warm."""
+        warm = {path.stem for path in (self.data / "workers").glob("*.ready")}
+        found = [(re.search(r'"name": "([^"]+)"', words), round(time.time() - process.create_time(), 1)) for process, words in self._children()]
+        return ", ".join(f"{name[1]} since {age} s{' warm' * (name[1] in warm)}" for name, age in found if name)
 
     def _children(self) -> list[tuple[psutil.Process, str]]:
         """Workers that live, each with its command line."""
@@ -211,9 +221,9 @@ def under_way(store: Store) -> dict[str, int]:
     return dict(store.rows("SELECT id, (SELECT coalesce(max(seq), 0) FROM events WHERE run = runs.id) FROM runs WHERE state = 'running'"))
 
 
-def waits(store: Store, run: Run, seconds: float) -> tuple[float, float]:
-    """Seconds until the queue goes on, and until a run has begun; infinite where that does not happen."""
-    started, before, goes_on = time.monotonic(), None, float("inf")
+def waits(lab: Lab, store: Store, run: Run, seconds: float) -> tuple[float, float]:
+    """Seconds until the queue goes on, and until a run has begun; infinite where that does not happen. What there is in a long wait is printed."""
+    started, before, goes_on, told = time.monotonic(), None, float("inf"), False
     while (waited := time.monotonic() - started) < seconds:
         with suppress(LabError):
             now = under_way(store)
@@ -222,6 +232,9 @@ def waits(store: Store, run: Run, seconds: float) -> tuple[float, float]:
                 goes_on = waited
             if store.run(run.id).state != "queued":
                 return min(goes_on, waited), waited
+            if waited > LONG_SECONDS and goes_on > waited and not told:
+                told = True
+                print(f"the queue stands still: {lab.told()}; runs {store.rows(RUNNING, time.time())}", file=sys.stderr, flush=True)
         time.sleep(0.05)
     return goes_on, float("inf")
 
@@ -266,7 +279,7 @@ def tried(count: int, seed: int, seconds: float = float("inf"), order: Sequence[
                     wait_for(lab.ready, READY_SECONDS, "no worker gets warm again")
                     wait_for(lambda: store.waiting() < 8, READY_SECONDS, f"the queue stands still after {kind}")
                     runs.append(submitted(store, len(runs), STEPS[0], priority=1))
-                    for found, seconds_waited in zip((goes_on, begins), waits(store, runs[-1], READY_SECONDS), strict=True):
+                    for found, seconds_waited in zip((goes_on, begins), waits(lab, store, runs[-1], READY_SECONDS), strict=True):
                         found.setdefault(kind, []).append(seconds_waited)
                     if mounted and place % 20 == 19:  # adapters of runs that have ended would fill it by themselves
                         states += _thinned(store, runs)
