@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +93,23 @@ def test_two_processes_hold_it_once(tmp_path: Path) -> None:
         assert own(one) + own(two) < 1.1 * 2 * 4 * 2048 * 2049
         for child in (one, two):
             child.stdin.close()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_base_in_use_does_not_lie_in_the_file_it_was_read_from(shared: bool, workshop: Any, finish: Any, tmp_path: Path) -> None:
+    """Shortened, the file would end every process that maps it; overwritten, it would change the base under a run."""
+    from lab import catalogue
+    from lab.accounting.shapes import shape_of
+    from lab.engine import bases
+
+    model = catalogue.find("models", "seed-bert")
+    files = finish(workshop.supply.model(model))[1]
+    shutil.copytree(files.folder, tmp_path / "copy")
+    base = bases.load(tmp_path / "copy", files.sha256, shape_of(model.config), torch.float32, "sdpa", "cpu", None, tmp_path / "mapped" if shared else None)
+    weights = tmp_path / "copy" / "model.safetensors"
+    with weights.open("r+b") as file:
+        file.write(b"\xff" * weights.stat().st_size)
+    assert base.intact
+    with weights.open("r+b") as file:
+        file.truncate(100)
+    assert base.intact

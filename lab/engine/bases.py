@@ -51,11 +51,20 @@ def load(folder: Path, sha256: str, shape: Shape, dtype: torch.dtype, attention:
         quantized.settle(module)
     else:
         module = module.to(device)
+        if device == "cpu":
+            _own(module)
         fast.lay_out(module, shape)
         if shared is not None and device == "cpu":
             mapped.settle(module, sha256, shared)
     module = module.eval().requires_grad_(False)
     return Pristine(module, tokenizer, sha256, checksum(module), quantization)
+
+
+def _own(module: nn.Module) -> None:
+    """Copy the weights out of their file, which safetensors maps: whoever shortened it would end every process that reads on, and whoever wrote into it
+    would change a base that is in use."""
+    for weight in module.parameters():
+        weight.data = weight.data.clone()
 
 
 def tokenizer_in(folder: Path) -> Any:

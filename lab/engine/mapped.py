@@ -1,7 +1,6 @@
 """Weights of a base in one file that every process maps, so that several workers of a machine hold them once.
 
-The mapping is private: pages are shared as long as nobody writes to them, and what one process writes no other sees. safetensors does the
-same with weights that are used as they lie; those that were turned into another number format or laid out anew (`fast.lay_out`) are here.
+The mapping is private: pages are shared as long as nobody writes to them, and what one process writes no other sees.
 """
 from __future__ import annotations
 
