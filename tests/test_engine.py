@@ -429,3 +429,20 @@ def test_methods_that_start_as_the_base_are_asked_once_before_training(tmp_path:
     run(workshop, **{**spec, "method": "prompt_tuning"})
     run(workshop, **{**spec, "method": "lora", "eval_items": 20})
     assert len(workshop._starts) == 3, "a prompt changes the answers at once, and other texts are other questions"
+
+
+def test_a_base_that_is_damaged_in_memory_costs_one_run(tmp_path: Path) -> None:
+    """Its loss is no number before anything was trained, which is no matter of the learning rate; the next run reads the weights anew."""
+    workshop, spec = Workshop(tmp_path, offline=True), RunSpec.parse({**BERT, "steps": 2})
+    assert isinstance(list(train(spec, workshop))[-1], Finished)
+    for kept in workshop._bases.values():
+        for weight in kept.module.parameters():
+            weight.data.fill_(float("nan"))
+    failed = list(train(RunSpec.parse({**BERT, "steps": 2, "seed": 1}), workshop))[-1]
+    assert isinstance(failed, Failed) and "before anything was trained" in failed.reason and "read anew" in failed.advice and not failed.knob
+    assert isinstance(list(train(spec, workshop))[-1], Finished)
+
+
+def test_a_full_disk_is_named_whoever_says_it() -> None:
+    said = diagnosis.diagnose(RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), RunSpec.parse(BERT), 3)
+    assert said.reason == "The disk got in the way: No space left on device." and "Free some space" in said.advice

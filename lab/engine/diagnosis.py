@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from math import isfinite
 
 from lab.contracts import LabError, number
 from lab.engine.room import TooLarge
@@ -18,9 +19,16 @@ class Diverged(LabError):
     """The loss stopped being a number, or ran away from its start."""
 
 
+class Damaged(LabError):
+    """The loss was no number before anything was trained."""
+
+
 def check_loss(loss: float, step: int, started_at: float, far_for: int) -> int:
-    """How many steps in a row the loss has been far above its start; raises Diverged when it is no number, or stayed far too long."""
-    if loss != loss or loss in (float("inf"), float("-inf")):
+    """How many steps in a row the loss has been far above its start; raises Diverged when it is no number, or stayed far too long, and Damaged when it is
+    none from the start."""
+    if not isfinite(loss) and step == 1:  # taken before the first update
+        raise Damaged("The loss is not a number before anything was trained: the weights of the base are damaged, or too large for this number format.")
+    if not isfinite(loss):
         raise Diverged(f"The loss is not a number any more, from step {step}: the steps were so large that the weights overflowed.")
     far_for = far_for + 1 if loss > FAR * started_at + 1 else 0
     if far_for >= PATIENCE:
@@ -65,8 +73,12 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def _other(error: BaseException, step: int, detail: str) -> Failed:
+    if isinstance(error, Damaged):
+        return Failed(str(error), "Run it again: the weights are read anew. If that does not help, choose float32.", "", step, detail)
     if isinstance(error, LabError):
         return Failed(str(error), "", "", step, detail)
+    if "os error 28" in str(error):  # as libraries in Rust say it
+        return Failed("The disk got in the way: No space left on device.", "Free some space or try again.", "", step, detail)
     if isinstance(error, OSError):
         return Failed(f"The disk or the network got in the way: {error.strerror or error}.", "Free some space or try again.", "", step, detail)
     return Failed(f"The lab made a mistake here ({type(error).__name__}: {_without_paths(str(error))[:200]}).",

@@ -63,6 +63,8 @@ def train(
         yield Cancelled(progress.step)
     except Exception as error:
         yield from progress.told()
+        if isinstance(error, diagnosis.Damaged):
+            workshop.forget()  # or each run after this one would fail as well
         yield diagnosis.diagnose(error, spec, progress.step)
 
 

@@ -74,8 +74,10 @@ class Workshop:
         return self._bases[key]
 
     def forget(self) -> None:
-        """Give back the memory of all bases; they are read again when they are needed."""
+        """Give back the memory of all bases and of what they gave; they are read again when they are needed."""
         self._bases.clear()
+        self._kept_for, self._kept = (), OrderedDict()
+        self._starts.clear()
 
     def check(self, pristine: bases.Pristine) -> bool:
         """Whether a run left the base as it was, bit by bit; a damaged one is forgotten and read again from disk."""
