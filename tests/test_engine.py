@@ -446,3 +446,5 @@ def test_a_base_that_is_damaged_in_memory_costs_one_run(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_whoever_says_it() -> None:
     said = diagnosis.diagnose(RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), RunSpec.parse(BERT), 3)
     assert said.reason == "The disk got in the way: No space left on device." and "Free some space" in said.advice
+    gone = diagnosis.diagnose(FileNotFoundError("Unable to find '/home/somebody/cache/data/x.parquet'"), RunSpec.parse(BERT), 3)
+    assert "x.parquet" in gone.reason and "somebody" not in gone.reason, "where things lie on the host's disk is nobody's business"

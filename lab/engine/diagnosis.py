@@ -80,7 +80,8 @@ def _other(error: BaseException, step: int, detail: str) -> Failed:
     if "os error 28" in str(error):  # as libraries in Rust say it
         return Failed("The disk got in the way: No space left on device.", "Free some space or try again.", "", step, detail)
     if isinstance(error, OSError):
-        return Failed(f"The disk or the network got in the way: {error.strerror or error}.", "Free some space or try again.", "", step, detail)
+        words = error.strerror or _without_paths(str(error))[:200]
+        return Failed(f"The disk or the network got in the way: {words}.", "Free some space or try again.", "", step, detail)
     return Failed(f"The lab made a mistake here ({type(error).__name__}: {_without_paths(str(error))[:200]}).",
                   "This is not your doing: please tell whoever hosts the lab, with the link of this run.", "", step, detail)
 
