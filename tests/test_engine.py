@@ -259,8 +259,12 @@ def test_a_loss_that_is_no_number_is_explained(tmp_path: Path, finish: Any) -> N
     with torch.no_grad():
         job.pristine.module.model.norm.weight[0] = float("nan")
     events = events_of(workshop, **{**LLAMA, "lr": 100.0})
-    assert isinstance(events[-1], Failed) and events[-1].knob == "lr" and "not a number" in events[-1].reason and "try 10" in events[-1].advice
+    assert isinstance(events[-1], Failed) and not events[-1].knob and "not a number before anything was trained" in events[-1].reason
     assert fold(events).to_dict()["losses"] == [[1, None]]
+    with pytest.raises(diagnosis.Diverged) as later:
+        diagnosis.check_loss(float("nan"), 2, 0.7, 0)
+    said = diagnosis.diagnose(later.value, RunSpec.parse({**LLAMA, "lr": 100.0}), 2)
+    assert said.knob == "lr" and "not a number any more, from step 2" in said.reason and "try 10" in said.advice
 
 
 def test_a_learning_rate_far_too_high_is_explained(workshop: Workshop) -> None:
@@ -446,5 +450,5 @@ def test_a_base_that_is_damaged_in_memory_costs_one_run(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_whoever_says_it() -> None:
     said = diagnosis.diagnose(RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), RunSpec.parse(BERT), 3)
     assert said.reason == "The disk got in the way: No space left on device." and "Free some space" in said.advice
-    gone = diagnosis.diagnose(FileNotFoundError("Unable to find '/home/somebody/cache/data/x.parquet'"), RunSpec.parse(BERT), 3)
+    gone = diagnosis.diagnose(FileNotFoundError("Unable to find '/srv/somebody/cache/data/x.parquet'"), RunSpec.parse(BERT), 3)
     assert "x.parquet" in gone.reason and "somebody" not in gone.reason, "where things lie on the host's disk is nobody's business"

@@ -37,7 +37,7 @@ def mark(arms: Sequence[dict[str, Any]], timed: Mapping[str, Sequence[Mapping[st
         name = arm["name"]
         arm["uneven"] = name in other
         arm["loaded"] = [key for key in TIMES if shaken(run[key] for run in runs[name])
-                         or (arm[key] and ((name in busy and key not in OVER_BASE) or (name in other and key in TRAINING)))]
+                         or (arm.get(key) and ((name in busy and key not in OVER_BASE) or (name in other and key in TRAINING)))]
 
 
 def _busier(arms: Sequence[Mapping[str, Any]]) -> set[str]:
