@@ -258,6 +258,16 @@ def test_spares_are_as_many_as_memory_and_the_pool_allow(tmp_path, monkeypatch, 
     assert (pool._fair_share() < without._fair_share()) is (spares > 0), "what spares take is missing to the runs"
 
 
+def test_a_number_of_spares_that_cannot_be_is_refused(monkeypatch):
+    import app
+
+    monkeypatch.delenv("LAB_SPARE", raising=False)
+    assert app._spares() == 2
+    monkeypatch.setenv("LAB_SPARE", "many")
+    with pytest.raises(LabError, match="LAB_SPARE is many: must be a number from 0 to 2"):
+        app._spares()
+
+
 @pytest.mark.slow
 def test_two_spares_step_in_for_two_that_die_together(tmp_path, cache):
     with LocalRunner(tmp_path, cache, 2, spares=2) as runner, Store(tmp_path) as store:
