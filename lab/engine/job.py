@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,11 +11,11 @@ import torch
 
 from lab import catalogue
 from lab.contracts import Base, Item, LabError, Task
-from lab.engine import bases, fast, forgetting, precision, room
+from lab.engine import bases, beginnings, fast, forgetting, precision, room
 from lab.engine.chance import drawn_from, generator
 from lab.engine.fast import frozen
 from lab.engine.learner import Author, Classifier, Given, Head, Writer, features, images, pooled, texts
-from lab.engine.scoring import Answers, answer, finished, nearest_mean
+from lab.engine.scoring import MOST_AT_ONCE, Answers, answer, finished, nearest_mean
 from lab.engine.texts import Batch, Encoded, Reader, collate, unaided
 from lab.engine.workshop import Workshop
 from lab.engine.written import Written, foreseen
@@ -110,14 +111,23 @@ class Job:
 
     def choosing(self, rows: list[Encoded]) -> Generator[int, None, Answers]:
         """One score per label for each row."""
-        def scores(batch: Batch) -> torch.Tensor:
-            with self.arithmetic():
-                return self.learner.scores(batch)
-
-        return answer(scores, self.module, rows, self.pad, self.device)
+        return self._scored(self.learner, rows, plain=not self.spec.method.virtual_tokens_used())
 
     def answers(self, rows: list[Encoded]) -> Answers:
         return finished(self.choosing(rows))
+
+    def _scored(self, learner: Classifier | Writer, rows: list[Encoded], plain: bool = True) -> Generator[int, None, Answers]:
+        """`plain`: nothing of the method stands in front of the texts, so what they all begin with may be read once."""
+        scores, size = learner.scores, MOST_AT_ONCE
+        if plain and isinstance(learner, Writer) and beginnings.continues(learner.module) and (alike := beginnings.shared(rows)):
+            beginning = beginnings.Beginning(learner.module, learner.answers, rows[0].ids[:alike], self.device)
+            scores, size, rows = beginning.scores, min(size, beginning.at_once(rows)), beginning.rest(rows)
+
+        def asked(batch: Batch) -> torch.Tensor:
+            with self.arithmetic() if learner is self.learner else nullcontext():
+                return scores(batch)
+
+        return answer(asked, learner.module, rows, self.pad, self.device, size)
 
     def _writing(self, module: Any, rows: list[Encoded], items: tuple[Item, ...]) -> Generator[int, None, Written]:
         """A text for each row, the most probable token each time."""
@@ -147,7 +157,7 @@ class Job:
         rows = reader.encode(items)
         if self.spec.goal.writes:
             return self._writing(module, rows, items)
-        return answer(Writer(module, reader.answers(), self.device).scores, module, rows, self.pad, self.device)
+        return self._scored(Writer(module, reader.answers(), self.device), rows)
 
     def general(self, module: Any) -> Generator[int, None, list[tuple[float, int]]]:
         """What a decoder makes of general English."""

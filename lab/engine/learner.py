@@ -131,11 +131,12 @@ class Author:
         return at(self.module, batch, rows, places).float(), tokens
 
 
-def at(module: Any, batch: Batch, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """(n, vocabulary) logits of a decoder at (rows, places), the only ones that are computed."""
+def at(module: Any, batch: Batch, rows: torch.Tensor, places: torch.Tensor, past: Any = None) -> torch.Tensor:
+    """(n, vocabulary) logits of a decoder at (rows, places), the only ones that are computed. `past`: keys and values in front, which the mask counts."""
     hook = to_vocabulary(module).register_forward_pre_hook(lambda layer, hidden: (hidden[0][rows, places].unsqueeze(0),))  # (1, n, width)
     try:
-        return module(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits[0]
+        kept = {"use_cache": False} if past is None else {"use_cache": True, "past_key_values": past}
+        return module(input_ids=batch.ids, attention_mask=batch.mask, **kept).logits[0]
     finally:
         hook.remove()
 

@@ -16,6 +16,7 @@ from lab.metrics import share_error
 
 Result = TypeVar("Result")
 DIGITS = string.digits + string.ascii_lowercase
+MOST_AT_ONCE = 64  # rows in one batch of an evaluation
 TOKENS_AT_ONCE = 2048  # real tokens in one batch of an evaluation: keeps the cores busy and the memory small
 
 
@@ -57,7 +58,7 @@ class Answers:
 
 
 def answer(
-    scores: Callable[[Batch], torch.Tensor], module: Any, rows: Sequence[Encoded], pad: int, device: str, size: int = 64,
+    scores: Callable[[Batch], torch.Tensor], module: Any, rows: Sequence[Encoded], pad: int, device: str, size: int = MOST_AT_ONCE,
 ) -> Generator[int, None, Answers]:
     """Ask for every row, batches of similar length; yields how many have been asked. The module is in eval mode meanwhile."""
     training, seconds, done = module.training, 0.0, 0

@@ -60,7 +60,7 @@ class InContext(Method):
     family = "none"
     composition = "input"
     strengths = "Nothing is trained and nothing stored: a new task is a new text."
-    weaknesses = "The examples are read again for every answer and use up the window; their order and wording move the score (Zhao et al. 2021)."
+    weaknesses = "The examples are read with every answer and use up the window; their order and wording move the score (Zhao et al. 2021)."
     rates = {"decoder": Rate(0.0, 0.0, 0.0), "encoder": Rate(0.0, 0.0, 0.0)}
     format = _weights.FORMAT
     quantizable = True
