@@ -125,6 +125,9 @@ def test_what_an_arm_may_have_otherwise_is_a_form_with_the_base_as_its_defaults(
     other = seen.ask("arm", chosen, change={"method": "prompt_tuning"})
     assert other["method"] == "prompt_tuning" and "virtual_tokens" in [each["name"] for each in other["front"]]
     assert not {"eval_items", "seed"} & {each["name"] for each in (*form["front"], *form["folded"])}
+    few = seen.ask("arm", chosen, change={"method": "lora", "quantization": "nf4"})
+    bits = next(each for each in few["folded"] if each["name"] == "quantization")
+    assert bits["default"] is None and few["values"]["quantization"] == "nf4" and "nf4" in [value for value, _ in bits["choices"]]
 
 
 def test_a_knob_is_swept_and_two_things_at_once_are_warned_of(page: Callable[..., Page]) -> None:

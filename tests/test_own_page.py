@@ -100,6 +100,8 @@ def test_a_run_with_own_data_is_opened_by_its_owner_until_it_is_shared(page: Tes
     assert "error" not in ask["view"]({"run": run.id, "owner": MINE}) and ask["example"]({"run": run.id, "owner": MINE})["text"].startswith("the film")
     bench.store.share(run.id)
     assert watcher.poll({"run": run.id, "owner": YOURS})["name"]
+    assert ask["example"]({"run": run.id, "owner": MINE, "number": 1})["of"] > 1
+    assert "type a text of your own" in ask["example"]({"run": run.id, "owner": YOURS, "number": 1})["error"], "a shared run shows what it kept, not the file"
     ours = bench.submit(RunSpec.parse(draft("toy")), MINE)
     first = watcher.poll({"run": run.id, "owner": MINE})
     bench.owndata.remove(key, MINE)

@@ -107,11 +107,17 @@ export function createArms({ draft, changed, ask }) {
     state.form.values = values;
     needless();
     const of = (part) => [...state.form.front, ...state.form.folded].filter((each) => each.part === part && values[each.name] !== undefined).map((each) => [each.name, values[each.name]]);
-    const change = { ...kept(arm.change), method: { name: state.form.method, ...Object.fromEntries(of("method")) }, ...Object.fromEntries(of("run")) };
+    const change = { ...unsaid(arm.change), method: { name: state.form.method, ...Object.fromEntries(of("method")) }, ...Object.fromEntries(of("run")) };
     put(place, { ...arm, change });
   }
 
-  // What no control of the form says.
+  // What no control of the form says stays as it is.
+  function unsaid(change) {
+    const controls = new Set([...state.form.front, ...state.form.folded].map((each) => each.part === "run" && each.name));
+    return Object.fromEntries(Object.entries(change).filter(([name]) => name !== "method" && !controls.has(name)));
+  }
+
+  // What is not of a method.
   function kept({ model, task }) {
     return { ...(model ? { model } : {}), ...(task ? { task } : {}) };
   }

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 from lab.contracts import Item, LabError, Task
+from lab.owndata.shelf import is_own
 from lab.spec import RunSpec
 from lab.store import Run
 from lab.ui.bench import Bench
@@ -22,9 +23,11 @@ class Examples:
         self.bench = bench
         self._splits: OrderedDict[str, Any] = OrderedDict()
 
-    def one(self, run: Run, number: int | None = None) -> dict[str, Any]:
-        """A test item by its number, or another one each time. Raises LabError where there is none."""
-        found = self._items(run.spec) or self._kept(run)
+    def one(self, run: Run, number: int | None = None, owner: str = "") -> dict[str, Any]:
+        """A test item by its number, or another one each time; of somebody's own data only the few that the run shows, unless it is theirs. Raises LabError
+        where there is none."""
+        foreign = is_own(run.spec.goal.key) and owner != run.owner
+        found = ([] if foreign else self._items(run.spec)) or self._kept(run)
         if not found:
             raise LabError(NO_ITEMS)
         place = random.randrange(len(found)) if number is None else number % len(found)

@@ -41,9 +41,9 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     @answered
     def example(asked: Any) -> dict[str, Any]:
         number = asked.get("number")
-        run = known.run(str(asked.get("run", "")))
-        bench.check_reader(run, str(asked.get("owner", "")))
-        return examples.one(run, number if isinstance(number, int) else None)
+        run, owner = known.run(str(asked.get("run", ""))), str(asked.get("owner", ""))
+        bench.check_reader(run, owner)
+        return examples.one(run, number if isinstance(number, int) else None, owner)
 
     @answered
     def ask(asked: Any) -> dict[str, Any]:

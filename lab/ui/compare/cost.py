@@ -1,9 +1,11 @@
 """What a comparison will take, said before it is started: runs, those that are there already, and time where runs like them are known."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lab.contracts import LabError
+from lab.events import RunResult
 from lab.recording import find
 from lab.spec import RunSpec
 from lab.ui.bench import Bench
@@ -57,16 +59,37 @@ def _beyond(waiting: Sequence[Part]) -> str:
 
 
 def pace(bench: Bench, spec: RunSpec) -> Pace | None:
-    """From runs here, else from a recorded one of the same model, task and method."""
+    """From runs here, else from a recorded one of the same model and method, on the same task where there is one."""
     here = bench.paces.of(spec)
     if here is not None:
         return here
+    found = _alone(bench, spec) or _compared(bench, spec)
+    if found is None or not found[1].steps_per_second:
+        return None
+    made, result = found
+    rest = max(0.0, result.seconds.get("total", 0.0) - result.seconds.get("training", 0.0)) / max(1, result.started.spec["eval_items"])
+    return Pace(result.steps_per_second, rest * spec.eval_items, f"as in runs recorded on {_cores(made)}")
+
+
+def _cores(made: Mapping[str, Any]) -> str:
+    count = made.get("threads") or made.get("cores")
+    return f"{count} CPU core{'' if count == 1 else 's'}"
+
+
+def _alone(bench: Bench, spec: RunSpec) -> tuple[Mapping[str, Any], RunResult] | None:
+    """A recorded run that is no part of a comparison."""
     try:
-        recorded = find(bench.recorded, str(spec.model), str(spec.task), spec.method.key)
+        found = find(bench.recorded, str(spec.model), str(spec.task), spec.method.key)
     except LabError:
         return None
-    if recorded is None or not recorded.result.steps_per_second:
-        return None
-    result = recorded.result
-    rest = max(0.0, result.seconds.get("total", 0.0) - result.seconds.get("training", 0.0)) / max(1, recorded.spec.eval_items)
-    return Pace(result.steps_per_second, rest * spec.eval_items, f"as in runs recorded on {recorded.made.get('cores')} CPU cores")
+    return None if found is None else (found.made, found.result)
+
+
+def _compared(bench: Bench, spec: RunSpec) -> tuple[Mapping[str, Any], RunResult] | None:
+    """A run of a recorded comparison, with as many texts in a step."""
+    runs = [run for asked in bench.ready.questions.values() for run in asked.runs.values()] if bench.ready else []
+    alike = [run for run in runs if (run.model, run.method.key, run.batch, run.quantization) == (spec.model, spec.method.key, spec.batch, spec.quantization)]
+    for run in sorted(alike, key=lambda run: run.task != spec.task):
+        if kept := bench.ready.of(run):
+            return kept.made, kept.result
+    return None

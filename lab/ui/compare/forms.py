@@ -12,7 +12,7 @@ from lab.ui.bench import Bench
 from lab.ui.compare.asked import arm_spec, base_spec
 from lab.ui.wording import plain
 
-SHARED = ("eval_items", "eval_every", "seed", "quantization")  # settings that an arm's own form leaves out
+SHARED = ("eval_items", "eval_every", "seed")  # settings that an arm's own form leaves out
 NUMBERS = ("whole", "number")
 
 

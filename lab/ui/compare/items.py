@@ -10,6 +10,7 @@ from typing import Any
 from lab.compare import Comparison
 from lab.contracts import Item, LabError, Task
 from lab.owndata.shelf import is_own
+from lab.spec import RunSpec
 from lab.ui.bench import Bench
 from lab.ui.compare.parts import Part
 
@@ -29,10 +30,14 @@ class TestItems:
         self._read: OrderedDict[str, tuple[Item, ...]] = OrderedDict()
         self._lock = Lock()
 
+    def here(self, base: RunSpec) -> bool:
+        """Whether the data lie here: until then neither votes nor answers to single items can be told."""
+        return self.bench.data is not None and not base.goal.gone and bool(self.bench.hashes(base)[1])
+
     def of(self, comparison: Comparison) -> tuple[Item, ...]:
         """Those that the arms were asked; nothing where the data do not lie here."""
         base = comparison.base_spec
-        if self.bench.data is None or base.goal.gone or not self.bench.hashes(base)[1]:
+        if not self.here(base):
             return ()
         with self._lock:
             if is_own(base.goal.key):  # kept nowhere but where its owner can remove it

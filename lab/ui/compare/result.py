@@ -67,7 +67,7 @@ class Reports:
         if stand.judged is None or not ended:
             return None
         runs = tuple(sorted((fingerprint, part.state, part.run.id if part.run else "") for fingerprint, part in ended.items()))
-        key = (stand.judged.to_json(), runs, tuple(map(tuple, stand.looked)))
+        key = (stand.judged.to_json(), runs, tuple(map(tuple, stand.looked)), self.items.here(stand.judged.base_spec))
         with self._lock:
             if key not in self._kept:
                 while len(self._kept) >= KEPT_REPORTS:
