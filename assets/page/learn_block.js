@@ -1,5 +1,6 @@
 // What stands in a step: words, a prediction, a result, a question, a figure, a claim, something to explore.
 import { el, fill, say } from "./dom.js";
+import { answers } from "./learn_answers.js";
 import { createGuess } from "./learn_guess.js";
 import { againWithRuns, createFigure, createResult } from "./learn_result.js";
 import { clearShown, showBack } from "./learn_shown.js";
@@ -32,7 +33,7 @@ function createChoice(block, context, name) {
   const says = el("p", { class: "says", role: "status" });
   const look = el("button", { type: "button", class: "link", hidden: true, onclick: () => shownBack(true) }, "Show me where");
   const box = el("fieldset", { class: "learn-question" }, el("legend", {}, el("span", { class: "tag" }, name), block.ask),
-    block.options.map((option, place) => el("label", {}, el("input", { type: "radio", name: `${block.kind}-${block.name}`, onchange: () => choose(place) }), el("span", {}, option.text))), says, look);
+    answers(`${block.kind}-${block.name}`, block.options.map((option) => option.text), null, choose), says, look);
   let marked = false;
 
   function choose(place) {

@@ -1,5 +1,6 @@
 // The museum of failures: look at a run that went wrong, name what it was, and then hear the lab's own diagnosis.
 import { el, fill, say } from "./dom.js";
+import { answers } from "./learn_answers.js";
 import { drawRun } from "./learn_result.js";
 import { question, recall, remember, trainDraft } from "./session.js";
 
@@ -34,7 +35,7 @@ export function createMuseum(server) {
     const picture = el("div", { class: "learn-result-body" });
     const told = el("div", { class: "museum-told", role: "status" });
     const box = el("fieldset", { class: "learn-question" }, el("legend", {}, el("span", { class: "tag" }, "What went wrong?"), "Look at the loss, the scores and the memory."),
-      each.names.map((name) => el("label", {}, el("input", { type: "radio", name: `exhibit-${each.key}`, checked: kept === name.key, onchange: () => choose(name.key) }), el("span", {}, name.title))));
+      answers(`exhibit-${each.key}`, each.names.map((name) => name.title), each.names.findIndex((name) => name.key === kept), (place) => choose(each.names[place].key)));
     fill(body, el("p", { class: "soft" }, found.chip), picture, box, told);
     drawRun(picture, found);
     if (kept) answer(kept);
