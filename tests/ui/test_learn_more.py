@@ -38,12 +38,14 @@ def reach(page: Any, what: str) -> None:
 def answer(page: Any) -> None:
     """Down the options of the question in the last step until it is answered rightly."""
     reach(page, ".learn-step:last-child .learn-question input[type=radio]")
-    page.keyboard.press("Space")
     says = last(page).locator(".says")
     for _ in range(5):
+        page.keyboard.press("Enter")
         if "right" in says.get_attribute("class"):
             return
+        told = says.inner_text()
         page.keyboard.press("ArrowDown")
+        assert says.inner_text() == told, "arrows look at another answer and do not give it"
     raise AssertionError("no option is right")
 
 
