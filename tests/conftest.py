@@ -17,7 +17,7 @@ from tests.__main__ import BROWSER, QUICK, SHARED
 REAL = {"cache", "real_workshop"}  # fixtures of the real pretrained weights and data
 FIRST = ("test_page.py", "test_real_prompts.py", "test_goals.py", "test_every_method.py",
          "test_runners.py", "test_serve.py", "test_supply.py", "test_cli.py", "test_readme.py")
-QUICK_CASES = 2  # of one test, in the quick part
+QUICK_CASES = 1  # of one test, in the quick part
 ALL_SLOW = re.compile(r"^pytestmark = \[?pytest\.mark\.(slow|browser)\b", re.MULTILINE)
 
 spin_briefly(os.environ)

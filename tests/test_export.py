@@ -262,6 +262,7 @@ def test_the_script_counts_and_learns_as_the_lab_does(method: str, model: str, o
     assert found.same(), found
 
 
+@pytest.mark.slow
 def test_the_script_does_so_in_a_process_of_its_own(own_workshop: Any, compared: Callable[..., Both], tmp_path: Path) -> None:
     """As a student starts it: a fresh Python in the folder that was written, with the data file that lies there. A copy of the base drops nothing."""
     found = compared(own_workshop, model="seed-llama", method="lora")

@@ -42,6 +42,7 @@ def values(seen: list[Any]) -> dict[str, float]:
     return {key: value for key, (value, _) in seen[-1]["values"].items()}
 
 
+@pytest.mark.slow
 def test_layers_are_taken_out(found: dict[str, Any]) -> None:
     """Of two blocks the lower and the upper third are one each; nothing is in the middle, so nothing is lost there."""
     lost, rows = values(found["deleted-layers"]), found["deleted-layers"][-1]["rows"]

@@ -65,6 +65,7 @@ def test_nf4_fits_gaussian_numbers_best(workshop: Workshop) -> None:
     assert values["gaussian_nf4"] < min(values["gaussian_fp4"], values["gaussian_int4"])
 
 
+@pytest.mark.slow
 def test_activations_grow_with_the_texts_and_the_trained_share_does_not(workshop: Workshop) -> None:
     *_, found = measure("longer-texts", SMALL["longer-texts"], workshop)
     values = {key: value for key, (value, _) in found["values"].items()}

@@ -30,6 +30,7 @@ def test_a_recording_holds_what_every_lens_sees(workshop: Workshop, tmp_path: Pa
     assert {each.lens for each in fewer.result.observed} & set(fitting(spec, Probe)) == {"prompt_neighbours", "swap_test"}
 
 
+@pytest.mark.slow
 def test_another_start_is_another_recording_and_another_seed_replaces_it(workshop: Workshop, tmp_path: Path) -> None:
     lora = {**TINY, "method": {"name": "lora", "rank": 1}}
     for changed in ({}, {"seed": 1}, {"method": {"name": "lora", "rank": 1, "init": "gaussian"}}):

@@ -157,6 +157,7 @@ def test_what_can_be_mixed() -> None:
     assert "writes texts" in mixable([low, RunSpec.parse({"model": "seed-llama", "task": "random_pairs", "method": "lora"})], "average").reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["seed-llama", pytest.param("seed-gpt2", marks=pytest.mark.slow), pytest.param("seed-t5", marks=pytest.mark.slow)])
 def test_written_answers_of_one_batch_are_those_of_each_run_alone(model: str, trained: Any, workshop: Workshop) -> None:
     """Prompts of unequal length, a soft prompt among them: every row continues its own text, until its own stop."""

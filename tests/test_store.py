@@ -397,6 +397,7 @@ def test_a_running_run_is_not_deleted(store):
     assert store.run(run.id).state == "running"
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_ten_thousand_runs_open_at_once(store):
     with store._write() as db:  # one transaction: filling is not what is measured

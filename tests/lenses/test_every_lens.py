@@ -139,6 +139,7 @@ def told(lens: type[Any], value: Any) -> None:
     json.dumps(table.rows, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_a_cell_of_a_probe_of_modules_has_every_measure_once(workshop: Any, trained: Any) -> None:
     """So that a heat map of layers and roles can be drawn from any of them."""
     for model, method in (("seed-t5", "lora"), ("seed-bert", "full"), ("seed-bert", "houlsby"), ("seed-llama", "adalora"), ("seed-llama", "ia3")):

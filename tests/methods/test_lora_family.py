@@ -295,6 +295,7 @@ def test_lora_fa_corrects_the_gradient_as_the_paper_and_as_peft(made: Any) -> No
 # ── AdaLoRA ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @BOTH
 def test_adalora_ends_with_its_budget_and_loads_again(model: str, workshop: Any, run: Any, made: Any, tmp_path: Path) -> None:
     method = {"name": "adalora", "rank": 2, "start_rank": 6, "targets": "all"}
@@ -378,6 +379,7 @@ def test_every_rank_is_drawn_as_often_and_only_by_seed_and_step(made: Any) -> No
     assert draws[:50] == [method.drawn(0, number) for number in range(50)] != [method.drawn(1, number) for number in range(50)]
 
 
+@pytest.mark.slow
 def test_dylora_trained_works_at_small_ranks_where_a_cut_lora_does_not(workshop: Any, finish: Any) -> None:
     """Validation losses of the first direction alone, after the same number of steps."""
     losses = {}
