@@ -7,7 +7,7 @@ from typing import Any
 from lab.compare import paired
 from lab.compare.comparison import SEEDS
 
-MOST_MORE = 20  # seeds that are offered at a time
+USUAL_MORE, MOST_MORE = 3, 20  # seeds that are offered at a time
 
 
 def verdicts(report: Mapping[str, Any], done: int, planned: int) -> dict[str, Any]:
@@ -42,12 +42,12 @@ def winners(report: Mapping[str, Any]) -> list[str]:
 
 
 def more(report: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The offer to add seeds after this look, and what that does to the verdicts; None before there are any, where everything is told, and where seeds
-    would tell nothing: by then each pair's sentence says why."""
-    wanted = [pair["more_seeds"] for pair in report["pairs"] if pair["verdict"] == "cannot_tell" and pair["more_seeds"]]
+    """The offer to add seeds after this look, and what that does to the verdicts; None before there are any, and where everything is told."""
+    wanted = [pair["more_seeds"] for pair in report["pairs"] if pair["verdict"] == "cannot_tell"]
     if report["state"] != "finished" or not wanted:
         return None
-    count = min(*wanted, MOST_MORE, SEEDS - len(report["seeds"]))
+    known = [each for each in wanted if each]
+    count = min(max(min(known), 1) if known else USUAL_MORE, MOST_MORE, SEEDS - len(report["seeds"]))
     if count < 1:
         return None
     looks = report["looks"]
