@@ -80,11 +80,14 @@ export function createArms({ draft, changed, ask }) {
     needless();
   }
 
+  function controls() {
+    return [...state.form.front, ...state.form.folded];
+  }
+
   // A knob that counts only where another one has a certain value is not shown elsewhere.
   function needless() {
-    const controls = [...state.form.front, ...state.form.folded];
-    for (const control of controls.filter((each) => each.only)) {
-      const other = controls.find((each) => each.name === control.only[0]);
+    for (const control of controls().filter((each) => each.only)) {
+      const other = controls().find((each) => each.name === control.only[0]);
       const row = document.getElementById(`compare-knob-${control.name}`)?.closest(".compare-field");
       if (row && other) row.hidden = (state.form.values[other.name] ?? other.default) !== control.only[1];
     }
@@ -106,15 +109,15 @@ export function createArms({ draft, changed, ask }) {
     else values[control.name] = value;
     state.form.values = values;
     needless();
-    const of = (part) => [...state.form.front, ...state.form.folded].filter((each) => each.part === part && values[each.name] !== undefined).map((each) => [each.name, values[each.name]]);
+    const of = (part) => controls().filter((each) => each.part === part && values[each.name] !== undefined).map((each) => [each.name, values[each.name]]);
     const change = { ...unsaid(arm.change), method: { name: state.form.method, ...Object.fromEntries(of("method")) }, ...Object.fromEntries(of("run")) };
     put(place, { ...arm, change });
   }
 
   // What no control of the form says stays as it is.
   function unsaid(change) {
-    const controls = new Set([...state.form.front, ...state.form.folded].map((each) => each.part === "run" && each.name));
-    return Object.fromEntries(Object.entries(change).filter(([name]) => name !== "method" && !controls.has(name)));
+    const own = new Set(controls().map((each) => each.part === "run" && each.name));
+    return Object.fromEntries(Object.entries(change).filter(([name]) => name !== "method" && !own.has(name)));
   }
 
   // What is not of a method.

@@ -14,6 +14,7 @@ from lab.cli.printing import REPORT, printed, said_score, write
 from lab.compare import Comparison, compare, warnings
 from lab.compare.report import ENDED
 from lab.compare.running import Began, Compared, Ended, Happened, Progress
+from lab.compare.says import with_warning
 from lab.compare.steady import MARK
 from lab.events import Preparing, RunResult
 from lab.metrics import METRICS
@@ -83,7 +84,7 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
         pace = f", {MARK if 'step_seconds' in arm['loaded'] else ''}{arm['step_seconds']:.3f} s a step" if arm["step_seconds"] else ""
         room = f", {arm['peak_bytes'] / 1e6:,.1f} MB" if arm["peak_bytes"] else ""
         yield f"{arm['name']:{width}}  {found['metric']} {mean} ({scores}); trains {arm['trainable']:,} ({arm['share']:.3%}){pace}{room}"
-    yield from (pair["says"] + (f" {pair['warning']}." if pair["warning"] else "") for pair in found["pairs"])
+    yield from map(with_warning, found["pairs"])
     if found["load"]:
         yield found["load"]
     shared = found["shared"]

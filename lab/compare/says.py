@@ -1,7 +1,8 @@
 """Verdicts in plain words."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lab.compare.paired import ALPHA, FEWEST, MOST_MORE, Gap, OnItems
 from lab.metrics import METRICS
@@ -62,6 +63,11 @@ def few(paired: int, planned: int, failed: Sequence[str]) -> str:
 
 def early(done: int, planned: int) -> str:
     return f"Not judged yet: {done} of {planned} seeds are in. Verdicts wait for all of them, since looking early and often finds differences that are none."
+
+
+def with_warning(pair: Mapping[str, Any]) -> str:
+    """A pair's verdict, and behind it why its gap shows no cause where the arms differ in more than one thing."""
+    return f"{pair['says']} {pair['warning']}." if pair["warning"] else pair["says"]
 
 
 def corrected(pairs: int, looks: int) -> str:

@@ -39,7 +39,7 @@ class _Kept(DynamicLayer):
 
 
 class Beginning:
-    """The first `length` tokens of every row, and the scores of rows that go on behind them.
+    """What every row begins with, and the scores of rows that go on behind it.
 
     Pope et al. 2022, Efficiently Scaling Transformer Inference: attention to a token asks for its key and value only, and those do not depend on what follows.
     """
@@ -68,7 +68,7 @@ class Beginning:
 
     def _read(self) -> DynamicCache:
         batch, cache = collate([Encoded(self.ids, 0)], 0, self.device), DynamicCache()
-        self.module(input_ids=batch.ids, attention_mask=batch.mask, past_key_values=cache, use_cache=True)
+        self.module(input_ids=batch.ids, attention_mask=batch.mask, past_key_values=cache, use_cache=True, logits_to_keep=1)
         for place, layer in enumerate(cache.layers):
             cache.layers[place] = kept = _Kept()
             kept.lazy_initialization(layer.keys, layer.values)

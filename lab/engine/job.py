@@ -111,20 +111,22 @@ class Job:
 
     def choosing(self, rows: list[Encoded]) -> Generator[int, None, Answers]:
         """One score per label for each row."""
-        return self._scored(self.learner, rows, plain=not self.spec.method.virtual_tokens_used())
+        return self._scored(self.learner, rows)
 
     def answers(self, rows: list[Encoded]) -> Answers:
         return finished(self.choosing(rows))
 
-    def _scored(self, learner: Classifier | Writer, rows: list[Encoded], plain: bool = True) -> Generator[int, None, Answers]:
-        """`plain`: nothing of the method stands in front of the texts, so what they all begin with may be read once."""
+    def _scored(self, learner: Classifier | Writer, rows: list[Encoded]) -> Generator[int, None, Answers]:
+        """By the run's own learner, or one on the untouched base. What all rows begin with is read once where nothing of the method stands in front of it."""
+        own = learner is self.learner
         scores, size = learner.scores, MOST_AT_ONCE
-        if plain and isinstance(learner, Writer) and beginnings.continues(learner.module) and (alike := beginnings.shared(rows)):
+        whole = own and self.spec.method.virtual_tokens_used()
+        if not whole and isinstance(learner, Writer) and beginnings.continues(learner.module) and (alike := beginnings.shared(rows)):
             beginning = beginnings.Beginning(learner.module, learner.answers, rows[0].ids[:alike], self.device)
             scores, size, rows = beginning.scores, min(size, beginning.at_once(rows)), beginning.rest(rows)
 
         def asked(batch: Batch) -> torch.Tensor:
-            with self.arithmetic() if learner is self.learner else nullcontext():
+            with self.arithmetic() if own else nullcontext():
                 return scores(batch)
 
         return answer(asked, learner.module, rows, self.pad, self.device, size)

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from lab.compare.comparison import TRAINING_LOSS
+from lab.compare.says import with_warning
 from lab.events import RunResult
 from lab.reporting.figures import Curve, Dot, Spread, curves, grouped, intervals, scattered
 from lab.reporting.front import front, placed
@@ -47,7 +48,7 @@ def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], m
     seeds = ", ".join(map(str, report["seeds"]))
     word, drawn = by_number(report)
     body = [
-        _section("Verdicts", "<ul class='verdicts'>" + "".join(f"<li>{escape(_both(pair['says'], pair['warning']))}</li>" for pair in report["pairs"]) + "</ul>"
+        _section("Verdicts", "<ul class='verdicts'>" + "".join(f"<li>{escape(with_warning(pair))}</li>" for pair in report["pairs"]) + "</ul>"
                  + _soft(report["questions"]["over_seeds"]) + _soft(report["looks"]["says"])),
         _section("Scores", intervals([row for number, arm in enumerate(arms) if (row := _spread(arm, number))],
                                      metric if metric == TRAINING_LOSS else f"{metric} on test items")
@@ -179,8 +180,3 @@ def _smooth(losses: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     half = SMOOTH // 2
     return [(step, sum(loss for _, loss in near) / len(near)) for place, (step, _) in enumerate(losses)
             if (near := losses[max(0, place - half):place + half + 1])]
-
-
-def _both(says: str, warning: str | None) -> str:
-    """A verdict, and behind it why its gap shows no cause where the arms differ in more than one thing."""
-    return f"{says} {warning}." if warning else says
