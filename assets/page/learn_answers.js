@@ -16,5 +16,5 @@ export function answers(name, texts, chosen, choose) {
   }
 
   return [...texts.map((text, place) => el("label", {}, inputs[place], el("span", {}, text))),
-    el("p", { class: "soft keys" }, "Arrow keys look through the answers, Enter chooses one.")];
+    el("p", { class: "soft keys" }, "Arrows look, Enter chooses.")];
 }
