@@ -31,7 +31,7 @@ def started(context: Any, url: str, seeds: list[int]) -> tuple[Any, float]:
     draft = {"draft": {"base": BASE, "arms": ARMS, "seeds": seeds}}
     page.evaluate("kept => localStorage.setItem('peft-lab-compare', JSON.stringify(kept))", draft)
     page.click("#place-compare-button")
-    page.wait_for_function("document.querySelector('#compare-run')?.disabled === false && document.querySelector('.compare-cost').textContent")
+    page.wait_for_function("document.querySelector('#compare-run')?.disabled === false && document.querySelector('.compare-cost')?.textContent")
     began = time.perf_counter()
     page.click("#compare-run")
     return page, began

@@ -28,7 +28,7 @@ def test_the_script_follows_the_knobs(visitor: Callable[..., Any]) -> None:
     listing = page.locator(".code .listing")
     assert "r=4" in listing.inner_text() and page.locator(".code .listing li").count() <= 40
     page.fill("#knob-rank", "6")
-    page.wait_for_function("document.querySelector('.code .listing').textContent.includes('r=6')")
+    page.wait_for_function("document.querySelector('.code .listing')?.textContent.includes('r=6')")
     assert page.locator(".code .fresh").count() == 1
     assert page.locator('.code [data-part="query"]').inner_text() == '"query"'
 

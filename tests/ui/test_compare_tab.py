@@ -40,7 +40,7 @@ def opened(visitor: Callable[..., Any]) -> Callable[..., Any]:
 
 def run(page: Any) -> Any:
     """Press the button once it says what it will do, and wait for the verdicts."""
-    page.wait_for_function("!document.querySelector('#compare-run').disabled && document.querySelector('.compare-cost').textContent")
+    page.wait_for_function("document.querySelector('#compare-run')?.disabled === false && document.querySelector('.compare-cost')?.textContent")
     page.click("#compare-run")
     page.wait_for_function(OVER, timeout=1000 * SECONDS)
     return page
@@ -61,7 +61,7 @@ def test_the_usual_suspects_run_to_verdicts_that_are_read_first(opened: Callable
     page.wait_for_function("document.querySelectorAll('.compare-arm').length === 6")
     assert page.locator(".compare-arm h3").all_inner_texts()[:2] == ["LoRA", "Prompt tuning"]
     assert "18 runs (6 arms × 3 seeds)" in page.locator(".compare-cost").inner_text()
-    page.wait_for_function("!document.querySelector('#compare-run').disabled")
+    page.wait_for_function("document.querySelector('#compare-run')?.disabled === false")
     page.click("#compare-run")
     page.locator(".compare-rows li", has_text="LoRA").first.wait_for()
     page.locator(".compare-race .plot .scatterlayer .trace").first.wait_for(state="attached", timeout=90_000)
@@ -89,14 +89,14 @@ def test_the_usual_suspects_run_to_verdicts_that_are_read_first(opened: Callable
 
 def test_an_arm_and_then_all_are_stopped(opened: Callable[..., Any]) -> None:
     page = opened([*PAIR, {"name": "long", "change": {"steps": 3000}}], seeds=[11, 12, 13])
-    page.wait_for_function("!document.querySelector('#compare-run').disabled")
+    page.wait_for_function("document.querySelector('#compare-run')?.disabled === false")
     page.click("#compare-run")
     page.get_by_role("button", name="stop long").click()
     page.locator(".compare-rows li", has_text="long").locator(".says", has_text="stopped").wait_for()
     page.wait_for_function(OVER, timeout=1000 * SECONDS)
     assert "long was stopped: it is not judged" in page.locator(".compare-verdicts").inner_text() and sorted(order(page)) == ["LoRA", "head"]
     other = opened([{"name": "long", "change": {"steps": 3000}}, {"name": "longer", "change": {"steps": 3500}}])
-    other.wait_for_function("!document.querySelector('#compare-run').disabled")
+    other.wait_for_function("document.querySelector('#compare-run')?.disabled === false")
     other.click("#compare-run")
     other.get_by_role("button", name="Stop all").click()
     other.get_by_role("button", name="Stop them").click()
@@ -111,17 +111,17 @@ def test_bad_values_are_told_in_words_and_lose_nothing(opened: Callable[..., Any
     page.locator(".compare-arm .error-text", has_text="Rank is 0: must be 1 to").wait_for()
     assert page.locator("#compare-run").is_disabled() and page.input_value("#compare-knob-rank") == "0"
     page.fill("#compare-knob-rank", "2")
-    page.wait_for_function("!document.querySelector('#compare-run').disabled")
+    page.wait_for_function("document.querySelector('#compare-run')?.disabled === false")
     assert "rank 2" in page.locator(".compare-arm").first.inner_text()
     for field, value, words, right in (("#compare-seeds", "none", "Seeds is none: must be 1 to 200", "3"), ("#compare-base-steps", "many", "Steps is", "4")):
         page.fill(field, value)
         page.locator(".compare-go .error-text", has_text=words).wait_for()
         page.fill(field, right)
-        page.wait_for_function("!document.querySelector('#compare-run').disabled")
+        page.wait_for_function("document.querySelector('#compare-run')?.disabled === false")
     page.fill("#compare-arm-name", "head")
     page.locator(".compare-go .error-text", has_text="more than once").wait_for()
     page.fill("#compare-arm-name", "small")
-    page.wait_for_function("!document.querySelector('#compare-run').disabled")
+    page.wait_for_function("document.querySelector('#compare-run')?.disabled === false")
     page.locator(".compare-more summary", has_text="Sweep").click()
     page.select_option("#compare-sweep-knob", "rank")
     page.fill("#compare-sweep-values", "1, 999")
@@ -177,7 +177,7 @@ def test_an_arm_that_is_taken_away_leaves_the_looks_at_the_others(opened: Callab
 def test_the_race_shows_the_loss_until_there_is_a_score(opened: Callable[..., Any]) -> None:
     """The score of these runs comes with their end."""
     page = opened(PAIR, seeds=(3,), base={**BASE, "steps": 400, "eval_every": 0})
-    page.wait_for_function("!document.querySelector('#compare-run').disabled && document.querySelector('.compare-cost').textContent")
+    page.wait_for_function("document.querySelector('#compare-run')?.disabled === false && document.querySelector('.compare-cost')?.textContent")
     page.click("#compare-run")
     page.wait_for_function("[...document.querySelectorAll('.compare-race .plot')].some(plot => (plot.data || []).some(line => line.name && line.y.length))",
                            timeout=1000 * SECONDS)
@@ -202,7 +202,7 @@ def test_a_finished_run_is_compared_in_one_click_and_a_failed_arm_keeps_its_reas
     page.locator(".compare-editor summary").click()
     page.fill("#compare-knob-steps", "3000")
     page.locator(".compare-arm.open", has_text="steps 3000").wait_for()
-    page.wait_for_function("!document.querySelector('#compare-run').disabled")
+    page.wait_for_function("document.querySelector('#compare-run')?.disabled === false")
     page.click("#compare-run")
     wait_for(lambda: lost(lab) and page.evaluate(OVER), SECONDS, "no verdict comes")
     assert len(order(page)) == 2 and "Prompt tuning failed with seeds 5, 6 and 7: it was lost" in page.locator(".compare-table").inner_text()

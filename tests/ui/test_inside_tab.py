@@ -109,7 +109,7 @@ def test_the_replay_moves_list_map_river_and_loss_together(inside: Callable[...,
     assert chips(page, 1, ".list:not(.before)") == chips(page, 1, ".before"), "at the start the list is the one before training"
     assert slider.get_attribute("aria-valuetext") == "step 0 of 12"
     page.get_by_role("button", name="Play").click()
-    page.wait_for_function("end => document.querySelector('.inside-table h3').textContent === end", arg=at_end[0])
+    page.wait_for_function("end => document.querySelector('.inside-table h3')?.textContent === end", arg=at_end[0])
     page.get_by_role("button", name="Play").wait_for()
     assert page.evaluate(state) == at_end
 

@@ -84,7 +84,7 @@ def test_the_whole_of_the_first_lesson_goes_by_keyboard(visitor: Callable[..., A
             step.locator(".learn-gap").first.wait_for()
         if step.locator(".learn-question:not(.predict)").count():
             answer(page)
-        page.wait_for_function("!document.querySelector('.learn-foot .main').disabled")
+        page.wait_for_function("document.querySelector('.learn-foot .main')?.disabled === false")
         reach(page, ".learn-foot .main")
         page.keyboard.press("Enter")
         if page.locator(".learn-end:visible").count():

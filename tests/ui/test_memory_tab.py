@@ -113,7 +113,7 @@ def test_wrong_input_is_answered_and_loses_nothing(memory: Callable[..., Any]) -
     page.locator(".memory-other .error-text", has_text="owner/name").wait_for()
     page.fill("#memory-config", json.dumps(TINY))
     page.get_by_role("button", name="Use this config").click()
-    page.wait_for_function("document.querySelector('#memory-model').selectedOptions[0].textContent.startsWith('your llama')")
+    page.wait_for_function("document.querySelector('#memory-model')?.selectedOptions[0].textContent.startsWith('your llama')")
     traced(page)
     assert peaks(page) != before
     page.reload()

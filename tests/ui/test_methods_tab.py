@@ -48,7 +48,7 @@ def test_another_model_has_other_prices_and_other_refusals(family: Callable[...,
     lora = page.locator(".family-row", has=page.locator("#family-lora"))
     first = lora.locator(".cost b").inner_text()
     page.select_option("#family-model", "smollm2-135m")
-    page.wait_for_function("first => document.querySelector('#family-lora').closest('.family-row').querySelector('.cost b').textContent !== first", arg=first)
+    page.wait_for_function("first => (cost => cost && cost.textContent !== first)(document.querySelector('#family-lora')?.closest('.family-row').querySelector('.cost b'))", arg=first)
     assert lora.locator(".cost b").inner_text() == "460,800"
     bitfit = page.locator(".family-row", has=page.locator("#family-bitfit"))
     assert "blocked" in bitfit.get_attribute("class") and "try beft" in bitfit.inner_text()
@@ -74,7 +74,7 @@ def test_three_at_most_stand_side_by_side(family: Callable[..., Any]) -> None:
 def test_train_with_it_fills_the_form(family: Callable[..., Any]) -> None:
     page = family()
     page.select_option("#family-model", "seed-llama")
-    page.wait_for_function("document.querySelector('#family-bitfit').closest('.blocked')")
+    page.wait_for_function("document.querySelector('#family-bitfit')?.closest('.blocked')")
     page.click("#family-vera")
     page.locator(".family-row", has=page.locator("#family-vera")).get_by_role("button", name="Train with it").click()
     page.wait_for_function("document.querySelector('#choose-method')?.value === 'vera'")
@@ -111,7 +111,7 @@ def test_nothing_sticks_out(family: Callable[..., Any]) -> None:
 def test_no_serious_accessibility_finding(family: Callable[..., Any], axe: str) -> None:
     page = family()
     page.select_option("#family-model", "seed-llama")
-    page.wait_for_function("document.querySelector('#family-bitfit').closest('.blocked')")
+    page.wait_for_function("document.querySelector('#family-bitfit')?.closest('.blocked')")
     page.click("#family-lora")
     page.click("#family-bitfit")
     page.check("#family-lora-mark")

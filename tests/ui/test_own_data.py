@@ -37,7 +37,7 @@ def kept(page: Any, content: bytes) -> str:
     page.wait_for_selector(".own-labels")
     page.click("#own-use")
     page.wait_for_selector(".own-dialog", state="detached")
-    page.wait_for_function("document.querySelector('#choose-task').value.startsWith('own-') && document.querySelector('#choose-task').value.length > 20")
+    page.wait_for_function("document.querySelector('#choose-task')?.value.startsWith('own-') && document.querySelector('#choose-task')?.value.length > 20")
     return page.input_value("#choose-task")
 
 
@@ -67,10 +67,10 @@ def test_a_file_becomes_a_task_that_everything_works_with(visitor: Callable[...,
 
     page.click("#place-try-button")
     page.wait_for_selector("#try textarea")
-    page.wait_for_function("document.querySelector('#try').textContent.includes('films window.hacked 4')")
+    page.wait_for_function("document.querySelector('#try')?.textContent.includes('films window.hacked 4')")
     assert unharmed(page)
     page.click("#place-inside-button")
-    page.wait_for_function("document.querySelector('#inside').textContent.includes('own data')")
+    page.wait_for_function("document.querySelector('#inside')?.textContent.includes('own data')")
     page.click("#place-compare-button")
     page.wait_for_selector(f"#compare-task option[value='{key}']", state="attached")
     page.select_option("#compare-task", key)
@@ -80,7 +80,7 @@ def test_a_file_becomes_a_task_that_everything_works_with(visitor: Callable[...,
 
     other = visitor(f"?run={run}")
     other.set_default_timeout(90_000)
-    other.wait_for_function("document.querySelector('.watch').textContent.includes('somebody\\'s own data')")
+    other.wait_for_function("document.querySelector('.watch')?.textContent.includes('somebody\\'s own data')")
     assert key not in other.content() and "film number" not in other.content()
 
     page.click("#place-train-button")
@@ -91,8 +91,8 @@ def test_a_file_becomes_a_task_that_everything_works_with(visitor: Callable[...,
     page.click(".own-foot button:has-text('Close')")
     page.goto(page.url.partition("?")[0] + f"?run={run}")
     page.wait_for_selector(".watch .chip.finished")
-    page.wait_for_function("document.querySelector('.watch .settings').textContent.includes('removed meanwhile')")
-    page.wait_for_function("document.querySelector('.choose .error-text').textContent.includes('removed by its owner')")
+    page.wait_for_function("document.querySelector('.watch .settings')?.textContent.includes('removed meanwhile')")
+    page.wait_for_function("document.querySelector('.choose .error-text')?.textContent.includes('removed by its owner')")
 
 
 def test_another_browser_cannot_use_it(visitor: Callable[..., Any]) -> None:
@@ -110,7 +110,7 @@ def test_another_browser_cannot_use_it(visitor: Callable[..., Any]) -> None:
 def test_a_file_that_is_none_says_what_to_do_and_nothing_is_kept(visitor: Callable[..., Any], content: bytes, said: str) -> None:
     page = opened(visitor)
     chosen(page, content)
-    page.wait_for_function("!document.querySelector('.own-dialog .error-text').hidden")
+    page.wait_for_function("document.querySelector('.own-dialog .error-text')?.hidden === false")
     assert said.lower() in page.inner_text(".own-dialog .error-text").lower()
     assert not page.locator("#own-use:enabled").is_visible()
     page.keyboard.press("Escape")
@@ -129,11 +129,11 @@ def test_columns_and_labels_can_be_changed(visitor: Callable[..., Any]) -> None:
     page.fill("#own-label-0", "low")
     page.fill("#own-label-1", "low")
     page.fill("#own-label-2", "high")
-    page.wait_for_function("document.querySelector('.own-labels summary').textContent === '2 labels'")
+    page.wait_for_function("document.querySelector('.own-labels summary')?.textContent === '2 labels'")
     page.select_option("#own-kind", "answers")
-    page.wait_for_function("document.querySelector('.own-body').textContent.includes('Scored by exact match')")
+    page.wait_for_function("document.querySelector('.own-body')?.textContent.includes('Scored by exact match')")
     page.select_option("#own-answer", "b")
-    page.wait_for_function("document.querySelector('#own-answer').value === 'b' && document.querySelector('.own-preview th.chosen + th').textContent === 'b'")
+    page.wait_for_function("document.querySelector('#own-answer')?.value === 'b' && document.querySelector('.own-preview th.chosen + th')?.textContent === 'b'")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("#own-use").is_visible()

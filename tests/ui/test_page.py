@@ -130,7 +130,7 @@ def test_a_bad_value_is_told_in_words_and_nothing_is_sent(visitor: Callable[...,
     page.get_by_text("Rank is 0: must be 1 to 256").wait_for()
     assert page.locator("#train-button").is_disabled() and page.locator("#knob-rank").get_attribute("aria-invalid") == "true"
     page.fill("#knob-rank", "8")
-    page.wait_for_function("!document.querySelector('#train-button').disabled")
+    page.wait_for_function("document.querySelector('#train-button')?.disabled === false")
 
 
 def test_nothing_is_trained_before_the_form_says_what_the_link_says(chromium: Any, visitor: Callable[..., Any]) -> None:
@@ -211,7 +211,7 @@ def test_a_base_in_4_bits_stays_only_where_the_method_takes_it(visitor: Callable
     page.select_option("#choose-method", "full")
     page.wait_for_selector("[data-knob=quantization] input:disabled")
     assert "have no gradient" in page.locator("#knob-quantization-help").inner_text()
-    page.wait_for_function("() => !document.querySelector('.anatomy .few') && !document.querySelector('#train-button').disabled")
+    page.wait_for_function("() => !document.querySelector('.anatomy .few') && document.querySelector('#train-button')?.disabled === false")
     page.select_option("#choose-method", "lora")
     page.wait_for_selector("select#knob-quantization")
     assert page.input_value("#knob-quantization") == ""
@@ -235,7 +235,7 @@ def test_choose_train_watch_understand(visitor: Callable[..., Any], tmp_path: Pa
     download.value.save_as(tmp_path / "adapter.zip")
     assert any(name.endswith(".safetensors") for name in zipfile.ZipFile(tmp_path / "adapter.zip").namelist())
     page.get_by_role("button", name="The same with another seed").click()
-    page.wait_for_function("document.querySelector('.watch .settings').textContent.includes('seed 41')")
+    page.wait_for_function("document.querySelector('.watch .settings')?.textContent.includes('seed 41')")
     page.wait_for_selector(ENDED)
 
 
@@ -282,7 +282,7 @@ def test_the_chart_has_its_numbers(visitor: Callable[..., Any]) -> None:
     assert page.locator(".watch .plot").get_attribute("aria-label").startswith("Chart.")
     assert "Drag to zoom" not in page.locator(".watch figcaption").inner_text()
     page.get_by_role("button", name="The same with another seed").click()
-    page.wait_for_function("document.querySelector('.watch .settings').textContent.includes('seed 1')")
+    page.wait_for_function("document.querySelector('.watch .settings')?.textContent.includes('seed 1')")
     assert page.locator(".watch .numbers").is_hidden()
     page.wait_for_selector(ENDED)
 
@@ -298,7 +298,7 @@ def test_zoom_survives_updates(visitor: Callable[..., Any]) -> None:
     page.wait_for_timeout(500)
     zoomed, drawn = (page.evaluate(f"document.querySelector('.watch .plot').{what}") for what in ("layout.xaxis.range", "data[0].x.length"))
     assert zoomed[1] < 2000
-    page.wait_for_function("drawn => document.querySelector('.watch .plot').data[0].x.length > drawn", arg=drawn)
+    page.wait_for_function("drawn => document.querySelector('.watch .plot')?.data[0].x.length > drawn", arg=drawn)
     assert page.evaluate("document.querySelector('.watch .plot').layout.xaxis.range") == zoomed
     stop(page)
 
