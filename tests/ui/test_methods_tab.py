@@ -48,8 +48,8 @@ def test_another_model_has_other_prices_and_other_refusals(family: Callable[...,
     lora = page.locator(".family-row", has=page.locator("#family-lora"))
     first = lora.locator(".cost b").inner_text()
     page.select_option("#family-model", "smollm2-135m")
-    page.wait_for_function("first => (cost => cost && cost.textContent !== first)(document.querySelector('#family-lora')?.closest('.family-row').querySelector('.cost b'))", arg=first)
-    assert lora.locator(".cost b").inner_text() == "460,800"
+    page.wait_for_function("price => document.querySelector('.family-row:has(#family-lora) .cost b')?.textContent === price", arg="460,800")
+    assert first != "460,800"
     bitfit = page.locator(".family-row", has=page.locator("#family-bitfit"))
     assert "blocked" in bitfit.get_attribute("class") and "try beft" in bitfit.inner_text()
     page.select_option("#family-order", "count")
