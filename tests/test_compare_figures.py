@@ -10,12 +10,11 @@ import pytest
 from lab.compare import Comparison, report
 from lab.events import Evaluated, Finished, Observed, RunResult, Started, fold
 from lab.reporting import of_comparison
+from lab.reporting.evidence import evidence
 from lab.reporting.measures import measures
 from lab.spec import RunSpec
 from lab.sweeping import Sweep, Tried
-from lab.ui.bench import Bench
 from lab.ui.compare.arms import looks
-from lab.ui.compare.evidence import evidence
 from lab.ui.compare.figures import figures
 from lab.ui.compare.race import Runner, first_chart, race
 from lab.ui.compare.tradeoffs import Evidence, axes, bars, radar
@@ -88,10 +87,10 @@ def test_flexibility_needs_sweeps_and_scores_on_several_tasks(tmp_path: Any) -> 
     lr = {name: spec.lr for name, spec in asked.specs.items()}
     swept = {("seed-bert", key): Sweep("movies", 3, 0.5, (Tried(lr[name], 0.8, 0.01), Tried(lr[name] * 10, 0.79, 0.01), Tried(lr[name] * 100, 0.5, 0.01)))
              for name, key in (("LoRA", "lora"), ("head", "head"))}
-    found = evidence(Bench(None, sweeps=swept), asked)
+    found = evidence(asked, swept)
     assert found.widths == pytest.approx({"LoRA": 1.0, "head": 1.0}) and found.tasks == {"LoRA": (0, 0), "head": (0, 0)}
     odd = Comparison.parse({"base": BASE, "arms": [{"name": "LoRA", "change": {"method": {"rank": 2}}}, THREE[1]], "seeds": [0]})
-    assert "LoRA" not in evidence(Bench(None, sweeps=swept), odd).widths, "other knobs are another method's flexibility"
+    assert "LoRA" not in evidence(odd, swept).widths, "other knobs are another method's flexibility"
 
 
 def test_a_transfer_table_has_a_row_an_arm_and_a_column_a_test() -> None:

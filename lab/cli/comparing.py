@@ -16,15 +16,19 @@ from lab.compare.report import ENDED
 from lab.compare.running import Began, Compared, Ended, Happened, Progress
 from lab.compare.says import with_warning
 from lab.compare.steady import MARK
+from lab.comparing import Shelf
 from lab.events import Preparing, RunResult
 from lab.metrics import METRICS
+from lab.reporting.evidence import evidence, with_rates
 from lab.supply import default_cache
+from lab.sweeping import sweeps
 from lab.waiting import spin_briefly
 
 
 def add(commands: Commands) -> None:
     compared = commands.add("compare", _compare, "run arms with the same seeds, and tell which is better, with intervals", data=True, cache=True)
     compared.add_argument("comparison", type=Path, metavar="COMPARISON.json", help='{"base": SPEC, "arms": [{"name", "change"}, …], "seeds": [0, 1, 2]}')
+    compared.add_argument("--assets", type=Path, default=Path("assets"), help="folder of recorded runs, for what is known of the methods beside these runs")
     compared.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for result.json and runs/; what has ended there is not run again")
 
 
@@ -49,7 +53,9 @@ def _compare(options: argparse.Namespace) -> int:
             results[comparison.run(event.arm, event.seed).fingerprint] = event.result
         if line := _progress(event):
             print(line, file=sys.stderr, flush=True)
-    write(options.out / REPORT, reporting.of_comparison(found, results))
+    tried = sweeps(options.assets / "sweeps")
+    with_rates(found, comparison, tried)
+    write(options.out / REPORT, reporting.of_comparison(found, results, known=evidence(comparison, tried, Shelf(options.assets / "comparisons"))))
     failed = [run for arm in found["arms"] for run in arm["runs"] if run["state"] == "failed"]
     if found["state"] == "cancelled":
         ended = sum(run["state"] in ENDED for arm in found["arms"] for run in arm["runs"])
@@ -83,7 +89,8 @@ def _verdicts(found: dict[str, Any]) -> Iterator[str]:
         mean = "" if arm["mean"] is None else f"{arm['mean']:.{digits}f}"
         pace = f", {MARK if 'step_seconds' in arm['loaded'] else ''}{arm['step_seconds']:.3f} s a step" if arm["step_seconds"] else ""
         room = f", {arm['peak_bytes'] / 1e6:,.1f} MB" if arm["peak_bytes"] else ""
-        yield f"{arm['name']:{width}}  {found['metric']} {mean} ({scores}); trains {arm['trainable']:,} ({arm['share']:.3%}){pace}{room}"
+        tried = f", its rate the best of {arm['rates']} tried" if arm["rates"] else ""
+        yield f"{arm['name']:{width}}  {found['metric']} {mean} ({scores}); trains {arm['trainable']:,} ({arm['share']:.3%}){pace}{room}{tried}"
     yield from map(with_warning, found["pairs"])
     if found["load"]:
         yield found["load"]

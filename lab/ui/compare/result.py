@@ -14,11 +14,11 @@ from lab import export
 from lab.compare import Comparison, report
 from lab.contracts import LabError
 from lab.owndata.shelf import is_own
+from lab.reporting.evidence import evidence, with_rates
 from lab.reporting.measures import Measure, measures
 from lab.ui import address
 from lab.ui.bench import Bench
 from lab.ui.compare.arms import looks
-from lab.ui.compare.evidence import evidence
 from lab.ui.compare.figures import figures
 from lab.ui.compare.front import scatter
 from lab.ui.compare.items import TestItems
@@ -78,11 +78,9 @@ class Reports:
     def _made(self, stand: Stand, ended: Mapping[str, Part]) -> dict[str, Any]:
         made = report(stand.judged, {fingerprint: part.result for fingerprint, part in ended.items()}, self.items.labels(stand.judged), stand.looked)
         made["apart"] = marked(made, ended)
-        for arm, spec in zip(made["arms"], stand.judged.specs.values(), strict=True):
-            sweep = self.bench.sweeps.get((str(spec.model), spec.method.key))
-            arm["rates"] = len(sweep.tried) if sweep and sweep.at(spec.lr) else None
+        with_rates(made, stand.judged, self.bench.sweeps)
         made["scripts"] = scripts(stand.judged)
-        made["evidence"] = evidence(self.bench, stand.judged)
+        made["evidence"] = evidence(stand.judged, self.bench.sweeps, self.bench.ready, self.bench.recorded)
         made["figures"] = figures(stand.judged, made, stand.looks, _chosen(made), made["evidence"])
         return made
 

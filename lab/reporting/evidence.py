@@ -1,29 +1,34 @@
 """What is known of a comparison's methods beside its own runs: how exact their learning rate must be, and on how many tasks they do well as they come."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from math import log10
 from statistics import fmean
+from typing import Any
 
 from lab import catalogue
 from lab.compare import Comparison
 from lab.compare.comparison import follows
+from lab.comparing import Shelf
 from lab.events import RunResult
 from lab.metrics import METRICS
+from lab.recording import Recorded
 from lab.reporting.tradeoffs import POINTS, Evidence
 from lab.spec import RunSpec
-from lab.ui.bench import Bench
+from lab.sweeping import Sweep
+
+Sweeps = Mapping[tuple[str, str], Sweep]
 
 
-def evidence(bench: Bench, comparison: Comparison) -> Evidence:
+def evidence(comparison: Comparison, sweeps: Sweeps, shelf: Shelf | None = None, recorded: Sequence[Recorded] = ()) -> Evidence:
     """Only of arms that are a method as it comes: its default knobs and learning rate. A task counts where all of them have a recorded score on it."""
     plain = {name: spec for name, spec in comparison.specs.items() if _as_it_comes(spec)}
-    sweeps = {name: bench.sweeps.get((str(spec.model), spec.method.key)) for name, spec in plain.items()}
-    widths = {name: log10(sweep.good[1] / sweep.good[0]) for name, sweep in sweeps.items() if sweep is not None and sweep.good is not None}
+    tried = {name: sweeps.get((str(spec.model), spec.method.key)) for name, spec in plain.items()}
+    widths = {name: log10(sweep.good[1] / sweep.good[0]) for name, sweep in tried.items() if sweep is not None and sweep.good is not None}
     if len(plain) < len(comparison.specs):
         return Evidence(widths)
     scores: dict[str, dict[str, list[float]]] = {}
-    for spec, result in _recorded(bench, str(comparison.base_spec.model), {spec.method.key for spec in plain.values()}):
+    for spec, result in _recorded(shelf, recorded, str(comparison.base_spec.model), {spec.method.key for spec in plain.values()}):
         tuned = result.scores.get("tuned")
         if tuned is not None and tuned.score is not None:
             scores.setdefault(str(spec.task), {}).setdefault(spec.method.key, []).append(tuned.score)
@@ -39,6 +44,13 @@ def evidence(bench: Bench, comparison: Comparison) -> Evidence:
     return Evidence(widths, {name: (count, of) for name, (count, of) in near.items()})
 
 
+def with_rates(report: Mapping[str, Any], comparison: Comparison, sweeps: Sweeps) -> None:
+    """Write into each arm of a report how many learning rates its default was chosen from; None where that was not looked for on its model."""
+    for arm, spec in zip(report["arms"], comparison.specs.values(), strict=True):
+        sweep = sweeps.get((str(spec.model), spec.method.key))
+        arm["rates"] = len(sweep.tried) if sweep and sweep.at(spec.lr) else None
+
+
 def _as_it_comes(spec: RunSpec) -> bool:
     return spec.method == type(spec.method)() and follows(spec) and not spec.quantization and not spec.shuffle_labels
 
@@ -47,18 +59,18 @@ def _metric(task: str) -> str:
     return catalogue.find("tasks", task).metric
 
 
-def _recorded(bench: Bench, model: str, methods: set[str]) -> Iterator[tuple[RunSpec, RunResult]]:
+def _recorded(shelf: Shelf | None, recorded: Sequence[Recorded], model: str, methods: set[str]) -> Iterator[tuple[RunSpec, RunResult]]:
     """Every recorded run of these methods as they come, once."""
     seen = set()
-    for each in bench.recorded:
+    for each in recorded:
         if each.spec.model == model and each.spec.method.key in methods and _usual(each.spec):
             seen.add(each.spec.fingerprint)
             yield each.spec, each.result
-    for asked in bench.ready.questions.values() if bench.ready else ():
+    for asked in shelf.questions.values() if shelf else ():
         for spec in asked.runs.values():
             if spec.model == model and spec.method.key in methods and spec.fingerprint not in seen and _usual(spec):
                 seen.add(spec.fingerprint)
-                kept = bench.ready.of(spec)
+                kept = shelf.of(spec)
                 if kept is not None:
                     yield spec, kept.result
 
