@@ -126,6 +126,13 @@ def sweeps(folder: Path) -> Mapping[tuple[str, str], Sweep]:
             for model, methods in found.items() for method, sweep in methods.items()}
 
 
+def note_rates(arms: Sequence[dict[str, Any]], specs: Iterable[RunSpec], known: Mapping[tuple[str, str], Sweep]) -> None:
+    """Write into each arm of a report how many learning rates its default was chosen from; None where that was not looked for on its model."""
+    for arm, spec in zip(arms, specs, strict=True):
+        sweep = known.get((str(spec.model), spec.method.key))
+        arm["rates"] = len(sweep.tried) if sweep and sweep.at(spec.lr) else None
+
+
 def usual(model: str, method: str) -> RunSpec | None:
     """The method at its defaults on movies; None where it cannot be used, or trains nothing at a rate of its own."""
     try:

@@ -40,6 +40,7 @@ def test_json_is_one_document_and_the_file(tmp_path: Path, compare: Any) -> None
     result = json.loads(out)
     assert result == json.loads((tmp_path / "out" / "result.json").read_text())
     assert [set(each) >= {"name", "spec", "runs"} for each in result["arms"]] == [True, True]
+    assert [each["rates"] for each in result["arms"]] == [None, None], "nobody looked for a learning rate of this small model"
     assert set(result["pairs"][0]) >= {"a", "b", "difference", "low", "high", "p", "verdict", "more_seeds"}
     assert "run 1 of 6: LoRA, seed 0: accuracy" in error and "run 2 of 6: head, seed 0" in error
     code, out, error = compare(TOY)

@@ -19,7 +19,7 @@ from lab.compare.steady import MARK
 from lab.comparing import Shelf
 from lab.events import Preparing, RunResult
 from lab.metrics import METRICS
-from lab.reporting.evidence import evidence, with_rates
+from lab.reporting.evidence import evidence
 from lab.supply import default_cache
 from lab.sweeping import sweeps
 from lab.waiting import spin_briefly
@@ -43,9 +43,10 @@ def _compare(options: argparse.Namespace) -> int:
     spin_briefly(os.environ)
     from lab.engine import Workshop
 
+    tried = sweeps(options.assets / "sweeps")
     found: dict[str, Any] = {}
     results: dict[str, RunResult] = {}
-    for event in compare(comparison, Workshop(options.cache or default_cache()), options.out, cancelled=lambda: bool(stopped)):
+    for event in compare(comparison, Workshop(options.cache or default_cache()), options.out, cancelled=lambda: bool(stopped), tried=tried):
         if isinstance(event, Compared):
             found = event.result
             continue
@@ -53,8 +54,6 @@ def _compare(options: argparse.Namespace) -> int:
             results[comparison.run(event.arm, event.seed).fingerprint] = event.result
         if line := _progress(event):
             print(line, file=sys.stderr, flush=True)
-    tried = sweeps(options.assets / "sweeps")
-    with_rates(found, comparison, tried)
     write(options.out / REPORT, reporting.of_comparison(found, results, known=evidence(comparison, tried, Shelf(options.assets / "comparisons"))))
     failed = [run for arm in found["arms"] for run in arm["runs"] if run["state"] == "failed"]
     if found["state"] == "cancelled":

@@ -4,7 +4,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import log10
 from statistics import fmean
-from typing import Any
 
 from lab import catalogue
 from lab.compare import Comparison
@@ -42,13 +41,6 @@ def evidence(comparison: Comparison, sweeps: Sweeps, shelf: Shelf | None = None,
             near[name][0] += mean >= max(means.values()) - POINTS * scale
             near[name][1] += 1
     return Evidence(widths, {name: (count, of) for name, (count, of) in near.items()})
-
-
-def with_rates(report: Mapping[str, Any], comparison: Comparison, sweeps: Sweeps) -> None:
-    """Write into each arm of a report how many learning rates its default was chosen from; None where that was not looked for on its model."""
-    for arm, spec in zip(report["arms"], comparison.specs.values(), strict=True):
-        sweep = sweeps.get((str(spec.model), spec.method.key))
-        arm["rates"] = len(sweep.tried) if sweep and sweep.at(spec.lr) else None
 
 
 def _as_it_comes(spec: RunSpec) -> bool:
