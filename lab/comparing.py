@@ -10,7 +10,7 @@ import sys
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from typing import Any
 
 from lab.compare.comparison import Comparison
 from lab.contracts import LabError
-from lab.events import Event, Finished, Observed, RunResult
+from lab.events import Event, Failed, Finished, Observed, RunResult, Started
 from lab.recording import provenance, read, write
 from lab.spec import RunSpec
 from lab.waiting import spin_briefly
@@ -95,7 +95,7 @@ class Shelf:
             result = recorded.result
         except (LabError, OSError, EOFError, ValueError, TypeError, zlib.error):
             return None
-        if result.state != "finished" or result.started is None or result.started.fingerprint != spec.fingerprint:
+        if result.state not in ("finished", "failed") or result.started is None or result.started.fingerprint != spec.fingerprint:
             return None
         return Kept(recorded.made, replace(result, observed=tuple(seen for seen in result.observed if seen.lens in KEPT)))
 
@@ -111,7 +111,8 @@ class Shelf:
 
 
 def record(specs: Iterable[RunSpec], workshop: object, folder: Path, seconds: float = float("inf")) -> int:
-    """Run what is missing, and begin nothing new after so many seconds; returns how many were recorded. A run that fails is left out and told."""
+    """Run what is missing, and begin nothing new after so many seconds; returns how many were recorded. One that fails in training is recorded with its
+    reason, and one that could not begin is told."""
     from lab.engine import train
 
     ends, count = time.monotonic() + seconds, 0
@@ -124,13 +125,19 @@ def record(specs: Iterable[RunSpec], workshop: object, folder: Path, seconds: fl
         with TemporaryDirectory() as out:  # what is saved is weighed, and not kept
             events = list(train(spec, workshop, out=Path(out)))
         told = f"{spec.model}, {spec.task}, {spec.method.title}, seed {spec.seed}"
-        if not isinstance(events[-1], Finished):
-            print(f"{told}: {events[-1].name}, {getattr(events[-1], 'reason', '')}", file=sys.stderr)
+        end = events[-1]
+        if not _tells(events):
+            print(f"{told}: {end.name}, {getattr(end, 'reason', '')}; not recorded", file=sys.stderr)
             continue
         write(path, provenance("python -m lab.comparing"), _slim(events))
         count += 1
-        print(f"{told}: recorded", file=sys.stderr, flush=True)
+        print(f"{told}: recorded{'' if isinstance(end, Finished) else f', as one that failed: {end.reason}'}", file=sys.stderr, flush=True)
     return count
+
+
+def _tells(events: Sequence[Event]) -> bool:
+    """Whether this is what comes of these settings: one of its knobs made it fail, and not that something was missing here, or that it was stopped."""
+    return isinstance(events[-1], Finished) or (isinstance(events[-1], Failed) and bool(events[-1].knob) and any(isinstance(each, Started) for each in events))
 
 
 def _slim(events: Iterable[Event]) -> Iterator[Event]:
