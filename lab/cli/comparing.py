@@ -21,7 +21,7 @@ from lab.events import Preparing, RunResult
 from lab.metrics import METRICS
 from lab.reporting.evidence import evidence
 from lab.supply import default_cache
-from lab.sweeping import sweeps
+from lab.sweeping import note_rates, sweeps
 from lab.waiting import spin_briefly
 
 
@@ -44,9 +44,13 @@ def _compare(options: argparse.Namespace) -> int:
     from lab.engine import Workshop
 
     tried = sweeps(options.assets / "sweeps")
+
+    def noting(found: dict[str, Any]) -> None:
+        note_rates(found["arms"], comparison.specs.values(), tried)
+
     found: dict[str, Any] = {}
     results: dict[str, RunResult] = {}
-    for event in compare(comparison, Workshop(options.cache or default_cache()), options.out, cancelled=lambda: bool(stopped), tried=tried):
+    for event in compare(comparison, Workshop(options.cache or default_cache()), options.out, cancelled=lambda: bool(stopped), noting=noting):
         if isinstance(event, Compared):
             found = event.result
             continue

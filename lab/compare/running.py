@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from filelock import FileLock, Timeout
@@ -24,7 +23,6 @@ from lab.contracts import LabError, Task
 from lab.events import Event, RunResult, fold, from_json, to_json
 from lab.spec import RunSpec
 from lab.supply import TaskData
-from lab.sweeping import Sweep, note_rates
 
 
 @dataclass(frozen=True)
@@ -73,15 +71,15 @@ Progress = Began | Happened | Ended | Compared
 
 
 def compare(comparison: Comparison, workshop: Any, out: Path, *, cancelled: Callable[[], bool] = lambda: False,
-            tried: Mapping[tuple[str, str], Sweep] = MappingProxyType({})) -> Iterator[Progress]:
+            noting: Callable[[dict[str, Any]], None] = lambda found: None) -> Iterator[Progress]:
     """Run what is missing of a comparison and report. A run that failed in training stays with its reason; its folder taken away, it is run again.
-    `tried` has the learning rates that defaults were chosen from, by model and method. Raises LabError where the folder cannot be written, or is another
-    comparison's at the moment."""
+    `noting` adds to the report what else is known, before it is written. Raises LabError where the folder cannot be written, or is another comparison's at
+    the moment."""
     with _alone(out):
         _write(out / "comparison.json", comparison.to_dict())
         results = yield from _runs(comparison, workshop, out, cancelled)
         found = report(comparison, results, right_labels(comparison, workshop.data), looks_in(out))
-        note_rates(found["arms"], comparison.specs.values(), tried)
+        noting(found)
         if found["state"] == "running":
             found["state"] = "cancelled"
         _write(out / "result.json", found)
