@@ -7,7 +7,7 @@ const WIDE = 560, HIGH = 220, LEFT = 60, RIGHT = 20, TOP = 14, LOW = 40;
 
 export function createCurve(block, kept) {
   const { arms, low, high, unit } = block;
-  const state = { points: kept ? [...kept] : arms.map(() => (low + high) / 2), touched: kept !== undefined, chosen: 0 };
+  const state = { points: kept ? [...kept] : arms.map(() => (low + high) / 2), touched: kept !== undefined, locked: false };
   const x = (place) => LEFT + ((WIDE - LEFT - RIGHT) * place) / Math.max(1, arms.length - 1);
   const y = (value) => TOP + (HIGH - TOP - LOW) * (1 - (value - low) / (high - low));
   const clamp = (value) => Math.min(high, Math.max(low, value));
@@ -29,14 +29,14 @@ export function createCurve(block, kept) {
     const box = picture.getBoundingClientRect();
     const across = ((event.clientX - box.left) / box.width) * WIDE, down = ((event.clientY - box.top) / box.height) * HIGH;
     const place = Math.round(((across - LEFT) / (WIDE - LEFT - RIGHT)) * (arms.length - 1));
-    if (place < 0 || place >= arms.length) return;
+    if (place < 0 || place >= arms.length || state.locked) return;
     event.preventDefault();
     set(place, low + (high - low) * (1 - (down - TOP) / (HIGH - TOP - LOW)));
   }
 
   function key(event, place) {
     const by = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 5, PageDown: -5 }[event.key];
-    if (!by) return;
+    if (!by || state.locked) return;
     event.preventDefault();
     set(place, state.points[place] + (by * (high - low)) / 50);
   }
@@ -44,6 +44,14 @@ export function createCurve(block, kept) {
   function set(place, value) {
     state.points[place] = Number(clamp(value).toPrecision(4));
     state.touched = true;
+    paint();
+  }
+
+  // From now on it is what was kept; its points can still be read, and are moved no more.
+  function lock(points) {
+    Object.assign(state, { points: [...points], touched: true, locked: true });
+    picture.classList.add("locked");
+    marks.forEach((mark) => mark.setAttribute("aria-disabled", "true"));
     paint();
   }
 
@@ -59,7 +67,7 @@ export function createCurve(block, kept) {
   }
 
   paint();
-  return { node: el("div", {}, el("p", { class: "hint" }, `Upwards: ${block.about}.`), picture, spoken), value: () => (state.touched ? state.points : null) };
+  return { node: el("div", {}, el("p", { class: "hint" }, `Upwards: ${block.about}.`), picture, spoken), value: () => (state.touched ? [...state.points] : null), lock };
 }
 
 export function svg(name, attributes, words = "") {

@@ -29,6 +29,7 @@ export function createGuess(block, context) {
     const guess = context.kept().guesses?.[block.name];
     if (guess === undefined || !context.resultSeen(block.name)) return;
     node.disabled = true;
+    made.lock?.(guess); // what is no form control does not follow the fieldset
     button.hidden = asItIs.hidden = true;
     say(done, `You guessed: ${said(block, guess)}. ${answered() ? "The result has been shown, so this guess stays." : `A part of it has been shown, so this guess stays; it is answered in “${block.answered_in}”.`}`);
   }
