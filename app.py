@@ -59,7 +59,7 @@ def serve(host: str | None, port: int | None, data: Path, runner: str, address: 
         ends.callback(forecaster.close)
         bench = Bench(store, _recorded(), workers=pool.workers, submitted=pool.submitted, hashes=_hashes(), data=_data(), sweeps=_sweeps(),
                       forecaster=forecaster, ready=_ready(data), lessons=_lessons(settings), museum=_museum(), bank=_bank(), glossary=_glossary(),
-                      assets=ROOT / "assets", limits=settings.limits, settings=settings)
+                      assets=ROOT / "assets", limits=settings.limits, settings=settings, measures="measure" in getattr(pool, "kinds", ()))
         blocks = page.build(bench).queue(default_concurrency_limit=None, api_open=False, max_size=1000)
         pool.start()
         ends.callback(lambda: pool.stop(settings.shutdown_seconds, at_once.is_set))

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,13 @@ def measure(key: str, knobs: Mapping[str, Any], workshop: Any) -> Iterator[Any]:
 
 def record(key: str, knobs: Mapping[str, Any], workshop: Any, folder: Path) -> Path:
     name = named(key, knobs)
+    began = time.perf_counter()
     *_, found = measure(key, knobs, workshop)
+    seconds = round(time.perf_counter() - began, 1)
     path = folder / f"{re.sub(r'[^a-z0-9.]+', '-', name.lower()).strip('-')}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"name": name, "key": key, "knobs": dict(knobs), "made": provenance("python -m lab.measuring"), **found}, indent=1) + "\n")
+    made = {"name": name, "key": key, "knobs": dict(knobs), "made": provenance("python -m lab.measuring"), "seconds": seconds}
+    path.write_text(json.dumps({**made, **found}, indent=1) + "\n")
     return path
 
 

@@ -30,6 +30,7 @@ RESERVE_PAGES = 16  # of a capped file, kept so that a run can still be given it
 SMALLEST_BYTES = 256 * 1024
 LONGEST_NAME = 200
 LONGEST_HANDICAP_SECONDS = 300.0  # a long run lets shorter ones pass that came at most so much later
+WORK = ("train", "measure")  # kinds of jobs that take long: they share the rounds of the queue
 ORDER = "priority DESC, turn, due, number"  # of the queue
 EARLIER = ("state = 'queued' AND (kind = 'question') = ? "
            "AND (-priority, turn, due, number) < (SELECT -priority, turn, due, number FROM runs WHERE id = ?)")
@@ -158,7 +159,8 @@ class Store:
             if claimed is None:
                 return None
             run = _run(claimed[:-1])
-            db.execute("INSERT INTO rounds VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET turn = max(turn, excluded.turn)", (run.kind, claimed[-1]))
+            db.execute("INSERT INTO rounds VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET turn = max(turn, excluded.turn)",
+                       (WORK[0] if run.kind in WORK else run.kind, claimed[-1]))
         return run
 
     def place(self, run_id: str) -> int:
@@ -193,7 +195,7 @@ class Store:
     def submitted(self, owner: str, seconds: float) -> int:
         """How many runs an owner has submitted in the last so many seconds, those answered from the history left out."""
         now = self._clock()  # a run from later is one of a clock that has been set back
-        return self._value("SELECT count(*) FROM runs WHERE owner = ? AND kind = 'train' AND reused = 0 AND created > ? AND created <= ?",
+        return self._value("SELECT count(*) FROM runs WHERE owner = ? AND kind IN ('train', 'measure') AND reused = 0 AND created > ? AND created <= ?",
                            owner, now - seconds, now)
 
     def waiting(self, owner: str | None = None, questions: bool = False) -> int:
@@ -314,6 +316,12 @@ class Store:
     def looks(self, run_id: str) -> list[Run]:
         """The looks at a run, newest first."""
         return self._select("kind = 'look' AND json_extract(spec, '$.run') = ? ORDER BY number DESC", run_id)
+
+    def took(self, kind: str, fingerprint: str) -> float | None:
+        """Seconds of the newest equal job that finished here, from when a worker took it; None where there is none."""
+        found = self._rows("SELECT finished - started FROM runs WHERE fingerprint = ? AND kind = ? AND state = 'finished' ORDER BY number DESC LIMIT 1",
+                           fingerprint, kind)
+        return found[0][0] if found else None
 
     def rename(self, run_id: str, title: str) -> Run:
         return self._set(run_id, "title", _name("title", title))
@@ -501,8 +509,9 @@ class Store:
 
     def _turn(self, db: sqlite3.Connection, owner: str, kind: str) -> int:
         """The round that a new run of an owner belongs to: the one that is going on, or the one after their latest that began or waits."""
-        found = db.execute("SELECT coalesce((SELECT turn FROM rounds WHERE kind = ?), 1), (SELECT turn FROM runs WHERE owner = ? AND kind = ? AND turn > 0 "
-                           "AND (state <> 'cancelled' OR started IS NOT NULL) ORDER BY number DESC LIMIT 1)", (kind, owner, kind)).fetchone()
+        kinds = WORK if kind in WORK else (kind, kind)
+        found = db.execute("SELECT coalesce((SELECT turn FROM rounds WHERE kind = ?), 1), (SELECT turn FROM runs WHERE owner = ? AND kind IN (?, ?) "
+                           "AND turn > 0 AND (state <> 'cancelled' OR started IS NOT NULL) ORDER BY number DESC LIMIT 1)", (kinds[0], owner, *kinds)).fetchone()
         return max(found[0], (found[1] or 0) + 1)
 
     def _insert(self, db: sqlite3.Connection, spec: Job, owner: str, kind: str, title: str, **more: Any) -> Run:

@@ -11,6 +11,7 @@ import pytest
 from lab.classroom import addresses
 from lab.contracts import LabError
 from lab.events import Cancelled, Failed, Finished, Started
+from lab.measurement import Measuring
 from lab.runners._worker import Recorder
 from lab.schema import STEPS, VERSION
 from lab.spec import RunSpec
@@ -125,6 +126,20 @@ def test_looks_go_before_trainings_and_take_turns_too(store: Store) -> None:
         store.submit(SPEC, owner, kind="look", priority=1)
     order = [store.claim(f"w{number}", ("train", "look")).owner for number in range(4)]
     assert order == ["ann", "bob", "ann", "trains"]
+
+
+def test_measurements_take_turns_with_trainings(store: Store) -> None:
+    """They take a worker as long as those do, so who measures passes nobody and is not passed by who trains again and again."""
+    both, taken = ("train", "measure"), []
+    for owner in ("ann", "bob", "ann", "bob"):
+        store.submit(SPEC, owner)
+    for _ in range(2):
+        taken.append(store.claim("worker", both).owner)
+    for owner in ("ann", "cy"):
+        store.submit(Measuring.parse({"measurement": "merging"}), owner, kind="measure")
+    taken += [store.claim("worker", both).owner for _ in range(4)]
+    assert taken[:2] == ["ann", "bob"] and taken[-1] == "ann", "a third job of hers comes last, whatever kind it is"
+    assert set(taken[2:5]) == {"ann", "bob", "cy"} and store.submitted("ann", DAY) == 3 and store.claim("worker", both) is None
 
 
 def test_thirty_who_ask_for_the_same_are_answered_by_one_run(store: Store, clock: Clock) -> None:

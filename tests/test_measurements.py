@@ -1,6 +1,7 @@
 """Each measurement, on tiny seeded models: what it gives, as it says, and that its numbers are what they are called."""
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import torch
 from lab import catalogue
 from lab.contracts import LabError
 from lab.engine import Workshop
-from lab.measurement import Measurement, named
+from lab.engine import measure as job
+from lab.measurement import MEASURED, Measurement, Measuring, named
 from lab.measurements._halves import unpicked
 from lab.measurements.number_formats import BLOCK, _error, _whole_numbers
 from lab.measuring import measure, record, recorded
@@ -116,3 +118,25 @@ def test_bad_knobs_are_refused(workshop: Workshop) -> None:
     for key, knobs, complaint in bad:
         with pytest.raises(LabError, match=complaint):
             list(measure(key, knobs, workshop))
+
+
+def test_a_measurement_is_a_job_that_tells_how_far_it_is_and_can_be_stopped(workshop: Workshop) -> None:
+    asked = Measuring.parse({"measurement": "merging", "knobs": {"model": "seed-llama", "task": "toy", "steps": 3}})
+    assert Measuring.from_json(asked.to_json()) == asked and asked.knobs["method"] == "lora"
+    assert Measuring.parse({"measurement": "merging", "knobs": asked.knobs}).fingerprint == asked.fingerprint, "a default that is said changes nothing"
+    events = list(job(asked, workshop))
+    assert [getattr(each, "lens", each.name) for each in events] == ["progress", "progress", "measured", "finished"]
+    assert events[-2].value["values"]["left"] == [0, 0.0] and workshop.check_all(), "what was merged was not the base that others read"
+    looks = iter([False, False, False])
+    stopped = list(job(asked, workshop, lambda: next(looks, True)))
+    assert stopped[-1].name == "cancelled" and not any(getattr(each, "lens", "") == MEASURED for each in stopped)
+    wrong = list(job(Measuring.parse({"measurement": "merging", "knobs": {"model": "seed-llama", "task": "no-such-task"}}), workshop))
+    assert wrong[-1].name == "failed" and "no-such-task" in wrong[-1].reason
+
+
+@pytest.mark.parametrize("key", catalogue.entries("measurements"))
+def test_a_measurement_says_what_it_trains(key: str) -> None:
+    """Whether it is allowed in a class is told from that before anything is trained."""
+    kind = catalogue.find("measurements", key)
+    trains = "trained(" in inspect.getsource(inspect.getmodule(kind))
+    assert bool(kind.made({}).specs()) == trains

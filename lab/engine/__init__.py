@@ -6,7 +6,8 @@ from lab.engine.answering import answer
 from lab.engine.job import ahead
 from lab.engine.looking import look
 from lab.engine.loop import train
+from lab.engine.measuring import measure
 from lab.engine.shelf import Shelf
 from lab.engine.workshop import Workshop
 
-__all__ = ["Shelf", "Workshop", "ahead", "answer", "look", "train"]
+__all__ = ["Shelf", "Workshop", "ahead", "answer", "look", "measure", "train"]

@@ -59,6 +59,14 @@ def diagnose_look(error: BaseException) -> Failed:
     return _other(error, 0, detail)
 
 
+def diagnose_measurement(error: BaseException) -> Failed:
+    """The event for an exception while something was measured."""
+    detail = _without_paths("".join(traceback.format_exception(error)))
+    if out_of_memory(error):
+        return Failed("Measuring this needed more memory than a run may use here.", "Look at the recorded numbers instead.", detail=detail)
+    return _other(error, 0, detail)
+
+
 def diagnose_question(error: BaseException) -> Failed:
     """The event for an exception while a question to a finished run was answered."""
     detail = _without_paths("".join(traceback.format_exception(error)))

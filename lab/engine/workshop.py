@@ -86,6 +86,10 @@ class Workshop:
         self._bases = OrderedDict((key, kept) for key, kept in self._bases.items() if kept is not pristine)
         return False
 
+    def check_all(self) -> bool:
+        """Whether all bases that are here are as they were; damaged ones are forgotten."""
+        return all([self.check(each) for each in list(self._bases.values())])
+
     def kept(self, pristine: bases.Pristine, dtype: torch.dtype) -> Kept:
         """What frozen lower blocks of this base gave for texts, in this arithmetic."""
         key = (pristine.sha256, pristine.quantization, pristine.dtype, pristine.module.config._attn_implementation, dtype)

@@ -15,13 +15,17 @@ NORMAL = 1.96
 
 
 def trained(specs: Mapping[str, RunSpec], workshop: Any, home: Path, of: int) -> Generator[Progress, None, dict[str, RunResult]]:
-    """Each in the folder of its name; yields how many are done, of `of`. Raises LabError where one fails."""
+    """Each in the folder of its name; yields how many are done, of `of`, also while one goes on, so that it can be stopped. Raises LabError where one
+    fails."""
     from lab.engine import train
 
     found: dict[str, RunResult] = {}
     for name, spec in specs.items():
-        yield len(found), of
-        found[name] = fold(train(spec, workshop, out=home / name))
+        events = []
+        for event in train(spec, workshop, out=home / name):
+            events.append(event)
+            yield len(found), of
+        found[name] = fold(events)
         if found[name].state != "finished":
             raise LabError(f"{spec.method.title} on {spec.task}: {found[name].reason}")
     return found

@@ -9,6 +9,7 @@ from typing import Any
 from lab.contracts import knob
 from lab.measurement import Gives, Measurement, Progress
 from lab.measurements._trained import last, over_seeds, trained
+from lab.spec import RunSpec
 
 PARTS = ("lower", "middle", "upper")
 
@@ -31,10 +32,11 @@ class DeletedLayers(Measurement):
     method: str = knob("houlsby", "method at its defaults")
     seeds: int = knob(3, "runs, each with a seed of its own", low=1, high=10)
 
-    def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
-        from lab.spec import RunSpec
+    def specs(self) -> dict[str, RunSpec]:
+        return {f"seed{seed}": RunSpec.parse({"model": self.model, "task": self.task, "method": self.method, "seed": seed}) for seed in range(self.seeds)}
 
-        specs = {f"seed{seed}": RunSpec.parse({"model": self.model, "task": self.task, "method": self.method, "seed": seed}) for seed in range(self.seeds)}
+    def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
+        specs = self.specs()
         rows, lost = [], {name: [] for name in (*PARTS, "upper_more", "all", "score")}
         with TemporaryDirectory() as home:
             yield from trained(specs, workshop, Path(home), 2 * self.seeds)

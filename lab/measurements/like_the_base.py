@@ -10,6 +10,7 @@ from typing import Any
 from lab.contracts import knob
 from lab.measurement import Gives, Measurement, Progress
 from lab.measurements._trained import last, over_seeds, trained
+from lab.spec import RunSpec
 
 METHODS = ("houlsby", "lora", "prompt_tuning", "full")
 ITEMS = 100
@@ -31,11 +32,12 @@ class LikeTheBase(Measurement):
     task: str = knob("movies", "what it learns")
     seeds: int = knob(3, "runs of each method, each with a seed of its own", low=1, high=10)
 
-    def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
-        from lab.spec import RunSpec
+    def specs(self) -> dict[str, RunSpec]:
+        return {f"{method}{seed}": RunSpec.parse({"model": self.model, "task": self.task, "method": method, "seed": seed})
+                for seed in range(self.seeds) for method in METHODS}
 
-        specs = {f"{method}{seed}": RunSpec.parse({"model": self.model, "task": self.task, "method": method, "seed": seed})
-                 for seed in range(self.seeds) for method in METHODS}
+    def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
+        specs = self.specs()
         of, like, rows = 2 * len(specs), {method: [] for method in METHODS}, []
         with TemporaryDirectory() as home:
             results = yield from trained(specs, workshop, Path(home), of)

@@ -33,13 +33,15 @@ class Merging(Measurement):
     method: str = knob("lora", "method at its defaults")
     steps: int = knob(30, "steps of training", low=1, high=500)
 
+    def specs(self) -> dict[str, RunSpec]:
+        return {"run": RunSpec.parse({"model": self.model, "task": self.task, "method": self.method, "steps": self.steps, "dtype": "float32", "device": "cpu",
+                                      "eval_items": 20, "eval_every": 0})}
+
     def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
         from lab.engine.specimen import reopened
 
-        spec = RunSpec.parse({"model": self.model, "task": self.task, "method": self.method, "steps": self.steps, "dtype": "float32", "device": "cpu",
-                              "eval_items": 20, "eval_every": 0})
         with TemporaryDirectory() as home:
-            yield from trained({"run": spec}, workshop, Path(home), 2)
+            yield from trained(self.specs(), workshop, Path(home), 2)
             job = last(reopened(Path(home) / "run", workshop)).job
         yield 1, 2
         batch, base = job.batch(job.texts.validation[:16]), job.pristine.module

@@ -9,6 +9,7 @@ from typing import Any
 from lab.contracts import knob
 from lab.measurement import Gives, Measurement, Progress
 from lab.measurements._trained import asked, trained
+from lab.spec import RunSpec
 
 METHODS = ("lora", "prompt_tuning")
 
@@ -35,15 +36,16 @@ class MixedBatch(Measurement):
     steps: int = knob(25, "training steps of each; what they learn does not matter here", low=1, high=500)
     calls: int = knob(15, "timed batches of each kind", low=4, high=25)
 
+    def specs(self) -> dict[str, RunSpec]:
+        return {f"run{place}": RunSpec.parse({"model": self.model, "task": task, "method": method, "steps": self.steps, "seed": place, "dtype": "float32",
+                                              "eval_items": 20, "eval_every": 0})
+                for place, (method, task) in enumerate((method, task) for method in METHODS for task in self.tasks.split())}
+
     def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
         from lab.engine import Shelf, answer
         from lab.serving import THROUGHPUT, Gathering
-        from lab.spec import RunSpec
 
-        tasks = self.tasks.split()
-        specs = {f"run{place}": RunSpec.parse({"model": self.model, "task": task, "method": method, "steps": self.steps, "seed": place, "dtype": "float32",
-                                               "eval_items": 20, "eval_every": 0})
-                 for place, (method, task) in enumerate((method, task) for method in METHODS for task in tasks)}
+        specs = self.specs()
         with TemporaryDirectory() as home:
             yield from trained(specs, workshop, Path(home), len(specs) + 1)
             yield len(specs), len(specs) + 1

@@ -9,6 +9,7 @@ from typing import Any
 from lab.contracts import knob
 from lab.measurement import Gives, Measurement, Progress
 from lab.measurements._trained import NORMAL, asked, trained
+from lab.spec import RunSpec
 
 WAYS = ("posterior", "sum")
 
@@ -36,13 +37,16 @@ class MixedExperts(Measurement):
     tasks: str = knob("movies products editorials tweets", "domains, a task each, with the same labels")
     items: int = knob(500, "test items of each domain", low=20, high=1000)
 
+    def specs(self) -> dict[str, RunSpec]:
+        tasks = self.tasks.split()
+        return {f"run{place}": RunSpec.parse({"model": self.model, "task": task, "method": "lora", "seed": 0 if len(set(tasks)) > 1 else place})
+                for place, task in enumerate(tasks)}
+
     def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
         from lab.engine import Shelf, answer
         from lab.serving import MIXED, Mixture
-        from lab.spec import RunSpec
 
-        specs = {f"run{place}": RunSpec.parse({"model": self.model, "task": task, "method": "lora", "seed": 0 if len(set(self.tasks.split())) > 1 else place})
-                 for place, task in enumerate(self.tasks.split())}
+        specs = self.specs()
         of = len(specs) + len(WAYS)
         with TemporaryDirectory() as home:
             yield from trained(specs, workshop, Path(home), of)

@@ -10,6 +10,7 @@ from typing import Any
 from lab.contracts import knob
 from lab.measurement import Gives, Measurement, Progress
 from lab.measurements._trained import last, trained
+from lab.spec import RunSpec
 
 DRAWS = 100
 
@@ -39,14 +40,15 @@ class NearestWords(Measurement):
     init: str = knob("vocabulary", "where the prompt starts: random, vocabulary, text or labels")
     items: int = knob(300, "test items asked each time", low=10, high=5000)
 
+    def specs(self) -> dict[str, RunSpec]:
+        return {"run": RunSpec.parse({"model": self.model, "task": self.task, "method": {"name": "prompt_tuning", "init": self.init}})}
+
     def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
         from lab.engine.specimen import reopened
         from lab.lenses.prompt_neighbours import SURE, PromptNeighbours
-        from lab.spec import RunSpec
 
-        spec = RunSpec.parse({"model": self.model, "task": self.task, "method": {"name": "prompt_tuning", "init": self.init}})
         with TemporaryDirectory() as home:
-            yield from trained({"run": spec}, workshop, Path(home), 2)
+            yield from trained(self.specs(), workshop, Path(home), 2)
             yield 1, 2
             seen = last(PromptNeighbours(draws=DRAWS, items=self.items).look(last(reopened(Path(home) / "run", workshop))))
         scores = {name: (each["score"], each["standard_error"]) for name, each in seen["swap"]["scores"].items()}

@@ -38,11 +38,14 @@ class RankScaling(Measurement):
     steps: int = knob(30, "steps of training", low=1, high=500)
     lr: float = knob(0.001, "learning rate", low=0.0, high=1.0)
 
+    def specs(self) -> dict[str, RunSpec]:
+        return {f"{place} {rank}": self._spec({"name": method, "rank": rank, "alpha": ALPHA * rank ** power})
+                for place, (method, power) in enumerate(SCALINGS.values()) for rank in RANKS}
+
     def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
         from lab.engine.specimen import reopened
 
-        specs = {f"{place} {rank}": self._spec({"name": method, "rank": rank, "alpha": ALPHA * rank ** power})
-                 for place, (method, power) in enumerate(SCALINGS.values()) for rank in RANKS}
+        specs = self.specs()
         with TemporaryDirectory() as home:
             yield from trained(specs, workshop, Path(home), len(specs))
             sizes = {name: _beside(last(reopened(Path(home) / name, workshop)).job) for name in specs}

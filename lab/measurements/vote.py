@@ -13,6 +13,7 @@ from lab.contracts import knob
 from lab.measurement import Gives, Measurement, Progress
 from lab.measurements._trained import last, over_seeds, trained
 from lab.metrics import share_error
+from lab.spec import RunSpec
 
 DIGITS = string.digits + string.ascii_lowercase  # how a run notes its answers, a letter an item
 
@@ -37,11 +38,12 @@ class Vote(Measurement):
     method: str = knob("prompt_tuning", "method at its defaults")
     members: int = knob(5, "prompts that vote", low=3, high=15)
 
-    def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
-        from lab.spec import RunSpec
+    def specs(self) -> dict[str, RunSpec]:
+        return {f"seed{seed}": RunSpec.parse({"model": self.model, "task": self.task, "method": self.method, "seed": seed, "eval_every": 0})
+                for seed in range(self.members)}
 
-        specs = {f"seed{seed}": RunSpec.parse({"model": self.model, "task": self.task, "method": self.method, "seed": seed, "eval_every": 0})
-                 for seed in range(self.members)}
+    def measure(self, workshop: Any) -> Generator[Progress, None, dict[str, Any]]:
+        specs = self.specs()
         with TemporaryDirectory() as home:
             results = yield from trained(specs, workshop, Path(home), len(specs))
         spec = next(iter(specs.values()))

@@ -19,6 +19,7 @@ from lab import secrecy
 from lab.contracts import LabError
 from lab.events import ENDS, Cancelled, Event, Failed
 from lab.lens import Look
+from lab.measurement import Measuring
 from lab.runners import _machine
 from lab.runners._packing import Share, needed_bytes
 from lab.serving import KIND, asked
@@ -52,7 +53,7 @@ class Settings:
     running: int | None = None  # runs of one owner at a time
     seconds: float | None = None  # longest run
     idle_seconds: float | None = None  # of a worker that answers questions and does nothing else: it ends after so long without one
-    kinds: tuple[str, ...] = ("train", "look")  # of those that are no questions
+    kinds: tuple[str, ...] = ("train", "look", "measure")  # of those that are no questions
     gpu: str = ""  # that it shares with other workers
     gpu_bytes: int = 0
     shares: bool = False  # the weights of bases with the other workers
@@ -85,7 +86,7 @@ def main(settings: Settings) -> None:
                 return
             if answered(store, run):
                 continue
-            seconds = settings.seconds if run.kind == "train" else None
+            seconds = settings.seconds if run.kind in ("train", "measure") else None
             Recorder(store, run, settings.patience_seconds, seconds=seconds).record(partial(work[run.kind], run, workshop, store.folder(subject(run))))
             if not gpu_works():
                 return  # after some errors nothing on the GPU works any more in this process
@@ -128,7 +129,7 @@ def warm(settings: Settings) -> tuple[dict[str, Work], Any, Iterator[str]]:
         return warm_for_questions(settings)
     import torch
 
-    from lab.engine import Workshop, ahead, look, train
+    from lab.engine import Workshop, ahead, look, measure, train
     from lab.spec import RunSpec
 
     torch.set_num_threads(settings.threads)
@@ -143,8 +144,16 @@ def warm(settings: Settings) -> tuple[dict[str, Work], Any, Iterator[str]]:
         share = Share(Path(settings.data) / "workers", settings.gpu, settings.gpu_bytes)
         return share.beside_others(settings.name, needed_bytes(run.spec), lambda: train(run.spec, workshop, out=out, cancelled=cancelled), cancelled)
 
+    def measured(run: Run, workshop: Any, out: Path, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        asked = Measuring.from_json(run.spec_json)
+        sizes = [needed_bytes(spec) for spec in asked.made.specs().values() if spec.device != "cpu"] if settings.gpu else []
+        if not sizes:
+            return measure(asked, workshop, cancelled)
+        share = Share(Path(settings.data) / "workers", settings.gpu, settings.gpu_bytes)
+        return share.beside_others(settings.name, max(sizes), lambda: measure(asked, workshop, cancelled), cancelled)
+
     work: dict[str, Work] = {
-        "train": trained,
+        "train": trained, "measure": measured,
         "look": lambda run, workshop, out, cancelled: look(Look.from_json(run.spec_json), out, workshop, cancelled),
     }
     return {kind: do for kind, do in work.items() if kind in settings.kinds}, workshop, guarded(ahead(workshop))

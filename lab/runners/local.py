@@ -75,7 +75,7 @@ class LocalRunner:
 
     def __init__(self, data: Path, cache: Path, workers: int | None = None, *, runs_per_worker: int = 50, budget_bytes: int | None = None,
                  largest_bytes: int | None = None, patience_seconds: float = 30.0, idle_seconds: float = IDLE_SECONDS,
-                 running: int | None = None, seconds: float | None = None, kinds: tuple[str, ...] = ("train", "look"), on_gpus: bool = True,
+                 running: int | None = None, seconds: float | None = None, kinds: tuple[str, ...] = ("train", "look", "measure"), on_gpus: bool = True,
                  beside: Callable[[], Collection[str]] = tuple, spares: int = 0) -> None:
         """`workers` beyond the number of GPUs share them. `running` is how many runs of one owner go on at a time, `seconds` how long one may take. A lab
         whose trainings run elsewhere leaves other `kinds` to this pool, and `beside` names the workers there, whose runs are not taken for lost ones.

@@ -27,6 +27,7 @@ from lab.lessons import Lesson
 from lab.lessons.bank import Bank
 from lab.lessons.glossary import Entry
 from lab.logs import short
+from lab.measurement import KIND, Measuring
 from lab.owndata.shelf import Shelf as OwnData
 from lab.owndata.shelf import is_own
 from lab.recording import Recorded
@@ -66,6 +67,7 @@ class Bench:
     glossary: Mapping[str, Entry] = field(default_factory=dict)  # what technical words mean, by each of their forms
     bank: Bank | None = None  # the test before and after the course
     museum: Mapping[str, Recorded] = field(default_factory=dict)  # runs that are broken on purpose, by the diagnosis of each
+    measures: bool = False  # whether the workers take measurements as well
     assets: Path | None = None  # the folder with what was recorded for lessons
     _gate: Lock = field(default_factory=Lock, repr=False, compare=False)  # between counting somebody's runs and adding one
 
@@ -136,18 +138,54 @@ class Bench:
         if not anew and (answer := self._answer(spec, owner)):
             LOG.info("run answered from the history", extra={"run": answer.id, "owner": short(owner)})
             return answer
-        pace, address = self.paces.of(spec), rates.asking()
+        pace = self.paces.of(spec)
+        run = self._queued(spec, owner, "train", pace.total(spec.steps) if pace else None, anew=anew)
+        LOG.info("run submitted", extra={"run": run.id, "owner": short(owner), "model": str(spec.model), "method": spec.method.key})
+        return run
+
+    def _queued(self, job: Any, owner: str, kind: str, seconds: float | None, *, anew: bool = False) -> Run:
+        """Raises LabError where this owner, their address or the lab has enough."""
+        address = rates.asking()
         with self._gate:
             self._check_room(owner)
             self.addresses.check(address, trains=True)
             if self.limits.per_hour is not None and self.store.submitted(owner, HOUR_SECONDS) >= self.limits.per_hour:
                 raise LabError(f"you have started {self.limits.per_hour} runs within the last hour, as many as this lab allows: wait a little, or look at "
                                "those you have")
-            run = self.store.submit(spec, owner, seconds=pace.total(spec.steps) if pace else None, anew=anew)
+            run = self.store.submit(job, owner, kind=kind, seconds=seconds, anew=anew)
             self.addresses.note(address, run)
         self.submitted(run)
-        LOG.info("run submitted", extra={"run": run.id, "owner": short(owner), "model": str(spec.model), "method": spec.method.key})
         return run
+
+    def measure(self, asked: Measuring, owner: str, recorded_seconds: float | None = None) -> Run:
+        """Queue a measurement as a run is queued: it takes a worker's place like one. Raises LabError where a limit of this lab is reached."""
+        self.check_measurement(asked)
+        self._check_member(owner)
+        self.meter.check()
+        run = self._queued(asked, owner, KIND, self.measuring_seconds(asked) or recorded_seconds)
+        LOG.info("measurement submitted", extra={"run": run.id, "owner": short(owner), "measurement": asked.measurement})
+        return run
+
+    def check_measurement(self, asked: Measuring) -> None:
+        """Raises LabError for one with something that is not offered, or for which runs would be trained that are not allowed."""
+        if not self.measures:
+            raise LabError("this lab's workers make no measurements: look at the recorded numbers")
+        for folder, name in (("models", "model"), ("tasks", "task"), ("methods", "method")):
+            value = getattr(asked.made, name, None)
+            if value is not None and not self.offer.has(folder, value):
+                raise LabError(f'{name} is "{value}": this lab does not offer it')
+        for spec in asked.made.specs().values():
+            self.check(spec)
+        seconds = self.measuring_seconds(asked)
+        if self.limits.seconds is not None and seconds is not None and seconds > self.limits.seconds:
+            raise LabError(f"this takes about {round(seconds):,} seconds here: this lab allows {self.limits.seconds:,}")
+
+    def measuring_seconds(self, asked: Measuring) -> float | None:
+        """As long as an equal one took here, or its trainings take here; None where that is not known."""
+        if (took := self.store.took(KIND, asked.fingerprint)) is not None:
+            return took
+        known = [(self.paces.of(spec), spec.steps) for spec in asked.made.specs().values()]
+        return sum(pace.total(steps) for pace, steps in known) if known and all(pace for pace, _ in known) else None
 
     def look(self, asked: Look, owner: str) -> Run:
         """Queue a look at a finished run, ahead of trainings, which take longer. One that equals a look already there, made or on its way, is that look."""

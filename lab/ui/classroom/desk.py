@@ -113,6 +113,9 @@ def _row(run: Run, names: Callable[[str], str]) -> dict[str, Any]:
         lens = run.settings.get("lens", "")
         known = catalogue.entries("lenses").get(lens)
         what, more = f"A look inside: {known.title if known else lens}", ""
+    elif run.kind == "measure":
+        known = catalogue.entries("measurements").get(run.settings.get("measurement", ""))
+        what, more = f"A measurement: {known.title if known else run.settings.get('measurement')}", ""
     else:
         what, more = run.title or title(run.settings), sentence(run.settings)
     return {"id": run.id, "who": names(run.owner), "what": what, "settings": more, "state": run.state, "stopping": run.cancel}
