@@ -59,7 +59,8 @@ def serve(host: str | None, port: int | None, data: Path, runner: str, address: 
         ends.callback(forecaster.close)
         bench = Bench(store, _recorded(), workers=pool.workers, submitted=pool.submitted, hashes=_hashes(), data=_data(), sweeps=_sweeps(),
                       forecaster=forecaster, ready=_ready(data), lessons=_lessons(settings), museum=_museum(), bank=_bank(), glossary=_glossary(),
-                      assets=ROOT / "assets", limits=settings.limits, settings=settings, measures="measure" in getattr(pool, "kinds", ()))
+                      assets=ROOT / "assets", limits=settings.limits, settings=settings, measures="measure" in getattr(pool, "kinds", ()),
+                      follows=runner != "zerogpu")  # there a run belongs to a visitor's request
         blocks = page.build(bench).queue(default_concurrency_limit=None, api_open=False, max_size=1000)
         pool.start()
         ends.callback(lambda: pool.stop(settings.shutdown_seconds, at_once.is_set))
@@ -69,6 +70,8 @@ def serve(host: str | None, port: int | None, data: Path, runner: str, address: 
             raise LabError(f"port {port or '7860 and those after it'} cannot be used on {host or 'this machine'}: choose another with --port") from None
         ends.callback(blocks.close, verbose=False)
         print(f"{settings.title} is at {url} (Ctrl-C ends it)", flush=True)
+        if bench.follows:
+            threading.Thread(target=bench.following.watch, args=(stopped,), name="following", daemon=True).start()
         log.info("lab started", extra={"address": url, "config": config.name if config else "", "waiting": store.waiting()})
         _sweep(store, settings)
         while not stopped.wait(TICK_SECONDS):

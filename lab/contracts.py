@@ -23,6 +23,10 @@ class LabError(Exception):
     """Something a person can put right: the message names the value, the limit and the way out."""
 
 
+class NotNow(LabError):
+    """What is asked can be done, though not at the moment: a limit is reached that passes."""
+
+
 class Unavailable(LabError):
     """A model or a data set that cannot be had on this machine now."""
 

@@ -67,5 +67,16 @@ CREATE TABLE records (
 """
 # anew: its owner wants it made, whatever the history has.
 MADE_ANEW = "ALTER TABLE runs ADD COLUMN anew INTEGER NOT NULL DEFAULT 0"
-STEPS = (RUNS_AND_EVENTS, FAIR_QUEUE_AND_CLASS, MADE_ANEW)
+# Runs that are to follow once their owner has room for them.
+PLANNED = """
+CREATE TABLE planned (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    owner TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    at REAL NOT NULL,
+    UNIQUE (owner, fingerprint)
+) STRICT;
+"""
+STEPS = (RUNS_AND_EVENTS, FAIR_QUEUE_AND_CLASS, MADE_ANEW, PLANNED)
 VERSION = len(STEPS)

@@ -78,7 +78,7 @@ def test_runs_follow_as_room_appears_and_one_place_stays_free(page: Callable[...
     seen = page()
     told = seen.trial(**TWINS, go=True)
     assert states(told) == ["finished", "queued", "queued", "missing"] and seen.bench.store.waiting("me") == 2
-    assert told["full"].startswith("2 of your runs are waiting or running, of the 3 that this lab allows at a time; the last one follows")
+    assert told["full"].startswith("At most 2 of your runs wait or run at a time in this lab; the last one follows")
     assert states(seen.trial(**TWINS, go=True)) == states(told), "asked again, nothing is made twice"
     seen.work(workshop)
     told = seen.trial(**TWINS, go=True)

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from lab.classroom.settings import Limits
-from lab.contracts import LabError
+from lab.contracts import NotNow
 from lab.store import Run, Store
 
 HOUR_SECONDS = 3600.0
@@ -33,14 +33,14 @@ class Addresses:
         if limits.address_waiting is not None and len(asked.waiting) >= limits.address_waiting:
             asked.waiting = {run.id: run.created for run in self._store.among(asked.waiting) if not run.ended}
             if len(asked.waiting) >= limits.address_waiting:
-                raise LabError(f"{limits.address_waiting:,} runs that were started from your network address wait or run, as many as this lab allows: let one "
+                raise NotNow(f"{limits.address_waiting:,} runs that were started from your network address wait or run, as many as this lab allows: let one "
                                "end, or stop one")
         if trains and limits.address_per_hour is not None and len(asked.trained) >= limits.address_per_hour:
             answered = {run.id for run in self._store.among(asked.trained) if run.reused}  # while they waited: they cost nothing
             now = self._store.now  # a run from later is one of a clock that has been set back
             asked.trained = {run: at for run, at in asked.trained.items() if now - HOUR_SECONDS < at <= now and run not in answered}
             if len(asked.trained) >= limits.address_per_hour:
-                raise LabError(f"{limits.address_per_hour:,} runs were started from your network address within the last hour, as many as this lab allows: "
+                raise NotNow(f"{limits.address_per_hour:,} runs were started from your network address within the last hour, as many as this lab allows: "
                                "wait a little, or look at those that are there")
 
     def note(self, address: str, run: Run) -> None:

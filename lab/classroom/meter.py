@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 from lab.classroom.settings import Budgets
-from lab.contracts import LabError
+from lab.contracts import NotNow
 from lab.store import Store
 
 EVERY_SECONDS = 15.0
@@ -43,11 +43,11 @@ class Meter:
         use, budgets = self.use, self._budgets
         room, later = REFUSED.format(way="Delete runs you no longer need"), REFUSED.format(way="Try again in a few minutes")
         if budgets.disk_mb is not None and use.disk >= budgets.disk_mb * MB:
-            raise LabError(f"the lab's folder has {use.disk / MB:,.0f} MB of the {budgets.disk_mb:,} it may have: {room}")
+            raise NotNow(f"the lab's folder has {use.disk / MB:,.0f} MB of the {budgets.disk_mb:,} it may have: {room}")
         if use.free_disk < budgets.free_disk_mb * MB:
-            raise LabError(f"{use.free_disk / MB:,.0f} MB are free on the lab's disk, and {budgets.free_disk_mb:,} have to stay free: {room}")
+            raise NotNow(f"{use.free_disk / MB:,.0f} MB are free on the lab's disk, and {budgets.free_disk_mb:,} have to stay free: {room}")
         if budgets.page_memory_mb is not None and use.memory >= budgets.page_memory_mb * MB:
-            raise LabError(f"the lab's page takes {use.memory / MB:,.0f} MB of memory of the {budgets.page_memory_mb:,} it may have: {later}")
+            raise NotNow(f"the lab's page takes {use.memory / MB:,.0f} MB of memory of the {budgets.page_memory_mb:,} it may have: {later}")
 
 
 def measured(store: Store) -> Use:

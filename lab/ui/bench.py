@@ -20,7 +20,7 @@ from lab.classroom.meter import Meter
 from lab.classroom.offer import check_limits, completed
 from lab.classroom.register import Register
 from lab.comparing import Shelf
-from lab.contracts import LabError, Task
+from lab.contracts import LabError, NotNow, Task
 from lab.forecast.forecaster import Forecaster
 from lab.lens import Look
 from lab.lessons import Lesson
@@ -36,6 +36,7 @@ from lab.store import Run, Store
 from lab.sweeping import Sweep
 from lab.ui import rates
 from lab.ui.desk import Desk
+from lab.ui.following import KEPT_FREE, Following
 from lab.ui.pace import Paces
 
 LOG = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Bench:
     museum: Mapping[str, Recorded] = field(default_factory=dict)  # runs that are broken on purpose, by the diagnosis of each
     measures: bool = False  # whether the workers take measurements as well
     assets: Path | None = None  # the folder with what was recorded for lessons
+    follows: bool = False  # whether somebody submits what is to follow while no page is open
     _gate: Lock = field(default_factory=Lock, repr=False, compare=False)  # between counting somebody's runs and adding one
 
     @cached_property
@@ -79,6 +81,10 @@ class Bench:
     @cached_property
     def paces(self) -> Paces:
         return Paces(self.store)
+
+    @cached_property
+    def following(self) -> Following:
+        return Following(self.store, self.submit, max(1, self.limits.waiting - KEPT_FREE), self.follows)
 
     @cached_property
     def owndata(self) -> OwnData:
@@ -150,7 +156,7 @@ class Bench:
             self._check_room(owner)
             self.addresses.check(address, trains=True)
             if self.limits.per_hour is not None and self.store.submitted(owner, HOUR_SECONDS) >= self.limits.per_hour:
-                raise LabError(f"you have started {self.limits.per_hour} runs within the last hour, as many as this lab allows: wait a little, or look at "
+                raise NotNow(f"you have started {self.limits.per_hour} runs within the last hour, as many as this lab allows: wait a little, or look at "
                                "those you have")
             run = self.store.submit(job, owner, kind=kind, seconds=seconds, anew=anew)
             self.addresses.note(address, run)
@@ -213,9 +219,9 @@ class Bench:
 
     def _check_room(self, owner: str) -> None:
         if self.store.waiting(owner) >= self.limits.waiting:
-            raise LabError(f"{self.limits.waiting} of your runs are waiting or running: let one end, or stop one")
+            raise NotNow(f"{self.limits.waiting} of your runs are waiting or running: let one end, or stop one")
         if self.store.waiting() >= self.limits.queue:
-            raise LabError("the lab's queue is full: try again in a minute")
+            raise NotNow("the lab's queue is full: try again in a minute")
 
     def made_before(self, spec: RunSpec) -> bool:
         """Whether a finished run of the same spec, weights and data is in the history, whoever made it."""

@@ -1,10 +1,10 @@
 """Runs that are planned together, of an experiment or a comparison: found again by their settings, submitted as room appears, and stopped.
 
-Nothing is kept here: which runs belong to a plan follows from its settings, so a closed page finds them again.
+Which runs belong to a plan follows from its settings, so a closed page finds them again.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from lab.contracts import LabError
@@ -13,7 +13,6 @@ from lab.store import Run
 from lab.ui.bench import Bench
 
 READ = 300  # newest runs of a browser that are looked through, or three times as many as are planned
-KEPT_FREE = 1  # of a browser's places, so that a look or a training of its own need not wait for a plan
 WORTH = {"finished": 3, "running": 2, "queued": 2, "failed": 1, "cancelled": 1}  # of two equal runs the better one is taken
 
 
@@ -40,30 +39,31 @@ def mine(bench: Bench, specs: Sequence[RunSpec], owner: str) -> dict[str, Run]:
     return found
 
 
-def submit(bench: Bench, found: Sequence[Planned], owner: str, again: Collection[str], waits: Callable[[Bench, int], str]) -> str:
-    """Submit what is missing, as far as there is room; `again` has the states that are made anew: failed, cancelled. Returns why not all could be:
-    `waits` says it of those that there was no room for."""
-    wanted = list({part.spec.fingerprint: part for part in found if part.state in ("known", "missing", *again)}.values())
-    for place, part in enumerate(wanted):
-        try:
+def submit(bench: Bench, found: Sequence[Planned], owner: str, again: Collection[str]) -> str:
+    """Submit what is missing, as far as there is room, and let the rest follow; `again` has the states that are made anew: failed, cancelled. Returns why
+    not all could be."""
+    wanted = {part.spec.fingerprint: part for part in found if part.state in ("known", "missing", *again)}.values()
+    try:
+        for part in wanted:
             if part.known:
                 bench.again(part.spec, owner)
-            elif bench.store.waiting(owner) < room(bench):
-                bench.submit(part.spec, owner)
-            else:
-                return waits(bench, len(wanted) - place)
-        except LabError as error:
-            return str(error)
-    return ""
+        bench.following.add((part.spec for part in wanted if not part.known), owner)
+        trouble, left = bench.following.tend(owner), bench.following.left(owner)
+    except LabError as error:
+        return str(error)
+    return trouble or (follow(bench, left) if left else "")
 
 
-def room(bench: Bench) -> int:
-    """How many runs of one browser may wait or run while its plan goes on."""
-    return max(1, bench.limits.waiting - KEPT_FREE)
+def follow(bench: Bench, left: int) -> str:
+    """What becomes of so many runs that there is no room for yet."""
+    how = "as they end, also when this page is closed." if bench.following.alone else "as they end, while this page is open."
+    return f"At most {bench.following.places} of your runs wait or run at a time in this lab; " + (
+        f"the other {left} follow {how}" if left > 1 else f"the last one follows {how}")
 
 
 def stop(bench: Bench, found: Sequence[Planned], owner: str) -> None:
-    """End those that wait or run. Raises LabError for somebody else's."""
+    """End those that wait or run, and forget those that were to follow. Raises LabError for somebody else's."""
+    bench.following.drop([part.spec.fingerprint for part in found], owner)
     for part in found:
         if part.run and part.state in ("queued", "running"):
             bench.store.cancel(bench.mine(part.run.id, owner).id)

@@ -218,6 +218,23 @@ def lost(lab: Any) -> bool:
     return True
 
 
+def test_with_the_page_closed_the_rest_follows(opened: Callable[..., Any], lab: Any) -> None:
+    mark = 7  # steps that no other run of these tests has
+    page = opened(PAIR, seeds=range(4), base={**BASE, "steps": mark, "eval_every": 0})
+    page.wait_for_function("document.querySelector('#compare-run')?.disabled === false")
+    page.click("#compare-run")
+    page.wait_for_selector(".compare-rows li")
+    page.wait_for_function("document.querySelector('#compare').textContent.includes('also when this page is closed')")
+    page.close()
+
+    def states() -> list[str]:
+        with Store(lab.data) as store:
+            return [each.state for each in store.history(None, limit=100) if each.settings["steps"] == mark]
+
+    assert len(states()) < 8, "not all of them had room"
+    wait_for(lambda: states().count("finished") == 8, SECONDS, "runs that were to follow did not")
+
+
 def test_nothing_sticks_out_and_every_tab_can_be_reached(opened: Callable[..., Any]) -> None:
     page = opened(width=390, height=844)
     for _ in widths(page, *WIDTHS):

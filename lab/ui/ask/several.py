@@ -103,7 +103,7 @@ def several(bench: Bench, known: Runs, check_room: Callable[[str], None]) -> lis
             raise LabError(f"plan is {shorten(asked.get('plan'))}: there are {', '.join(PLANS)}")
         found, trouble = _planned(bench, asked["plan"], model, owner), ""
         if asked.get("start") is True and owner:
-            trouble = submit(bench, found, owner, ("failed", "cancelled"), lambda bench, left: "")
+            trouble = submit(bench, found, owner, ("failed", "cancelled"))
             found = _planned(bench, asked["plan"], model, owner)
         return {"runs": [{"name": _short(each), "state": each.state} for each in found], "trouble": trouble, "says": _price(bench, found),
                 "done": all(each.state == "finished" for each in found), "going": any(each.state in ("queued", "running") for each in found),

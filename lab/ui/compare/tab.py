@@ -43,9 +43,9 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
             bench.owndata.check_owner(spec.task, owner)
         judged, full = sent.without(comparison, stopped), ""
         if go and owner:
-            wanted = [part for part in parts.parts(results, comparison, owner) if part.arm not in stopped]
+            wanted = parts.to_make(part for part in parts.parts(results, comparison, owner) if part.arm not in stopped)
             again = [state for state in ("failed", "cancelled") if state in (asked.get("again") or ())]
-            full = submit(bench, wanted, owner, again, parts.waits)
+            full = submit(bench, wanted, owner, again)
         return Stand(comparison, parts.parts(results, comparison, owner), judged, sent.looked(asked, comparison)), full
 
     @answered

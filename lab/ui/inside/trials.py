@@ -19,7 +19,7 @@ from lab.ui.bench import Bench
 from lab.ui.controls import label
 from lab.ui.inside.curves import said
 from lab.ui.inside.subject import Subjects
-from lab.ui.planned import mine, room, stop, submit
+from lab.ui.planned import mine, stop, submit
 from lab.ui.view import answered
 from lab.ui.wording import about, plain, score
 
@@ -50,7 +50,7 @@ def questions(subjects: Subjects) -> list[Callable[[Any], dict[str, Any]]]:
         experiment, spec = planned(asked)
         owner, full = str(asked.get("owner", "")), ""
         if asked.get("go") and owner:
-            full = submit(subjects.bench, parts(subjects, experiment.specs(spec), owner), owner, ("failed", "cancelled") if asked.get("again") else (), waits)
+            full = submit(subjects.bench, parts(subjects, experiment.specs(spec), owner), owner, ("failed", "cancelled") if asked.get("again") else ())
         return told(subjects.bench, experiment, spec, parts(subjects, experiment.specs(spec), owner), full)
 
     @answered
@@ -93,11 +93,6 @@ def _part(subjects: Subjects, spec: RunSpec, run: Run | None, recorded: RunResul
         return Part(spec, None, recorded)
     known = (run is None or run.ended) and subjects.bench.made_before(spec)
     return Part(spec, run, None, known, subjects.result(run).step if run and run.state == "running" else 0)
-
-
-def waits(bench: Bench, left: int) -> str:
-    return (f"{room(bench)} of your runs are waiting or running, of the {bench.limits.waiting} that this lab allows at a time; "
-            f"{f'the other {left} follow' if left > 1 else 'the last one follows'} as they end, while this page is open.")
 
 
 # ── what is told ──────────────────────────────────────────────────────────────────────────────────────────────────────
