@@ -64,7 +64,8 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A score with its standard error. `who` is majority, base, untrained or tuned; `split` is validation or test."""
+    """A score with its standard error. `who` is majority, base, prompt, untrained, tuned, or reloaded where that is another model; `split` is validation
+    or test."""
 
     name: ClassVar[str] = "evaluated"
     step: int

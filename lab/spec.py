@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,6 +24,7 @@ LARGEST_SPEC_BYTES = 64_000  # of one that is stored or sent
 Dtype = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["adamw", "adamw_foreach", "adamw_fused", "adamw_8bit", "paged_adamw_8bit", "sgd", "adafactor"]
 Quantization = Literal["nf4", "nf4_double", "fp4", "int8"]
+Mistake = Literal["other_wording", "fresh_adapter"]
 SAME_TEXTS = {"movies", "rotten_tomatoes", "sst2"}  # very likely hold the same sentences: none of them is a test of what another taught
 DEFAULTS = {"steps": 100, "batch": 16, "tokens": 64, "eval_items": 1000, "eval_every": 25}
 
@@ -56,6 +58,8 @@ class RunSpec(BaseModel):
     adapter_dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="number format of the trained parts; auto is float32")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it runs")
     tested_on: tuple[str, ...] = Field((), description="tasks with the same labels whose test texts are answered as well after the last step")
+    mistake: Mistake | None = Field(None, description="break the run on purpose, to see what that looks like: ask the trained model in another wording than "
+                                                      "it learned with, or attach a fresh adapter where the saved one should be loaded")
 
     @classmethod
     def parse(cls, data: Any) -> RunSpec:
@@ -145,6 +149,8 @@ class RunSpec(BaseModel):
             self._check_task()
         if self.quantization:
             self._check_quantizable()
+        if self.mistake:
+            self._check_mistake()
         used = self.longest + self.method.virtual_tokens_used()
         if used > self.shape.positions and self.shape.kind != "vision":  # an image has as many patches as it has
             raise ValueError(f"tokens is {self.tokens} and {used - self.tokens} more are needed, for the method's own tokens and for a written answer: "
@@ -175,6 +181,20 @@ class RunSpec(BaseModel):
             way_out = "" if formats else "; leave quantization out, or choose a method such as lora, which only builds on the frozen base"
             raise ValueError(f"quantization is {self.quantization}: {reason}{way_out}")
 
+    def _check_mistake(self) -> None:
+        """Raises ValueError where it would change nothing that a run shows."""
+        task = self.goal if self.task else None
+        if not self.steps:
+            why = "nothing is trained"
+        elif task is None or not task.labels:
+            why = "there are no labels to answer with"
+        elif self.mistake == "other_wording":
+            why = "" if self.shape.writes and task.wordings else "this model has no other wording of the task"
+        else:
+            why = "a run on images is not loaded again at its end" if self.shape.kind == "vision" else ""
+        if why:
+            raise ValueError(f"mistake is {self.mistake}: {why}, so it would not show; leave it out")
+
     @field_serializer("method")
     def _settings(self, method: Method) -> dict[str, Any]:
         return method.written()
@@ -185,10 +205,11 @@ class RunSpec(BaseModel):
 
     @model_serializer(mode="wrap")
     def _short(self, serialize: Any) -> dict[str, Any]:
-        """Without the tests that were not asked for: such a spec is the one that it was before there were any."""
+        """Without the tests that were not asked for, and without the mistake that is not made: such a spec is the one that it was before there were any."""
         found = serialize(self)
-        if not found.get("tested_on"):
-            found.pop("tested_on", None)
+        for name in ("tested_on", "mistake"):
+            if not found.get(name):
+                found.pop(name, None)
         return found
 
     @property
@@ -208,6 +229,14 @@ class RunSpec(BaseModel):
     def question(self) -> Task:
         """The task in the method's wording."""
         return self.method.worded(self.goal)
+
+    @property
+    def asked(self) -> Task:
+        """The task as test texts are asked: in the wording that is learned with, unless that is the mistake."""
+        learned = self.question
+        if self.mistake != "other_wording":
+            return learned
+        return replace(learned, prompt=next(each for each in (*self.goal.wordings, self.goal.prompt) if each != learned.prompt))
 
     @property
     def beyond(self) -> tuple[str, ...]:

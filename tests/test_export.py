@@ -28,7 +28,7 @@ METHODS = catalogue.entries("methods")
 MODELS = catalogue.entries("models")
 NO_PEFT = {"dylora", "houlsby", "intrinsic", "longlora", "parallel", "pfeiffer", "sparse", "stack"}  # modules of the lab's own
 TASK = {"seed-vit": "digits"}
-NOT_IN_IT = {"model", "task", "method", "eval_items", "eval_every", "tested_on"}  # a script does not ask test texts
+NOT_IN_IT = {"model", "task", "method", "eval_items", "eval_every", "tested_on", "mistake"}  # a script does not ask test texts
 OTHER = {"steps": 7, "batch": 3, "tokens": 16, "lr": 0.5, "warmup": 0.5, "weight_decay": 0.25, "clip": 0.0, "optimizer": "sgd", "dtype": "bfloat16", "seed": 5,
          "checkpointing": True, "quantization": "int8", "attention": "sdpa", "adapter_dtype": "bfloat16", "device": "cuda",
          "train_items": 30, "shuffle_labels": True}

@@ -11,7 +11,8 @@ from lab.lessons.glossary import Entry, read
 from lab.spec import RunSpec
 
 LESSONS = Path(__file__).parent.parent / "lessons"
-PLAIN = {"model", "task", "method", "tokens", "attention", "device", "batch", "steps", "seed", "eval_every", "adapter_dtype", "tested_on", "train_items"}
+PLAIN = {"model", "task", "method", "tokens", "attention", "device", "batch", "steps", "seed", "eval_every", "adapter_dtype", "tested_on", "train_items",
+         "mistake"}
 
 
 @pytest.mark.parametrize("path", sorted(LESSONS.glob("[0-9]*.md")), ids=lambda path: path.stem)

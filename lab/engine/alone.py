@@ -2,31 +2,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
 from contextlib import suppress
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from lab.contracts import LabError
 from lab.engine.answering import Speaker, speaking, untouched
 from lab.engine.job import Job
-from lab.engine.reload import taken_up
+from lab.engine.reload import Tuned
 from lab.engine.shelf import merged
 from lab.engine.texts import Batch
-from lab.events import Preparing
 from lab.serving import forms
 
 CALLS = 5  # of each form, behind one that makes things warm
 
 
-def alone(job: Job, out: Path) -> Generator[Preparing, None, dict[str, Any]]:
+def alone(job: Job, tuned: Tuned) -> dict[str, Any]:
     """{"base", "tuned", "merged": seconds, the median of the calls, or None where there is nothing to merge; "tokens" of the text, "calls"}.
 
     The saved adapter is loaded as anybody would load it, without the lab's faster blocks. The text is the first of the test items. A written answer is
     timed to its first token: how many follow is not the same for all, and would be timed as well.
     """
-    tuned = yield from taken_up(job.spec, out, job.workshop)
     speakers = {"base": untouched(tuned), "tuned": speaking(tuned)}
     if forms(job.spec)["merged"].ok:
         with suppress(LabError):  # no such form after all: then none is timed

@@ -85,6 +85,10 @@ def _limits(spec: RunSpec, about: Mapping[str, Any], shots: bool) -> str:
         said.append("Its score cannot be told from that of the untouched model: the difference is within two standard errors.")
     if spec.shuffle_labels:
         said.append("Its labels were drawn at random, as a control: it must have learned nothing.")
+    if spec.mistake == "other_wording":
+        said.append("Its score is that of a mistake made on purpose: it was tested in another wording than it learned with.")
+    if spec.mistake == "fresh_adapter":
+        said.append("In the lab it is loaded wrongly on purpose, as a fresh adapter. What lies in this folder is what was trained.")
     if is_own(spec.task):
         said.append("Its data were uploaded by who trained it and are not published. Whether they may be used, and what they hold, the lab does not know; "
                     "an adapter may remember some of them.")

@@ -261,14 +261,15 @@ def _read(spec: RunSpec, workshop: Workshop, pristine: bases.Pristine, data: Tas
     shots = spec.method.shots_shown(train, spec.seed)
     window = spec.shape.positions - spec.method.virtual_tokens_used()
     reader = Reader(pristine.tokenizer, spec.shape.kind, spec.question, spec.tokens, window, shown(spec, shots))
+    asking = reader if spec.asked.prompt == spec.question.prompt else Reader(pristine.tokenizer, spec.shape.kind, spec.asked, spec.tokens, window, reader.shots)
     validation, test = (_recalled(task, items, train) for items in (splits.validation, splits.test))
     asked = {"train": train if spec.steps else (), "validation": validation[:looked_at], "test": test[:spec.eval_items]}
     rows = {}
     for split, items in asked.items():
-        answered = task.writes and split != "test"
+        answered, by = task.writes and split != "test", asking if split == "test" else reader
         how = spec.method.model_dump_json() if shots else ""  # which of the examples stand before which text
-        key = (pristine.sha256, data.sha256, spec.tokens, split, len(items), shots, how, answered, reader.task.prompt)
-        rows[split] = workshop.encoded(key, reader, items, answered)
+        key = (pristine.sha256, data.sha256, spec.tokens, split, len(items), shots, how, answered, by.task.prompt)
+        rows[split] = workshop.encoded(key, by, items, answered)
     if spec.shuffle_labels and rows["train"]:
         rows["train"] = shuffled(rows["train"], len(task.labels), generator(spec.seed, "labels"), reader)
     return reader, Texts(**rows, asked=asked["test"], shots=shots)

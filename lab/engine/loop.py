@@ -16,12 +16,14 @@ import torch
 
 from lab.contracts import LabError
 from lab.engine import diagnosis, forgetting, optimizers, saving
+from lab.engine.again import again
 from lab.engine.alone import alone
 from lab.engine.beyond import transfer
 from lab.engine.chance import drawn_from, generator
 from lab.engine.fast.compiled import as_written
 from lab.engine.job import Job, attached, prepare
 from lab.engine.measure import measured_step
+from lab.engine.reload import taken_up
 from lab.engine.scoring import Answers, majority
 from lab.engine.texts import epochs
 from lab.engine.traces import Traces
@@ -118,6 +120,8 @@ def _run(
     metric = spec.goal.metric
     if spec.shape.kind != "vision":
         yield Observed(0, "read", _read(job))
+    if spec.asked.prompt != spec.question.prompt:
+        yield Observed(0, "template", {"learned": spec.question.prompt, "asked": spec.asked.prompt})
     if not spec.goal.writes:
         yield majority(job.texts.test, metric)
     known = workshop.notes_of(spec.goal).get("untouched", _base_key(job))  # from an earlier run, so that the first step need not wait for it
@@ -143,7 +147,7 @@ def _run(
     yield Observed(progress.step, "answers", {"untrained": before.letters(), "tuned": tuned.letters(), **_texts(tuned)})
     yield Observed(progress.step, "samples", _samples(job, before, tuned))
     if out is not None and spec.shape.kind != "vision":
-        yield Observed(progress.step, "one_text", (yield from alone(job, out)))
+        yield from _taken_up(job, out, before, tuned, progress.step, scored)
     if not workshop.check(job.pristine):
         raise LabError("the base model was changed by this run; it is read again for the next one, and this result must not be trusted")
     seconds = {"first_step": progress.first_step, "training": progress.training, "total": time.perf_counter() - progress.began}
@@ -255,6 +259,17 @@ def _before_training(job: Job, base: Seen, tuned: Seen, scored: Scored) -> Gener
     if spec.method.starts_as_base():
         return (yield from job.workshop.start((_base_key(job), job.dtype, spec.seed), asking))
     return (yield from asking())
+
+
+def _taken_up(job: Job, out: Path, before: Seen, tuned: Seen, step: int, scored: Scored) -> Iterator[Event]:
+    """The saved run as whoever loads it finds it: how long an answer takes, and whether it is the answer that was trained."""
+    loaded = yield from taken_up(job.spec, out, job.workshop)
+    yield Observed(step, "one_text", alone(job, loaded))
+    if job.spec.steps and isinstance(before, Answers) and isinstance(tuned, Answers):
+        found, score = yield from scored.told("reloaded", again(job, loaded, before, tuned, step), len(job.texts.test))
+        if score is not None:
+            yield score
+        yield Observed(step, "reloaded", found)
 
 
 def _base_key(job: Job) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from lab.contracts import Item, LabError
+from lab.contracts import Base, Item, LabError
 from lab.engine import bases
+from lab.engine.chance import drawn_from
 from lab.engine.job import attention, choose_device, choose_dtype, given, shown
 from lab.engine.learner import Classifier, Head, Writer
 from lab.engine.texts import Reader, collate
@@ -80,9 +81,16 @@ def taken_up(spec: RunSpec, folder: Path, workshop: Workshop) -> Generator[Prepa
     module = bases.fresh(pristine)
     twins = list(zip(module.parameters(), pristine.module.parameters(), strict=True))
     bases.unshare(module, pristine, everything=True)  # a loader may write into the weights
-    module = spec.method.format.load(module, folder / "adapter").eval()
+    module = _fresh(spec, module, pristine) if spec.mistake == "fresh_adapter" else spec.method.format.load(module, folder / "adapter")
+    module.eval()
     bases.share(twins)
     return Tuned(spec, pristine, module, saved_head(spec, folder / "adapter" / "head.safetensors", device), reading(spec, pristine, folder), device)
+
+
+def _fresh(spec: RunSpec, module: Any, pristine: bases.Pristine) -> Any:
+    """Wrong on purpose: a new adapter is attached, and the saved one is not read. No error comes of it."""
+    with drawn_from(spec.seed + 1, "adapter"):
+        return spec.method.attach(Base(module, spec.shape, pristine.tokenizer, spec.goal.words, spec.steps, spec.seed + 1))
 
 
 def reading(spec: RunSpec, pristine: bases.Pristine, folder: Path) -> Reader:

@@ -22,6 +22,7 @@ WHO = {
     "prompt": ("Hand-written prompt", "the same model, not trained, asked in other words"),
     "untrained": ("Your method, untrained", "attached, not one step made"),
     "tuned": ("Your method, trained", "after the last step"),
+    "reloaded": ("Loaded again", "the saved run, as it was put on a fresh base"),
 }
 ASKED = {"encoder": "each text goes to the class whose training texts lie nearest", "vision": "each image goes to the class whose training images lie nearest",
          "decoder": "asked as it is", "seq2seq": "asked as it is"}

@@ -17,9 +17,10 @@ LABELS = {
     "tokens": "Longest text", "clip": "Gradient clipping", "dtype": "Number format", "adapter_dtype": "Number format of trained parts",
     "shuffle_labels": "Shuffle the labels", "checkpointing": "Recompute activations", "init": "Start values", "batch": "Batch size",
     "weight_decay": "Weight decay", "warmup": "Warm-up", "text": "Words to start from",
-    "quantization": "Frozen base in fewer bits",
+    "quantization": "Frozen base in fewer bits", "mistake": "A mistake on purpose",
 }
 FORMATS = {None: "no", "nf4": "4 bits (NF4)", "nf4_double": "4 bits (NF4), scales rounded too", "fp4": "4 bits (FP4)", "int8": "8 bits"}
+MISTAKES = {None: "none", "other_wording": "ask in another wording", "fresh_adapter": "attach a fresh adapter"}
 ONLY = {"text": ("init", "text"), "chosen": ("which", "chosen")}  # knobs that count only where another one has a value
 STACKS = (("prompt_tuning", "lora"), ("prompt_tuning", "houlsby"), ("ia3", "houlsby"), ("houlsby", "lora"), ("prompt_tuning", "houlsby", "lora"))
 FAMILIES = {
@@ -187,6 +188,8 @@ def _setting(name: str, spec: RunSpec) -> dict[str, Any]:
     control["optional"] = any(variant.get("type") == "null" for variant in variants)
     if name == "quantization":
         control |= _formats(spec.method, control["help"])
+    if name == "mistake":
+        control["choices"] = [[value, words] for value, words in MISTAKES.items()]
     if name in spec.method.fixed:
         control |= {"fixed": True, "help": f"{spec.method.title} fixes this."}
     if name == "lr":

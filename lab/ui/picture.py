@@ -19,7 +19,7 @@ from lab.ui.wording import about, asked, plain, positions, roughly, seconds, siz
 RECORDED = "recorded."  # in front of a recorded run's key, where a run's id is asked for
 FORWARD = 1 / 3  # of a training step's time goes into its forward pass: used until a look at validation texts has been timed
 ASKING = {"base": "asking the untouched model", "prompt": "asking the untouched model",
-          "untrained": "asking the method before training", "general": "reading general English"}
+          "untrained": "asking the method before training", "general": "reading general English", "reloaded": "asking the saved run, loaded again"}
 
 
 def replay(recorded: Recorded, others: Sequence[Recorded]) -> dict[str, Any]:
