@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from lab import catalogue
 from lab.contracts import LabError
-from lab.events import RunResult
+from lab.events import Evaluated, RunResult
 from lab.spec import RunSpec
 
 FEWEST = 50  # items behind a score that something is said about
@@ -87,6 +87,17 @@ def above(result: RunResult, who: str) -> float | None:
         return None
     error = (one.standard_error ** 2 + (other.standard_error if who != "majority" else 0.0) ** 2) ** 0.5
     return (one.score - other.score) / max(error, 1e-9)
+
+
+def looked(result: RunResult) -> Evaluated | None:
+    """The last score on validation texts, which are asked in the wording that is learned with."""
+    return next((seen for seen in reversed(result.evaluations) if seen.split == "validation"), None)
+
+
+def learned(result: RunResult) -> bool:
+    """Whether the last look at validation texts is clearly above the commonest label: then the training did not fail, whatever came after it."""
+    last, majority = looked(result), result.scores.get("majority")
+    return last is not None and majority is not None and last.score - majority.score > 3 * max(last.standard_error, 0.02)
 
 
 def rate(spec: RunSpec) -> Any:

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lab import catalogue
@@ -18,7 +19,7 @@ from lab.recording import Recorded, provenance, read, write
 from lab.spec import RunSpec
 from lab.waiting import spin_briefly
 
-KEPT = ("memory", "answers", "read", "samples", "gradient_norms", "prompt_drift", "general_text")
+KEPT = ("memory", "answers", "read", "samples", "gradient_norms", "prompt_drift", "general_text", "template", "wording", "reloaded")
 
 
 def spec_of(diagnosis: type[Diagnosis]) -> RunSpec:
@@ -44,7 +45,8 @@ def record(folder: Path, workshop: Any) -> None:
     for key, diagnosis in catalogue.entries("diagnoses").items():
         if key in known:
             continue
-        events = [event for event in train(spec_of(diagnosis), workshop) if not isinstance(event, Observed) or event.lens in KEPT]
+        with TemporaryDirectory() as out:
+            events = [event for event in train(spec_of(diagnosis), workshop, out=Path(out)) if not isinstance(event, Observed) or event.lens in KEPT]
         write(folder / f"{key}.jsonl.gz", provenance("python -m lab.museum"), events)
         found = [each.key for each in diagnose(read(folder / f"{key}.jsonl.gz").result)]
         print(f"{key}: {events[-1].name}, diagnosed as {', '.join(found) or 'nothing'}", file=sys.stderr, flush=True)

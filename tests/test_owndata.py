@@ -385,6 +385,22 @@ def test_a_run_with_own_labels_trains_scores_and_says_its_hash(shelf: Shelf, mod
     assert gone.state == "failed" and "removed by its owner" in gone.reason
 
 
+def test_labels_that_do_not_belong_to_their_texts_are_doubted(shelf: Shelf, workshop_of_own: object) -> None:
+    """No setting tells of it: the same texts with labels drawn at random, and with those that belong to them."""
+    from lab.diagnosed import diagnose
+    from lab.engine import train
+
+    draw, texts = random.Random(0), [(f"the {noun} {number} was {word}", word) for number in range(75) for noun in ("film", "song")
+                                     for word in ("good", "great", "bad", "awful")]
+    found = {}
+    for name, rows in (("drawn", [(text, draw.choice(("pos", "neg"))) for text, _ in texts]),
+                       ("own", [(text, "pos" if word in ("good", "great") else "neg") for text, word in texts])):
+        kept = shelf.keep(made_of(as_csv(rows)), name, MINE)
+        result = fold(train(RunSpec.parse({"model": "seed-bert", "task": kept.key, "method": "lora", "steps": 120, "batch": 8}), workshop_of_own))
+        found[name] = {each.key: each.says for each in diagnose(result)}
+    assert "Perhaps labels and texts do not belong together" in found["drawn"]["nothing-to-learn"] and not found["own"]
+
+
 def test_a_run_with_own_answers_writes(shelf: Shelf, workshop_of_own: object) -> None:
     from lab.engine import train
 

@@ -9,6 +9,7 @@ import pytest
 
 from lab.cli import main
 from lab.contracts import LabError
+from lab.diagnosed import diagnose
 from lab.engine import Workshop
 from lab.engine.job import prepare
 from lab.engine.reload import reload
@@ -32,6 +33,51 @@ def test_it_gives_the_probabilities_that_the_run_gave(model: str, method: Any, w
         assert max(chances.values()) == pytest.approx(sample["after"]["probability"], abs=2e-4)
         assert max(chances, key=chances.__getitem__) == sample["after"]["answer"]
     assert tuned.pristine.intact
+
+
+TAUGHT = {"model": "seed-llama", "task": "toy", "method": {"name": "lora", "targets": ["all"]}, "lr": 0.01, "steps": 70, "eval_items": 60, "eval_every": 20,
+          "dtype": "float32"}
+
+
+@pytest.mark.parametrize("spec", [TAUGHT, {**SHORT, "model": "seed-bert", "task": "toy", "method": "full"}], ids=["a decoder's", "an encoder's"])
+def test_each_run_ends_with_a_look_whether_what_it_saved_is_what_it_trained(spec: dict[str, Any], workshop: Workshop, run: Any, tmp_path: Path) -> None:
+    result = run(workshop, tmp_path, **spec)
+    seen = result.seen("reloaded")
+    assert seen["items"] == seen["same"] == min(32, spec["eval_items"])
+    assert seen["missing"] < 1e-3 < 10 * seen["moved"] and "reloaded" not in result.scores
+
+
+def test_a_fresh_adapter_in_place_of_the_saved_one_is_noticed(workshop: Workshop, run: Any, tmp_path: Path) -> None:
+    """The run itself is as good as without the mistake, its folder too: only what is loaded is the base."""
+    result, sound = (run(workshop, tmp_path / name, **TAUGHT, **more) for name, more in (("wrong", {"mistake": "fresh_adapter"}), ("sound", {})))
+    assert result.losses == sound.losses and result.scores["tuned"].score == sound.scores["tuned"].score > result.scores["base"].score
+    seen = result.seen("reloaded")
+    assert seen["items"] == seen["untrained"] == 60 > seen["same"] and result.scores["reloaded"].score == result.scores["base"].score
+    told = [each for each in diagnose(result) if each.key == "adapter-not-loaded"]
+    assert "All its answers are those of the model before training" in told[0].says and not diagnose(sound)
+    saved = [(tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in ("wrong", "sound")]
+    assert saved[0] == saved[1]
+
+
+def test_texts_asked_in_other_words_than_were_learned_are_noticed(workshop: Workshop, run: Any) -> None:
+    result, sound = (run(workshop, **TAUGHT, **more) for more in ({"mistake": "other_wording"}, {}))
+    assert result.losses == sound.losses and [seen.score for seen in result.evaluations if seen.split == "validation"] == \
+        [seen.score for seen in sound.evaluations if seen.split == "validation"]
+    told, task = result.seen("template"), RunSpec.parse(TAUGHT).goal
+    assert told == {"learned": task.prompt, "asked": task.wordings[0]} and sound.seen("template") is None
+    assert result.seen("samples")[0]["read"] != sound.seen("samples")[0]["read"] and result.scores["tuned"].score < sound.scores["tuned"].score - 0.2
+
+
+@pytest.mark.parametrize(("change", "why"), [
+    ({"model": "seed-bert", "mistake": "other_wording"}, "no other wording"), ({"method": "in_context", "mistake": "fresh_adapter"}, "nothing is trained"),
+    ({"task": "random_pairs", "mistake": "fresh_adapter"}, "no labels"), ({"model": "seed-vit", "task": "digits", "mistake": "fresh_adapter"}, "images"),
+    ({"mistake": "typing"}, "must be one of"),
+])
+def test_a_mistake_that_would_not_show_is_refused(change: dict[str, str], why: str) -> None:
+    spec = {"model": "seed-llama", "task": "toy", "method": "lora"}
+    with pytest.raises(LabError, match=why):
+        RunSpec.parse({**spec, **change})
+    assert "mistake" not in RunSpec.parse(spec).to_dict()
 
 
 def test_a_written_answer_streams_to_what_the_run_wrote(workshop: Workshop, run: Any, finish: Any, tmp_path: Path) -> None:

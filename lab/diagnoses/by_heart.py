@@ -1,5 +1,5 @@
 """A few texts seen again and again: learned by heart, which the loss shows as success."""
-from lab.diagnosed import Diagnosis, losses
+from lab.diagnosed import Diagnosis, above, losses
 from lab.events import RunResult
 from lab.spec import RunSpec
 
@@ -22,7 +22,7 @@ class ByHeart(Diagnosis):
         if result.state != "finished" or ends is None or tuned is None or not items or tuned.metric != "accuracy":
             return None
         often = spec.steps * spec.batch / items
-        if often < OFTEN or ends[1] > LEARNED * ends[0] or tuned.score > 0.95:
+        if often < OFTEN or ends[1] > LEARNED * ends[0] or tuned.score > 0.95 or _useful(result):
             return None
         return (f"Each of the {items:,} texts was seen {often:.0f} times and the loss on them fell from {ends[0]:.2f} to {ends[1]:.3f}, yet "
                 f"{1 - tuned.score:.0%} of the test texts are answered wrongly: what was learned is these texts.")
@@ -30,6 +30,13 @@ class ByHeart(Diagnosis):
     @classmethod
     def advice(cls, spec: RunSpec) -> str:
         return "Take more texts or fewer steps, and choose the moment to stop by the validation score, never by the loss."
+
+
+def _useful(result: RunResult) -> bool:
+    """Whether it is better than an untouched model that knows something of the task: then it learned from these texts what is true of others as well."""
+    over, base, majority = above(result, "base"), result.scores.get("base"), result.scores.get("majority")
+    knows = base is not None and majority is not None and base.score - majority.score > 2 * base.standard_error
+    return knows and over is not None and over > 2
 
 
 entry = ByHeart

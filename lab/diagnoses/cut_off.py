@@ -18,7 +18,7 @@ class CutOff(Diagnosis):
     def found(cls, spec: RunSpec, result: RunResult) -> str | None:
         read = result.seen("read") or {}
         used = read.get("tokens_per_answer", 0) - spec.method.virtual_tokens_used()
-        if not read or spec.tokens > 32 or used < MOST * spec.tokens:
+        if not read or spec.tokens > 32 or not MOST * spec.tokens <= used <= spec.tokens:
             return None
         return (f"At most {spec.tokens} tokens of a text are read, its two or three marks included, and the average test text fills {used:.1f} of them: "
                 "nearly all texts end before their end.")

@@ -17,11 +17,16 @@ class NothingMoves(Diagnosis):
         seen = [each.value for each in result.observed if each.lens == "gradient_norms" and each.value]
         if result.state != "finished" or len(seen) < 2 or any(value for looked in seen for value in looked.values()):
             return None
+        if getattr(spec.method, "init", "") != "zero_a":
+            return (f"At all {len(seen)} looks the gradient of every part of {spec.method.title} was exactly 0, so it has added nothing. That is so where the "
+                    "parts are multiplied by 0: look at scales and start values.")
         return (f"At all {len(seen)} looks the gradients of A and of B were exactly 0: that of A has B as a factor and that of B has A, and both are 0. "
                 "The method has added nothing.")
 
     @classmethod
     def advice(cls, spec: RunSpec) -> str:
+        if getattr(spec.method, "init", "") != "zero_a":
+            return "Give what scales the method, alpha for instance, a value that is not 0, and start values that are not all 0."
         return "Start A with small random numbers and only B at 0, as init kaiming does."
 
 

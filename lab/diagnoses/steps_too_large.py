@@ -1,6 +1,6 @@
 """The learning rate is so high that each step jumps over what it looks for."""
 from lab.contracts import number
-from lab.diagnosed import Diagnosis, above, losses, rate
+from lab.diagnosed import Diagnosis, above, learned, losses, rate
 from lab.events import RunResult
 from lab.spec import RunSpec
 
@@ -23,7 +23,7 @@ class StepsTooLarge(Diagnosis):
         if ends is None or not rate(spec).default or spec.lr < FAR * rate(spec).default:
             return None
         stays = ends[1] > 0.95 * ends[0]
-        chance = over is not None and over < 2
+        chance = over is not None and over < 2 and not learned(result)
         if not (stays or chance):
             return None
         fell = f"the loss went from {ends[0]:.2f} to {ends[1]:.2f}"

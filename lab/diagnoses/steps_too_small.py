@@ -21,7 +21,9 @@ class StepsTooSmall(Diagnosis):
         if result.state != "finished" or not spec.steps or not rate(spec).low or spec.lr > rate(spec).low / FAR or over is None or over > 2:
             return None
         tuned, base = result.scores["tuned"], result.scores["base"]
-        head = " What the loss lost came from the head, which has a learning rate of its own." if result.started.counts["head"] else ""
+        if not spec.lr:
+            return f"The learning rate is 0: nothing that {spec.method.title} adds can move, and the score ({tuned.score:.3f}) owes nothing to it."
+        head = " What the loss lost can come from the head alone, which has a learning rate of its own." if result.started.counts["head"] else ""
         return (f"The learning rate is {number(spec.lr)}, {rate(spec).low / spec.lr:.0f} times below the lowest with which {spec.method.title} is "
                 f"known to learn, and the score ({tuned.score:.3f}) cannot be told from that of the untouched model ({base.score:.3f}).{head}")
 
