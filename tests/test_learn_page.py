@@ -12,14 +12,17 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from lab.classroom import Limits, Settings
 from lab.comparing import path_of
-from lab.engine import train
+from lab.contracts import LabError
+from lab.engine import measure, train
 from lab.events import Finished, Started
 from lab.lessons import lessons
 from lab.lessons.asking import asked_later, asked_so_far
 from lab.lessons.bank import read as read_bank
 from lab.lessons.guesses import answer
 from lab.lessons.lesson import Order
+from lab.measurement import MEASURED, Measuring
 from lab.measuring import record
 from lab.museum import exhibits
 from lab.recording import provenance, read, write
@@ -123,6 +126,52 @@ def test_ones_own_runs_answer_a_comparison_that_was_not_recorded_arm_by_arm(tmp_
 def test_a_measurement_is_shown_with_its_numbers(ask: Any) -> None:
     found = ask("result", lesson="01-small", kind="measure", name="start", guesses={"moved": 1})
     assert found["answers"]["moved"]["near"] and found["rows"][0]["value"] == "0.000" and len(found["table"]["rows"]) == 3
+
+
+def test_a_measurement_is_made_by_a_worker_and_judges_the_claims(ask: Any, bench: Bench, workshop: Any) -> None:
+    """It waits in the queue as a run does, tells how far it is, and what came out of it takes the place of what was recorded, for its owner alone."""
+    said = {"lesson": "01-small", "kind": "measure", "name": "start"}
+    assert "no measurements" in ask("begin", **said)["error"], "workers elsewhere make none"
+    assert not blocks_of(bench, "measure")[0]["offered"]
+    able = replace(bench, measures=True)
+    known = {each.__name__: each for each in questions(able)}
+    (block,) = blocks_of(able, "measure")
+    assert block["offered"] and block["recorded"] and "several minutes" not in block["takes"], "its recording says how long it took"
+    run = known["begin"]({**said, "owner": "me"})["run"]
+    assert bench.store.claim("worker", ("train", "look")) is None and bench.store.claim("worker", ("measure",)).id == run
+    assert known["measuring"]({"run": run, "owner": "me"})["status"] == "loading what is measured"
+    assert "only the browser" in known["measuring"]({"run": run, "owner": "you"})["error"]
+    events = list(measure(Measuring.from_json(bench.store.run(run).spec_json), workshop))
+    bench.store.append(run, events[:1])
+    assert known["measuring"]({"run": run, "owner": "me"})["part"] < 1
+    bench.store.append(run, [*(replace(event, value={**event.value, "values": {**event.value["values"], "change": [0.5, 0.0]}})
+                               if getattr(event, "lens", "") == MEASURED else event for event in events[1:])])
+    assert known["measuring"]({"run": run, "owner": "me"})["state"] == "finished"
+    mine, recorded = (known["result"]({**said, "guesses": {"moved": 1}, "live": live, "owner": "me"}) for live in ({"start": run}, {}))
+    assert (mine["chip"], recorded["chip"][:8]) == ("your own measurement", "measured")
+    assert mine["rows"][0]["value"] == "0.500" and recorded["rows"][0]["value"] == "0.000"
+    assert recorded["answers"]["moved"]["near"] and not mine["answers"]["moved"]["near"], "the guess is held against this very measurement"
+    assert "error" in known["result"]({**said, "live": {"start": run}, "owner": "somebody else"})
+
+
+def blocks_of(bench: Bench, kind: str) -> list[dict[str, Any]]:
+    lesson = bench.lessons["01-small"]
+    return [each for step in blocks.shown(Course(bench), lesson)["sequence"] for each in step["blocks"] if each["kind"] == kind]
+
+
+def test_a_measurement_keeps_to_what_a_lab_offers_and_allows(bench: Bench) -> None:
+    asked = Measuring.parse({"measurement": "vote", "knobs": {"model": "seed-bert", "task": "toy", "method": "lora"}})
+    free = replace(bench, measures=True)
+    free.check_measurement(asked)
+    for settings, words in (({"methods": ["full"]}, 'method is "lora"'), ({"models": ["seed-llama"]}, 'model is "seed-bert"')):
+        with pytest.raises(LabError, match=words):
+            replace(free, settings=Settings(**settings)).check_measurement(asked)
+    with pytest.raises(LabError, match="this lab allows 5"):
+        replace(free, limits=Limits(steps=5)).check_measurement(asked)
+    hourly = replace(free, limits=Limits(per_hour=1))
+    hourly.measure(asked, "me")
+    with pytest.raises(LabError, match="within the last hour"):
+        hourly.measure(asked, "me")
 
 
 def test_a_run_waits_until_there_is_one(ask: Any, bench: Bench, workshop: Any) -> None:

@@ -185,6 +185,18 @@ def test_what_is_wrong_is_said_with_file_line_and_way_out(written: Callable[...,
     assert str(error.value).startswith("01-small.md") and complaint in str(error.value), str(error.value)
 
 
+def test_the_course_of_a_step_is_that_of_one_run(written: Callable[..., Lesson]) -> None:
+    def figure(of: str) -> tuple[str, str]:
+        return "claims:\n", f"figures:\n  course: {{kind: timeline, of: {of}, caption: One step.}}\nclaims:\n"
+
+    placed = ("**Claim** `few`\n", "**Claim** `few`\n\n**Figure** `course`\n")
+    for of in ("small", "pair/BitFit"):
+        assert written(figure(of), placed).matter.figures["course"].of == of
+    with pytest.raises(LabError) as error:
+        written(figure("pair"), placed)
+    assert 'line 45, figures course of: "pair" is not one run, and a figure of kind timeline is of one: there are small, pair/' in str(error.value)
+
+
 def test_a_prediction_that_no_result_answers(written: Callable[..., Lesson]) -> None:
     late = "  late:\n    kind: number\n    ask: How many?\n    truth: {measure: method, of: small}\n    low: 1\n    high: 9\n" + "".join(
         f"    {word}: Yes.\n" for word in ("close", "too_low", "too_high"))

@@ -19,6 +19,26 @@ export async function explain(nodes, seen = new Set()) {
   for (const node of nodes) if (node.isConnected && !node.dataset.explained) mark(node, said, pattern, seen);
 }
 
+// Of words in answers to choose from, where a tap chooses: they are explained in a line below the last answer of each box.
+export async function explainBelow(boxes) {
+  const { said, pattern } = await glossary();
+  if (!pattern) return;
+  for (const box of boxes) {
+    const labels = [...box.querySelectorAll("label")];
+    if (!box.isConnected || !labels.length || box.dataset.explainedBelow) continue;
+    box.dataset.explainedBelow = "yes";
+    const seen = new Set();
+    const fresh = labels.flatMap((label) => [...label.textContent.matchAll(pattern)]).map(([words]) => ({ words, entry: said[words.toLowerCase()] }))
+      .filter(({ entry }) => entry && !seen.has(entry.term) && seen.add(entry.term));
+    if (fresh.length) labels.at(-1).after(el("p", { class: "words-below" }, "Words in these answers: ", fresh.map(({ words, entry }, place) => [place ? " · " : "", term(inside(words), entry)])));
+  }
+}
+
+// A word from the beginning of an answer, as it stands inside one.
+function inside(words) {
+  return /^\p{Lu}\p{Ll}+($| )/u.test(words) ? words[0].toLowerCase() + words.slice(1) : words;
+}
+
 function mark(root, said, pattern, seen) {
   root.dataset.explained = "yes";
   const texts = [];

@@ -1,6 +1,6 @@
 // One lesson: a step at a time. What was done stays above, what comes is hidden, and no result is shown before a guess.
 import { el, fill, say } from "./dom.js";
-import { explain } from "./glossary.js";
+import { explain, explainBelow } from "./glossary.js";
 import { createBlock } from "./learn_block.js";
 import { words } from "./learn_words.js";
 
@@ -55,7 +55,8 @@ export function createLesson(server, { close, progress, open, resultSeen }) {
     state.blocks.push(made);
     const section = el("section", { class: "learn-step", "aria-label": heading }, el("h3", { tabindex: "-1" }, heading), made.map((each) => each.node));
     steps.append(section);
-    explain(section.querySelectorAll(":scope > .learn-words, :scope > .learn-question legend, :scope > .learn-claim .sentence"), state.seen);
+    explain(section.querySelectorAll(":scope > .learn-words, :scope > .learn-question legend, :scope > .learn-claim .sentence, :scope > .learn-figure > figcaption, :scope > .learn-result > .soft, :scope > .learn-explore > p"), state.seen);
+    explainBelow(section.querySelectorAll(":scope > .learn-question"));
     return section;
   }
 

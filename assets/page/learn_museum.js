@@ -1,6 +1,8 @@
 // The museum of failures: look at a run that went wrong, name what it was, and then hear the lab's own diagnosis.
 import { el, fill, say } from "./dom.js";
+import { explain, explainBelow } from "./glossary.js";
 import { answers } from "./learn_answers.js";
+import { diagnosis } from "./learn_diagnosis.js";
 import { drawRun } from "./learn_result.js";
 import { question, recall, remember, trainDraft } from "./session.js";
 
@@ -38,6 +40,7 @@ export function createMuseum(server) {
       answers(`exhibit-${each.key}`, each.names.map((name) => name.title), each.names.findIndex((name) => name.key === kept), (place) => choose(each.names[place].key)));
     fill(body, el("p", { class: "soft" }, found.chip), picture, box, told);
     drawRun(picture, found);
+    explainBelow([box]);
     if (kept) answer(kept);
 
     function choose(key) {
@@ -48,8 +51,9 @@ export function createMuseum(server) {
     function answer(key) {
       const right = key === each.key;
       fill(told, el("p", { class: right ? "says right" : "says wrong" }, right ? "✓ That is it." : "✗ Not this one."), el("p", {}, el("b", {}, `${found.title}. `), found.about),
-        found.diagnoses.map((seen) => el("div", { class: "notice diagnosis" }, el("p", {}, el("b", {}, `${seen.title}. `), seen.says), el("p", {}, seen.advice))),
+        found.diagnoses.map(diagnosis),
         el("button", { type: "button", class: "plain", onclick: () => trainDraft(found.draft) }, "Open it in Train, and mend it"));
+      explain(told.querySelectorAll("p"));
     }
   }
 

@@ -1,5 +1,6 @@
 // Ten questions before the course and ten after it, scored, with an explanation of every answer.
 import { download, el, fill, say } from "./dom.js";
+import { explain, explainBelow } from "./glossary.js";
 import { sendTest } from "./member.js";
 import { question, recall, remember } from "./session.js";
 
@@ -31,6 +32,8 @@ export function createTest(server) {
       each.options.map((text, option) => el("label", {}, el("input", { type: "radio", name: `test-${form}-${place}`, onchange: () => { answers[place] = option + 1; count(); } }), el("span", {}, text))), says[place]));
     const score = el("div", { class: "test-score", role: "status" });
     fill(body, head, boxes, el("div", { class: "buttons" }, hand, el("button", { type: "button", class: "plain", onclick: () => { fill(body); } }, "Leave it")), left, score);
+    explain(boxes.map((box) => box.querySelector("legend")));
+    explainBelow(boxes);
     count();
     head.focus({ preventScroll: true });
     head.scrollIntoView({ block: "start" });

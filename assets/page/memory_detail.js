@@ -1,12 +1,10 @@
 // One method closely: the course of its step, why it takes what it takes, what would help, what each block keeps, energy, and what is taken for granted.
-import { el, fill, say } from "./dom.js";
-import { draw, figureHolder } from "./figure.js";
+import { el, fill } from "./dom.js";
+import { createTimeline } from "./memory_timeline.js";
 
 export function createDetail({ attempt, energy }) {
   const wide = matchMedia("(min-width: 1200px)");
-  const heading = el("span", {});
-  const moment = el("p", { class: "soft" });
-  const chart = figureHolder("Memory over one step", 280);
+  const course = createTimeline();
   const why = el("section", { class: "memory-card why" });
   const help = el("section", { class: "memory-card help-list", "aria-live": "off" });
   const trains = el("section", { class: "memory-card map trains" });
@@ -17,7 +15,7 @@ export function createDetail({ attempt, energy }) {
   const cost = el("section", { class: "memory-card energy" }, el("h3", {}, "Energy and CO₂ of a run, estimated"),
     el("div", { class: "memory-pair" }, field("memory-steps", "Steps", steps), field("memory-grid", "CO₂ of the grid, kg a kWh", mix)), spent);
   const granted = el("section", { class: "memory-card granted" });
-  const node = el("section", { class: "memory-detail", hidden: true, "aria-label": "The chosen method closely" }, el("div", { class: "memory-course" }, el("h2", {}, heading, el("small", { class: "of-before" }, " as before your change; the new step is being traced")), moment, chart.node),
+  const node = el("section", { class: "memory-detail", hidden: true, "aria-label": "The chosen method closely" }, course.node,
     el("div", { class: "memory-cards" }, why, help, trains, map, cost, granted));
 
   function field(id, words, input) {
@@ -29,13 +27,9 @@ export function createDetail({ attempt, energy }) {
   }
 
   function show(detail) {
-    const zoom = detail.title;
     node.hidden = false;
     node.classList.remove("stale");
-    say(heading, `${detail.title}: one step from start to end`);
-    say(moment, detail.moment);
-    chart.node.hidden = !detail.timeline;
-    if (detail.timeline) draw(chart, detail.timeline, zoom);
+    course.show(detail);
     drawWhy(detail.why);
     drawTrains(detail.trains);
     drawMap(detail.map);

@@ -38,6 +38,11 @@ export function memoryBar(bar, longest) {
       bar.parts.map((part) => el("span", { title: `${part.name}: ${part.bytes.toLocaleString("en")} bytes`, style: { width: share(part), background: part.colour } }))));
 }
 
+// What the colours of a memory bar mean.
+export function memoryKey(bar) {
+  return el("ul", { class: "memory-colours" }, bar.parts.map((part) => el("li", {}, el("i", { style: { background: part.colour }, "aria-hidden": "true" }), part.name)));
+}
+
 export function memoryParts(bars) {
   return el("table", { class: "parts" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "part"), bars.map((bar) => el("th", { scope: "col" }, bar.name)))),
     el("tbody", {}, bars[0].parts.map((part, place) => el("tr", {}, el("th", { scope: "row" }, el("i", { style: { background: part.colour } }), part.name),

@@ -219,7 +219,7 @@ class Figure(BaseModel):
 
     model_config = STRICT
 
-    kind: Literal["anatomy", "count", "memory", "neighbours", "curves", "scores", "answers", "picture", "table"]
+    kind: Literal["anatomy", "count", "memory", "timeline", "neighbours", "curves", "scores", "answers", "picture", "table"]
     of: str = ""
     file: str = ""
     caption: Sentence
@@ -278,6 +278,7 @@ class Matter(BaseModel):
 KINDS = {"Predict": "predictions", "Run": "runs", "Compare": "comparisons", "Measure": "measurements", "Observe": "observations", "Figure": "figures",
          "Claim": "claims", "Explore": "explore", "Quiz": "quiz"}
 RESULTS = ("Run", "Compare", "Measure")  # what must be predicted before it is shown
+OF_ONE = ("anatomy", "count", "timeline", "neighbours", "curves", "answers")  # figures of a run or of one arm, never of a whole comparison
 CONTROLS = ("Predict", "Observe", "Quiz", *RESULTS)  # one a step
 
 

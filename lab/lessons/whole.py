@@ -10,7 +10,7 @@ from lab.compare import Comparison
 from lab.contracts import LabError, shorten
 from lab.lessons.asking import answering, quantities, showing
 from lab.lessons.front import Front, at
-from lab.lessons.lesson import CONTROLS, KINDS, RESULTS, Lesson, Place, Step, Words
+from lab.lessons.lesson import CONTROLS, KINDS, OF_ONE, RESULTS, Lesson, Place, Step, Words
 from lab.spec import RunSpec
 
 KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -69,6 +69,11 @@ def _check_references(lesson: Lesson, found: Front, name: str) -> None:
                 raise LabError(f'{name}, line {found.line(part, key, field)}: there is no "{said}": there are {", ".join(there)}')
             if "/" in said:
                 at(found, name, (part, key, field), lambda said=said: _check(lesson, "score", said))
+    for key, figure in matter.figures.items():
+        if figure.kind in OF_ONE and figure.of not in lesson.runs and "/" not in figure.of:
+            arms = [f"{figure.of}/{arm}" for arm in lesson.comparisons[figure.of].specs] if figure.of in lesson.comparisons else []
+            raise LabError(f'{name}, line {found.line("figures", key, "of")}, figures {key} of: "{figure.of}" is not one run, and a figure of kind '
+                           f'{figure.kind} is of one: there are {", ".join([*lesson.runs, *arms]) or "none"}')
     for key, each in matter.explore.items():
         if each.of in lesson.runs and each.change:
             at(found, name, ("explore", key), lambda each=each: changed(lesson.runs[each.of], each.change))

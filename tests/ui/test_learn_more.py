@@ -12,6 +12,7 @@ from tests.ui._serving import findings
 pytestmark = pytest.mark.browser
 
 FIRST, RANK, FAIR, FORGETTING = "01-why-not-train-everything", "06-rank-and-matrices", "13-fair-comparison", "14-forgetting-and-little-data"
+MEMORY = "12-where-does-the-memory-go"
 STEPS = 90  # of the tab key within one step of a lesson, at most
 
 
@@ -140,6 +141,57 @@ def test_a_curve_is_sketched_with_the_keyboard(visitor: Callable[..., Any]) -> N
     reach(page, ".predict .buttons button")
     page.keyboard.press("Enter")
     assert "Kept:" in last(page).locator(".predict .says").inner_text()
+
+
+def test_a_sketch_stays_once_its_result_was_shown(visitor: Callable[..., Any]) -> None:
+    """Neither keys nor the mouse move it, and what was moved without being kept goes back."""
+    page = visitor()
+    at_step(page, RANK, 1)
+    page.locator(".sketch-point").first.focus()
+    page.keyboard.press("PageUp")
+    page.get_by_role("button", name="That is my guess").click()
+    kept = values(page)
+    page.locator(".sketch-point").first.focus()
+    page.keyboard.press("PageDown")
+    assert values(page) != kept
+    page.locator(".learn-foot .main").click()
+    page.get_by_role("button", name="Show the result").click()
+    page.wait_for_selector(".learn-gap .came-out")
+    assert values(page) == kept
+    page.locator(".sketch-point").first.focus()
+    for key in ("ArrowUp", "ArrowDown", "PageUp", "PageDown"):
+        page.keyboard.press(key)
+        assert values(page) == kept, key
+    box = page.locator(".sketch-point").nth(1).bounding_box()
+    page.mouse.move(box["x"] + 8, box["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 8, box["y"] - 40, steps=4)
+    page.mouse.up()
+    assert values(page) == kept and page.locator(".sketch-point").first.get_attribute("aria-disabled") == "true"
+
+
+def test_words_in_answers_are_explained_below_them_and_a_click_on_them_answers(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    at_step(page, MEMORY, 2)
+    question = last(page).locator(".learn-question")
+    page.wait_for_selector(".learn-question .words-below .term", state="attached")
+    assert not page.locator(".learn-question label .term").count(), "nothing in an answer takes its click"
+    word = page.locator(".learn-question .words-below .term").first
+    word.click()
+    assert page.locator(".term-bubble").is_visible() and not question.locator("input:checked").count()
+    question.locator("label span").first.click()
+    assert question.locator("input:checked").count() == 1
+
+
+def test_the_course_of_a_step_stands_in_a_lesson(visitor: Callable[..., Any]) -> None:
+    """As the Memory tab draws it: traced when it is asked for, in parts, and as numbers."""
+    page = visitor()
+    at_step(page, MEMORY, 3)
+    course = page.locator('.learn-figure[data-name="full-course"]')
+    course.locator(".memory-course .plot .main-svg").first.wait_for(timeout=180_000)
+    assert "one step from start to end" in course.locator("h4").inner_text() and "The peak" in course.inner_text()
+    course.get_by_role("button", name="Numbers").click()
+    assert course.locator(".numbers tbody tr").count() > 20
 
 
 def test_an_untouched_order_is_no_guess(visitor: Callable[..., Any]) -> None:

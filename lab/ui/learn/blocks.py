@@ -1,7 +1,10 @@
 """A lesson as the page draws it: its steps, each with words and what is asked there; nothing that gives a result away."""
 from __future__ import annotations
 
+import re
+from html import unescape
 from itertools import permutations
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,7 +20,9 @@ from lab.ui import address
 from lab.ui.learn.course import Course
 from lab.ui.learn.prose import prose
 from lab.ui.picture import sentence
+from lab.ui.wording import roughly
 
+DESCRIPTION = re.compile(r"<desc\b[^>]*>(.*?)</desc>", re.DOTALL)
 TRIES = 40  # orders that are held against what was recorded, before any that differs from it will do
 
 
@@ -105,7 +110,10 @@ def _compare(course: Course, lesson: Lesson, name: str, said: Any) -> dict[str, 
 
 def _measure(course: Course, lesson: Lesson, name: str, said: Any) -> dict[str, Any]:
     kind = catalogue.find("measurements", said.name)
-    return {"title": kind.title, "about": kind.about, "source": kind.source, "recorded": course.measurement(lesson, name) is not None}
+    offered = course.can_measure(lesson, name)
+    seconds = course.measuring_seconds(lesson, name) if offered else None
+    return {"title": kind.title, "about": kind.about, "source": kind.source, "recorded": course.measurement(lesson, name) is not None, "offered": offered,
+            "takes": f"about {roughly(seconds)}" if seconds else "several minutes"}
 
 
 def _options(course: Course, lesson: Lesson, name: str, asked: Any) -> dict[str, Any]:
@@ -119,8 +127,16 @@ def _claim(course: Course, lesson: Lesson, name: str, claim: Any) -> dict[str, A
 
 
 def _figure(course: Course, lesson: Lesson, name: str, figure: Any) -> dict[str, Any]:
-    picture = {"src": f"lesson-figures/{lesson.key}/{figure.file}"} if figure.file else {}
+    picture = {"src": f"lesson-figures/{lesson.key}/{figure.file}", "words": _described(lesson.pictures[figure.file])} if figure.file else {}
     return {"figure": figure.kind, "of": figure.of, "caption": figure.caption, **picture}
+
+
+def _described(picture: Path) -> str:
+    """What an SVG says of itself in its `desc`, for who cannot see it; "" of one that says nothing, and of other formats."""
+    if picture.suffix != ".svg" or not picture.is_file():
+        return ""
+    found = DESCRIPTION.search(picture.read_text(encoding="utf-8", errors="replace"))
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", found[1])).split()) if found else ""
 
 
 def _explore(course: Course, lesson: Lesson, name: str, explore: Any) -> dict[str, Any]:

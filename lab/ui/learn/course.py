@@ -14,7 +14,7 @@ from lab.lessons.lesson import Place
 from lab.lessons.recorded import known as recorded
 from lab.lessons.recorded import run as recorded_run
 from lab.lessons.recorded import whole
-from lab.measurement import named
+from lab.measurement import MEASURED, Measuring, named
 from lab.ui.bench import Bench
 
 KEPT = 8  # lessons whose recorded runs stay read
@@ -48,13 +48,18 @@ class Course:
         the owner's own runs count as well."""
         found = self._recorded(lesson.key)
         runs = {**found.runs, **self._own(lesson, owner)}
+        own: dict[str, Any] = {}
         for name, identity in (live.items() if isinstance(live, Mapping) else ()):
-            if name in lesson.runs:
+            if name in lesson.runs or name in lesson.matter.measurements:
                 run = self.bench.store.run(str(identity))
                 self.bench.check_reader(run, owner)
-                if run.state == "finished" and run.fingerprint == lesson.runs[name].fingerprint:
+                if run.state != "finished":
+                    continue
+                if name in lesson.runs and run.fingerprint == lesson.runs[name].fingerprint:
                     runs[run.fingerprint] = self.bench.store.result(run.id)
-        return Known(lesson, runs, found.measured)
+                elif name in lesson.matter.measurements and run.fingerprint == measuring_of(lesson, name).fingerprint:
+                    own[name] = self._result(run.id).seen(MEASURED)
+        return Known(lesson, runs, {**found.measured, **{name: each["values"] for name, each in own.items()}}, own)
 
     def _read(self, key: str) -> Known:
         """What comes with the lab, and what its host has recorded."""
@@ -86,6 +91,24 @@ class Course:
         """The result of a run that comes with the lab, or None."""
         return recorded_run(lesson.runs[name], self.assets)
 
+    def can_measure(self, lesson: Lesson, name: str) -> bool:
+        """Whether it can be made here, by whoever looks at the lesson."""
+        try:
+            self.bench.check_measurement(measuring_of(lesson, name))
+        except LabError:
+            return False
+        return True
+
+    def measuring_seconds(self, lesson: Lesson, name: str) -> float | None:
+        """What it takes: here, else where it was recorded; None where neither is known."""
+        return self.bench.measuring_seconds(measuring_of(lesson, name)) or (self.measurement(lesson, name) or {}).get("seconds")
+
     def measurement(self, lesson: Lesson, name: str) -> dict[str, Any] | None:
         asked = lesson.matter.measurements[name]
         return self.measured.get(named(asked.name, asked.knobs))
+
+
+def measuring_of(lesson: Lesson, name: str) -> Measuring:
+    """A lesson's measurement as a job."""
+    asked = lesson.matter.measurements[name]
+    return Measuring.parse({"measurement": asked.name, "knobs": dict(asked.knobs)})

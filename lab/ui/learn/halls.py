@@ -10,6 +10,7 @@ from lab.museum import spec_of
 from lab.recording import Recorded
 from lab.ui import address
 from lab.ui.bench import Bench
+from lab.ui.learn.evidence import wrong
 from lab.ui.picture import made, picture, reference, sentence, settled
 
 CHOICES = 4  # names to choose from
@@ -38,6 +39,6 @@ def shown(bench: Bench, key: Any) -> dict[str, Any]:
     recorded, diagnosis = bench.museum[key], catalogue.find("diagnoses", key)
     spec, settings = recorded.spec, recorded.spec.to_dict()
     seen = picture(spec, settings, settled(spec, settings), recorded.result, recorded.result.state, reference(bench.recorded, settings))
-    found = [vars(each) for each in diagnose(recorded.result)]
-    return {"about": diagnosis.about, "title": diagnosis.title, "diagnoses": sorted(found, key=lambda each: each["key"] != key), "shown": diagnosis.shown,
+    found = wrong(spec, recorded.result, bench.recorded)
+    return {"about": diagnosis.about, "title": diagnosis.title, "diagnoses": sorted(found, key=lambda each: each["key"] != key),
             "chip": made(recorded), "draft": address.short(spec), **{part: seen[part] for part in ("figure", "learned", "trained", "cost", "reason")}}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab import catalogue
+from lab.accounting.points import PARTS
 from lab.compare import report
 from lab.contracts import LabError
 from lab.events import RunResult
@@ -24,6 +25,9 @@ from lab.ui.compare.table import table
 from lab.ui.compare.tradeoffs import Evidence
 from lab.ui.compare.verdicts import verdicts, winners
 from lab.ui.learn.course import Course
+from lab.ui.learn.evidence import wrong
+from lab.ui.memory.asked import step_of
+from lab.ui.memory.tab import look
 from lab.ui.picture import picture, reference, settled
 
 COLUMNS = ("score", "trainable", "share", "peak_bytes", "step_seconds")
@@ -38,7 +42,9 @@ def run(course: Course, lesson: Lesson, name: str, known: Known, live: bool) -> 
         return NOT_YET
     settings = spec.to_dict()
     seen = picture(spec, settings, settled(spec, settings), result, "finished", reference(course.bench.recorded, settings))
-    return {"chip": "your run" if live else _recorded(result), **{key: seen[key] for key in ("figure", "learned", "trained", "cost", "asked", "nothing")}}
+    found = wrong(spec, result, course.bench.recorded) if live else []  # what is odd in a recorded run is for the student to see
+    return {"chip": "your run" if live else _recorded(result), "wrong": found,
+            **{key: seen[key] for key in ("figure", "learned", "trained", "cost", "asked", "nothing")}}
 
 
 def _recorded(result: RunResult) -> str:
@@ -72,20 +78,25 @@ def _made(recorded: int, there: int, planned: int) -> str:
     return f"{there}{of} runs, your own" if not recorded else f"{there}{of} runs, {there - recorded} of them your own"
 
 
-def measured(course: Course, lesson: Lesson, name: str, place: Place) -> dict[str, Any]:
+def measured(course: Course, lesson: Lesson, name: str, known: Known, place: Place) -> dict[str, Any]:
     """Each quantity in words, and the whole as a table. As long as the lesson goes on to ask about such a measurement, only the quantities that it has asked
     for where `place` shows them: from the others one could work out the rest."""
-    found = course.measurement(lesson, name)
+    own = known.own.get(name)
+    found = own or course.measurement(lesson, name)
     if found is None:
         return NOT_YET
-    kind = catalogue.find("measurements", found["key"])
+    kind = catalogue.find("measurements", lesson.matter.measurements[name].name)
     values = found["values"]
     if asked_later(lesson, name, place):
         values = {key: value for key, value in values.items() if key in asked_so_far(lesson, name, place)}
     rows = [{"about": kind.gives[key].about, "value": said(value, kind.gives[key].unit), "error": f"± {said(error, kind.gives[key].unit)}" if error else ""}
             for key, (value, error) in values.items()]
-    return {"title": kind.title, "rows": rows, "chip": f"measured {found['made']['date']} on {found['made']['cores']} CPU cores",
+    return {"title": kind.title, "rows": rows, "chip": "your own measurement" if own else _measured_on(found["made"]),
             "table": {"columns": found["columns"], "rows": [[_cell(cell) for cell in row] for row in found["rows"]]}}
+
+
+def _measured_on(made: Mapping[str, Any]) -> str:
+    return f"measured {made['date']} on {made['cores']} CPU cores"
 
 
 def _cell(value: Any) -> str:
@@ -143,6 +154,17 @@ def _memory(course: Course, lesson: Lesson, of: str, known: Known, place: Place)
     return {"memory": bars}
 
 
+def _timeline(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
+    """The course of one step as the Memory tab draws it, foretold for this machine; {"tracing": whether the tracing process has to start first} until then."""
+    seen = look({**step_of(_spec(lesson, of)), "shown": 0}, course.bench.desk)
+    if seen["waiting"]:
+        return {"tracing": seen["starting"]}
+    if seen["detail"] is None:
+        raise LabError(seen["rows"][0]["reason"])
+    parts = [{"name": part, "colour": charts.PARTS[part]} for part in PARTS]
+    return {"course": {key: seen["detail"][key] for key in ("title", "moment", "timeline")}, "parts": parts}
+
+
 def _neighbours(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
     """The nearest tokens of each vector, and what they are worth; only of a run that was looked into."""
     _, result = _result(lesson, of, known)
@@ -177,13 +199,13 @@ def _table(course: Course, lesson: Lesson, of: str, known: Known, place: Place) 
     if of in lesson.comparisons:
         found = compared(course, lesson, of, known, place)
         return {"arms": found["table"]} if "table" in found else NOT_YET
-    found = measured(course, lesson, of, place)
+    found = measured(course, lesson, of, known, place)
     return {"table": found["table"]} if "table" in found else NOT_YET
 
 
 FIGURES: Mapping[str, Callable[[Course, Lesson, str, Known, Place], dict[str, Any]]] = {
-    "anatomy": _anatomy, "count": _count, "memory": _memory, "neighbours": _neighbours, "curves": _curves, "scores": _scores, "answers": _answers,
-    "table": _table,
+    "anatomy": _anatomy, "count": _count, "memory": _memory, "timeline": _timeline, "neighbours": _neighbours, "curves": _curves, "scores": _scores,
+    "answers": _answers, "table": _table,
 }
 
 

@@ -9,8 +9,9 @@ import gradio as gr
 from lab.contracts import LabError
 from lab.lessons.claims import outcome
 from lab.ui.bench import Bench
-from lab.ui.learn import blocks, exam, halls, links, results
-from lab.ui.learn.course import Course
+from lab.ui.learn import blocks, exam, halls, links, progress, results
+from lab.ui.learn.course import Course, measuring_of
+from lab.ui.learn.evidence import wrong
 from lab.ui.live import Watcher
 from lab.ui.view import answered, view
 
@@ -42,7 +43,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
         elif kind == "Compare":
             seen = results.compared(course, found, place.name, known, place)
         elif kind == "Measure":
-            seen = results.measured(course, found, place.name, place)
+            seen = results.measured(course, found, place.name, known, place)
         else:
             raise LabError(f"{kind} has no result")
         return {**seen, **results.answers(found, place, asked.get("guesses"), known)}
@@ -63,8 +64,12 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
 
     @answered
     def begin(asked: Any) -> dict[str, Any]:
-        """Train a lesson's run here, or, unless it is to be made `anew`, take an equal one that was trained here before."""
+        """Train a lesson's run here, or, unless it is to be made `anew`, take an equal one that was trained here before; or measure what it measures."""
         found = course.find(asked.get("lesson"))
+        if asked.get("kind") == "measure":
+            name = course.place(found, "Measure", asked.get("name")).name
+            run = bench.measure(measuring_of(found, name), str(asked.get("owner", "")), course.measuring_seconds(found, name))
+            return {"run": run.id, "answered": False}
         spec = found.runs[course.place(found, "Run", asked.get("name")).name]
         run = bench.submit(spec, str(asked.get("owner", "")), anew=asked.get("anew") is True)
         return {"run": run.id, "answered": run.ended}
@@ -72,6 +77,18 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     @answered
     def stop(asked: Any) -> dict[str, Any]:
         return {"state": bench.store.cancel(bench.mine(str(asked.get("run")), str(asked.get("owner", ""))).id).state}
+
+    @answered
+    def measuring(asked: Any) -> dict[str, Any]:
+        """How far a measurement of one's own is."""
+        return progress.of(bench, bench.mine(str(asked.get("run")), str(asked.get("owner", ""))))
+
+    @answered
+    def failure(asked: Any) -> dict[str, Any]:
+        """What is wrong with a run that failed, by name and with the chart that shows it."""
+        run = bench.store.run(str(asked.get("run")))
+        bench.check_reader(run, str(asked.get("owner", "")))
+        return {"wrong": wrong(run.spec, bench.store.result(run.id), bench.recorded)}
 
     @answered
     def museum(asked: Any) -> dict[str, Any]:
@@ -95,4 +112,4 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     def mark(asked: Any) -> dict[str, Any]:
         return exam.marked(bench.bank, str(asked.get("form", "")), asked.get("answers"))
 
-    return [museum, exhibit, controls, test, mark, course_map, lesson, result, figure, claim, begin, stop, answered(watcher.poll)]
+    return [museum, exhibit, controls, test, mark, course_map, lesson, result, figure, claim, begin, stop, measuring, failure, answered(watcher.poll)]
