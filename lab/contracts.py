@@ -7,6 +7,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -569,7 +570,10 @@ def bounds(owner: type[BaseModel], name: str) -> str:
 
 
 def number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = f"{value:,g}"
+    return f"{Decimal(text):f}" if "e-0" in text else text  # 0.00003, which a learning rate may be, and not 3e-05
 
 
 def shorten(value: Any, length: int = 40) -> str:
