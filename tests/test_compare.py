@@ -13,6 +13,7 @@ import pytest
 
 from lab import catalogue
 from lab.compare import Arm, Comparison, base_of, compare, copied, differences, paired, report, swept, usual_suspects, warnings
+from lab.compare.report import judged_by, known_outcomes
 from lab.compare.running import Began, Compared, Ended, Happened, looks_in
 from lab.contracts import LabError
 from lab.events import Evaluated, Failed, Finished, Observed, RunResult, Started, fold
@@ -34,6 +35,8 @@ def arm(change: dict[str, Any], base: dict[str, Any] = BASE) -> RunSpec:
 
 # ── questions that are ready to be asked ──────────────────────────────────────────────────────────────────────────────
 
+CROSSED = ("model-scale", "size-gap", "prompt-steps", "forgetting-rates")
+
 
 @pytest.mark.parametrize("path", sorted(READY.glob("*.json")), ids=lambda path: path.stem)
 def test_a_ready_comparison_asks_one_thing_of_all_its_arms(path: Path) -> None:
@@ -42,7 +45,7 @@ def test_a_ready_comparison_asks_one_thing_of_all_its_arms(path: Path) -> None:
     assert comparison.title.endswith("?") and comparison.title[0].isupper()
     assert json.loads(path.read_text(encoding="utf-8")) == comparison.to_dict()
     specs = list(comparison.specs.values())
-    if path.stem == "model-scale":  # two things crossed: each arm has a neighbour that differs from it in one of them
+    if path.stem in CROSSED:  # each arm has a neighbour that differs from it in one of two things
         assert all(any(len(differences(spec, other)[0]) == 1 for other in specs) for spec in specs)
         return
     assert [warning for warning in warnings(comparison) if path.stem != "matrices"] == []
@@ -82,7 +85,12 @@ def test_a_comparison_has_one_dict_form_and_a_stable_fingerprint() -> None:
     ({"base": BASE, "arms": ARMS, "seeds": [-1]}, "seeds has -1: each must be a whole number"),
     ({"base": BASE, "arms": ARMS, "seeds": [True]}, "seeds has True"),
     ({"base": BASE, "arms": [{"name": str(n)} for n in range(12)], "seeds": list(range(60))}, "720 runs: at most 600"),
-    ({"base": BASE, "arms": ARMS, "measure": "loss"}, 'measure is "loss": must be one of score or last_loss'),
+    ({"base": BASE, "arms": ARMS, "measure": "loss"}, 'measure is "loss": must be one of score, last_loss, forgetting, elsewhere, drop, gap, vote,'),
+    ({"base": BASE, "arms": ARMS, "measure": "elsewhere"}, "measure is elsewhere: the base must say in tested_on"),
+    ({"base": {**BASE, "task": "movies", "tested_on": ["movies", "tweets"]}, "measure": "elsewhere",
+      "arms": [*ARMS, {"name": "x", "change": {"task": "tweets"}}]}, "arms that learn different tasks have different other ones"),
+    ({"base": {"model": "seed-llama", "task": "headline", "method": "lora"}, "arms": [ARMS[0], {"name": "x"}], "measure": "vote"},
+     "written answers cannot be voted on"),
     ({"base": BASE, "arms": ARMS, "train": 1}, 'train is "1": '),
     ({"base": {**BASE, "task": "movies", "tested_on": ["movies", "tweets"]}, "arms": ARMS, "measure": "last_loss"}, "measure is last_loss: tested_on asks"),
     ({"base": BASE, "arms": ARMS, "looks": 0}, "looks is 0: must be 1 to 10"),
@@ -422,6 +430,82 @@ def test_items_are_compared_within_a_pair_of_runs() -> None:
     row = report(comparison, results, labels=[1, 1, 1, 1, 0, 0, 0, 1])["pairs"][0]["items"][0]
     assert (row["only_a"], row["only_b"], row["items"]) == (1, 1, 8) and "LoRA alone has 1 right and head alone 1" in row["says"]
     assert report(comparison, results)["pairs"][0]["items"] == [], "without the right labels nothing is said"
+
+
+def test_all_tests_on_items_are_corrected_for_each_other() -> None:
+    """6 differences of 6 are p = 0.031 in one test; of two pairs and three seeds none of nine is told any more."""
+    arms = [{"name": "a"}, {"name": "b", "change": {"method": "head"}}, {"name": "c", "change": {"method": "bitfit"}}]
+    answers = {"a": "11111111", "b": "11000000", "c": "11111111"}
+
+    def rows(arms: Any, seeds: Any) -> list[dict[str, Any]]:
+        comparison = made(arms, seeds)
+        return report(comparison, {spec.fingerprint: result(spec, 0.5, answers=answers[name]) for (name, _), spec in comparison.runs.items()},
+                      labels=[1] * 8)["on_items"]
+
+    (alone,), many = rows(arms[:2], [0]), rows(arms, [0, 1, 2])
+    assert alone["p"] == alone["corrected_p"] == pytest.approx(2 / 64) and alone["says"].count("p = ") == 1 and "these two runs differ" in alone["says"]
+    assert len(many) == 9 == many[0]["tests"] and many[0]["p"] == alone["p"] and many[0]["corrected_p"] == pytest.approx(9 * 2 / 64)
+    assert "p = 0.281 with Holm over all 9 such tests here" in many[0]["says"] and not any("runs differ." in row["says"] for row in many)
+
+
+def outcomes_of(comparison: Comparison, *keys: str, **each: Any) -> dict[str, list[dict[str, Any]]]:
+    """Verdicts by other outcomes, of runs that all score the same; `each` has what is put into an arm's runs, seed by seed."""
+    found = report(comparison, {spec.fingerprint: result(spec, 0.5) for spec in comparison.runs.values()})
+    for arm in found["arms"]:
+        for key, values in each.get(arm["name"], {}).items():
+            for run, value in zip(arm["runs"], values, strict=True):
+                run[key] = value
+        arm |= each.get(f"{arm['name']}_arm", {})
+    return judged_by(comparison, found, keys)
+
+
+def test_forgetting_is_told_in_times_and_the_lower_one_wins() -> None:
+    pair = outcomes_of(made(), "forgetting", LoRA={"forgetting": [1.02, 1.03, 1.025]}, head={"forgetting": [2.0, 2.05, 2.02]})["forgetting"][0]
+    assert pair["verdict"] == "a_better" and pair["p"] < 0.05 and pair["more_seeds"] == 0
+    assert pair["says"].startswith("LoRA forgets less than head by a factor of 1.97 in perplexity (1.9") and pair["says"].endswith("over 3 seeds.")
+    open_ = outcomes_of(made(), "forgetting", LoRA={"forgetting": [1.02, 1.3, 1.1]}, head={"forgetting": [1.1, 1.2, 1.25]})["forgetting"][0]
+    assert open_["verdict"] == "cannot_tell" and open_["more_seeds"] and "more seeds would be needed" in open_["says"]
+
+
+def test_what_was_not_measured_is_not_judged_and_asks_for_no_seeds() -> None:
+    pair = outcomes_of(made(), "forgetting", LoRA={"forgetting": [1.02, 1.03, 1.025]})
+    assert "forgetting" not in known_outcomes(made(), {**report(made(), {}), "measure": "score"})
+    assert pair["forgetting"][0]["verdict"] == "cannot_tell" and pair["forgetting"][0]["more_seeds"] is None
+
+
+def test_times_are_judged_only_where_they_are_of_the_methods() -> None:
+    fast, slow = {"step_seconds": [0.1, 0.101, 0.1]}, {"step_seconds": [0.2, 0.202, 0.201]}
+    told = outcomes_of(made(), "step_seconds", LoRA=fast, head=slow)["step_seconds"][0]
+    assert told["verdict"] == "a_better" and told["says"].startswith("LoRA is faster a step than head by a factor of 2.0")
+    for why, more in (("timed on different machines", {"elsewhere": "another machine"}),
+                      ("of head cannot be told from what else", {"loaded": ["step_seconds"]})):
+        pair = outcomes_of(made(), "step_seconds", LoRA=fast, head=slow, head_arm=more)["step_seconds"][0]
+        assert pair["verdict"] == "cannot_tell" and pair["more_seeds"] is None and why in pair["says"], pair["says"]
+    pair = outcomes_of(made(), "peak_bytes", LoRA={"peak_bytes": [1e8] * 3}, head={"peak_bytes": [2e8] * 3, "dtype": ["bfloat16"] * 3})["peak_bytes"][0]
+    assert pair["verdict"] == "cannot_tell" and "different number formats (LoRA float32, head bfloat16)" in pair["says"]
+
+
+def test_a_vote_is_judged_over_items_for_each_arm() -> None:
+    """Five seeds that are each wrong on their own fifth of 100 items: the vote has all of them right. Where all say the same, a vote changes nothing."""
+    comparison = made([{"name": "apart"}, {"name": "alike", "change": {"method": "head"}}], range(5), measure="vote")
+
+    def said(name: str, seed: int) -> str:
+        return "".join("0" if (item % 5 == seed if name == "apart" else item % 5 == 0) else "1" for item in range(100))
+
+    found = report(comparison, {spec.fingerprint: result(spec, 0.8, answers=said(name, seed)) for (name, seed), spec in comparison.runs.items()}, [1] * 100)
+    apart, alike = found["pairs"]
+    assert apart["verdict"] == "a_better" and "100 test items" in apart["says"]
+    assert apart["says"].startswith("apart: the vote of 5 seeds beats their mean by 20.0 points")
+    assert alike["verdict"] == "cannot_tell" and "scores what they do on average" in alike["says"] and alike["more_seeds"] is None
+    assert found["pairs"] is not None and len(found["on_items"]) == 5, "the runs stand against each other all the same"
+    json.dumps(found, allow_nan=False)
+
+
+def test_what_a_comparison_is_about_decides_its_verdicts() -> None:
+    comparison = made(measure="forgetting")
+    found = report(comparison, {spec.fingerprint: result(spec, 0.5 + 0.1 * (name == "LoRA")) for (name, _), spec in comparison.runs.items()})
+    assert found["measure"] == "forgetting" and found["metric"] == "accuracy" and "have a value in both" in found["pairs"][0]["says"]
+    assert judged_by(comparison, found, ["score"])["score"][0]["verdict"] == "a_better"
 
 
 def test_every_task_metric_can_be_put_in_words() -> None:

@@ -1,21 +1,30 @@
 """Figures of a comparison: each is made of measured values alone, and what was not measured is left out and said."""
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from lab.compare import Comparison, report
+from lab.compare.report import known_outcomes
+from lab.compare.varied import swept
+from lab.comparing import Kept
 from lab.events import Evaluated, Finished, Observed, RunResult, Started, fold
 from lab.reporting import of_comparison
 from lab.reporting.evidence import evidence
 from lab.reporting.measures import measures
 from lab.spec import RunSpec
 from lab.sweeping import Sweep, Tried
+from lab.ui.bench import Bench
 from lab.ui.compare.arms import looks
-from lab.ui.compare.figures import figures
+from lab.ui.compare.figures import figures, shows
+from lab.ui.compare.interaction import Side, beside, crosses, says
+from lab.ui.compare.interaction import figure as interaction
 from lab.ui.compare.race import Runner, first_chart, race
 from lab.ui.compare.tradeoffs import Evidence, axes, bars, radar
 
@@ -120,7 +129,7 @@ def test_forgetting_and_unseen_kinds_are_drawn_where_they_were_measured() -> Non
     assert {"groups", "forgetting", "learned"} <= set(found)
     assert [row[3] for row in found["forgetting"]["table"]["rows"]] == ["× 1.10", "× 2.00"]
     assert "From × 1.10 (LoRA) to × 2.00 (full)" in found["forgetting"]["says"]
-    assert [row[3] for row in found["groups"]["table"]["rows"]] == ["−15.0 BLEU", "−15.0 BLEU"]
+    assert [row[3] for row in found["groups"]["table"]["rows"]] == ["−15.0 BLEU ± 0.0"] * 2
     assert "forgetting" not in drawn(methods(), lambda name, seed, spec: ended(spec, 0.7))
 
 
@@ -138,6 +147,98 @@ def test_a_learning_rate_has_its_good_interval(tmp_path: Any) -> None:
     assert found["says"] == "Best at learning rate 0.1 (0.800). Good from 0.01 to 0.1, a factor of 10." and "Tinted" in found["caption"]
     tinted = next(trace for trace in found["data"] if trace["name"] == " good rates")
     assert min(tinted["x"]) < 0.01 and max(tinted["x"]) > 0.1 and max(tinted["x"]) < 1.0
+
+
+# ── every ready question has its own figure ───────────────────────────────────────────────────────────────────────────
+
+READY = Path(__file__).parent.parent / "assets" / "comparisons"
+FIRST = {  # what answers a question, where that is neither a curve over a number nor the scores of the arms
+    "domains": "transfer", "domains-decoder": "transfer", "domains-methods": "transfer", "forgetting": "learned", "forgetting-rates": "learned",
+    "seen-unseen": "groups", "new-facts": "groups", "steps": "gap", "prompt-vote": "votes", "four-bits": "formats", "nf4-or-bf16": "formats",
+    "seven-techniques": "formats", "examples-order": "sets", "examples-wording": "sets", "examples-labels": "sets", "examples-or-training": "tokens",
+    "lower-or-upper": "halves", "prompts-labels": "crossed", "prompts-texts": "crossed", "rank-by-heart": "scores",
+}
+CURVES = {"rank": "rank", "rank-text": "rank", "prompt-length": "virtual tokens", "few-texts": "texts to learn from", "few-texts-full": "texts to learn from",
+          "few-texts-adapter": "texts to learn from", "few-texts-bitfit": "texts to learn from", "layers": "layers", "bottleneck": "bottleneck",
+          "lora-plus": "ratio", "intrinsic-dimension": "dimension", "model-scale": "numbers in the model", "learning-rate-lora": "learning rate",
+          "learning-rate-full": "learning rate", "learning-rate-adapter": "learning rate", "learning-rate-prompt": "learning rate"}
+
+
+def everything(name: str, seed: int, spec: RunSpec) -> RunResult:
+    """A run in which all was measured that can be."""
+    kinds = {"table_to_text": ("seen", "unseen"), "new_facts": ("as told", "backwards")}.get(str(spec.task), ())
+    metric = spec.goal.metric
+    made = learned("LoRA", seed, spec, 0.8 + 0.01 * seed)
+    told = ended(spec, 0.8 + 0.01 * seed, general=1.1 + 0.1 * seed, metric=metric, more={f"{metric} ({kind})": [0.7, 0.01] for kind in kinds},
+                 beyond=dict.fromkeys(spec.beyond, 0.6), peak=400 if spec.quantization else 1000)
+    seen = (*told.observed, Observed(3, "answers", {"tuned": "01" * 50, "untrained": ""}), Observed(3, "read", {"tokens_per_answer": 50 + spec.longest}))
+    return replace(told, losses=made.losses, observed=seen, scores={**told.scores, "tuned": replace(told.scores["tuned"], loss=0.7)})
+
+
+@pytest.mark.parametrize("path", sorted(READY.glob("*.json")), ids=lambda path: path.stem)
+def test_every_ready_question_is_answered_by_its_own_figure(path: Path) -> None:
+    asked = Comparison.read(path)
+    shelf = Known({key.stem: Comparison.read(key) for key in READY.glob("prompts-*.json")})
+    made = report(asked, {spec.fingerprint: everything(name, seed, spec) for (name, seed), spec in asked.runs.items()}, [0, 1] * 50)
+    look = dict(zip(asked.specs, looks(list(asked.specs.values())), strict=True))
+    found = figures(asked, made, look, measures(made["metric"], made["higher_is_better"], made["test_metric"]), Evidence(),
+                    beside(Bench(None, ready=shelf), asked, made, look))
+    first = found[0]["key"]
+    if path.stem in CURVES:
+        assert first == "swept" and found[0]["title"] == f"By {CURVES[path.stem]}"
+    else:
+        assert first == FIRST.get(path.stem, "swept" if swept(asked) else "scores"), [each["key"] for each in found]
+    about = next(iter(known_outcomes(asked, made)))
+    assert about == asked.measure and shows(about, about, found) == first
+    assert json.dumps(found, allow_nan=False) and made["pairs"][0]["says"]
+
+
+class Known:
+    """A shelf of questions whose runs are all recorded."""
+
+    def __init__(self, asked: dict[str, Comparison]) -> None:
+        self.questions = asked
+        self._runs = {spec.fingerprint: (name, seed, spec) for each in asked.values() for (name, seed), spec in each.runs.items()}
+
+    def of(self, spec: RunSpec) -> Kept | None:
+        return Kept({}, everything(*self._runs[spec.fingerprint])) if spec.fingerprint in self._runs else None
+
+
+# ── methods × kinds of task ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sides(labels: dict[str, list[float]], texts: dict[str, list[float]]) -> list[Side]:
+    return [Side(kind, "a task", metric, {name: dict(enumerate(scores)) for name, scores in each.items()})
+            for kind, metric, each in (("labels", "accuracy", labels), ("texts", "chrF", texts))]
+
+
+def test_an_interaction_is_told_where_methods_change_places_and_else_not() -> None:
+    crossing = sides({"prompt": [0.80, 0.81, 0.80], "prefix": [0.60, 0.61, 0.61]}, {"prompt": [30.0, 30.5, 30.2], "prefix": [40.0, 40.4, 40.1]})
+    told = says(crossing, ["prompt", "prefix"])
+    assert told.startswith("An interaction can be told. With labels rather than texts, in shares of the best: prompt gains ") and " on prefix (" in told
+    near = sides({"prompt": [0.80, 0.84, 0.78], "prefix": [0.78, 0.81, 0.80]}, {"prompt": [40.0, 42.5, 39.2], "prefix": [39.0, 41.4, 40.1]})
+    alike = says(near, ["prompt", "prefix"])
+    assert alike.startswith("No interaction can be told") and "more seeds of both would be needed" in alike
+    assert "at least 3 seeds" in says(sides({"a": [0.8], "b": [0.7]}, {"a": [30.0], "b": [20.0]}), ["a", "b"])
+    drawn_ = interaction(crossing, {name: {"colour": "#000000", "dash": "solid", "symbol": "circle"} for name in ("prompt", "prefix")})
+    assert [trace["name"] for trace in drawn_["data"]] == ["prompt", "prefix"] and max(drawn_["data"][0]["y"]) == pytest.approx(100)
+    assert drawn_["table"]["rows"][0][3:] == ["100.0%", "75.3%"]
+
+
+def test_without_an_interaction_none_is_told() -> None:
+    """Three methods, equally far apart on both tasks, with luck of the size that seeds have."""
+    random, false = numpy.random.default_rng(12), 0
+    for _ in range(1000):
+        labels, texts = ({name: list(level * (share + 0.02 * random.standard_normal(3))) for name, share in (("a", 1.0), ("b", 0.9), ("c", 0.85))}
+                         for level in (0.8, 40.0))
+        false += says(sides(labels, texts), ["a", "b", "c"]).startswith("An interaction")
+    assert 0 < false / 1000 <= 0.065
+
+
+def test_only_the_same_methods_on_the_other_kind_of_task_are_crossed() -> None:
+    labels, texts = (Comparison.read(READY / f"prompts-{key}.json") for key in ("labels", "texts"))
+    assert crosses(labels, texts) and crosses(texts, labels) and not crosses(labels, labels)
+    assert not crosses(labels, Comparison.read(READY / "table-to-text.json"))
 
 
 # ── what was learned by heart ─────────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,7 @@ from lab.compare import Comparison
 from lab.compare.report import look_of
 from lab.contracts import LabError
 from lab.engine import train
-from lab.events import Evaluated, Failed, Stepped
+from lab.events import Evaluated, Failed, Started, Stepped
 from lab.recording import Recorded
 from lab.reporting.front import front
 from lab.reporting.measures import half_width, measures
@@ -30,6 +31,7 @@ from lab.ui.bench import Bench, Limits
 from lab.ui.compare import adding, arms, asked
 from lab.ui.compare.items import PAGE, Given
 from lab.ui.compare.tab import questions
+from lab.ui.compare.verdicts import more
 
 BASE = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 3, "batch": 4, "tokens": 24, "eval_items": 24, "eval_every": 0, "dtype": "float32"}
 PAIR = [{"name": "LoRA", "change": {}}, {"name": "head", "change": {"method": "head"}}]
@@ -239,6 +241,32 @@ def test_equal_runs_are_taken_from_the_history_and_from_recorded_ones(made: tupl
     assert third.ask("plan", draft(seeds=[5]))["cost"].startswith("2 runs (2 arms × 1 seed), 1 of them recorded; ")
 
 
+def test_runs_beside_recorded_ones_are_made_in_their_number_format(page: Callable[..., Page], workshop: Any) -> None:
+    """A machine might choose another one; what lies there already in another one is taken, and the two are named."""
+    chosen = draft(seeds=[0], dtype="auto")
+    full = [*PAIR, {"name": "adapter", "change": {"method": "pfeiffer"}}]
+    comparison = Comparison.parse({**chosen, "arms": full})
+    wanted = comparison.run("LoRA", 0)
+    made = train(RunSpec.parse({**wanted.to_dict(), "dtype": "bfloat16"}), workshop)
+    recorded = Recorded("one", {"cores": 2, "date": "2026-01-01"}, tuple(
+        replace(event, spec=wanted.to_dict(), fingerprint=wanted.fingerprint) if isinstance(event, Started) else event for event in made))
+    seen = page(recorded=[recorded])
+    said = seen.finish(workshop, {**chosen, "arms": full})
+    assert [run.settings["dtype"] for run in seen.bench.store.history("me", limit=9)] == ["bfloat16", "bfloat16"] and said["done"] == 3
+    assert "in the same number format (bfloat16)" in said["result"]["sources"]["says"]
+    assert not [text for text in said["result"]["warnings"] if "number formats" in text]
+    assert seen.ask("look", {**chosen, "arms": full}, go=True)["way"] == 0, "they are found again"
+    other = page()
+    other.bench.submit(comparison.run("head", 0), "you")
+    other.work(workshop)
+    here = next(event.dtype for _, event in other.bench.store.events(other.bench.store.history("you", limit=1)[0].id) if isinstance(event, Started))
+    there = "bfloat16" if here == "float32" else "float32"
+    events = tuple(replace(event, dtype=there) if isinstance(event, Started) else event for event in recorded.events)
+    told = Page(Bench(other.bench.store, recorded=[replace(recorded, events=events)]), "you").ask("look", chosen)["result"]
+    assert f"in another number format ({here}; the recorded ones in {there}): scores may differ a little" in told["sources"]["says"]
+    assert any(f"LoRA {there}, head {here}" in text and "scores may differ a little" in text for text in told["warnings"])
+
+
 def test_the_cost_says_what_is_known_and_what_is_not(page: Callable[..., Page], made: tuple[Page, dict[str, Any]]) -> None:
     assert page().ask("plan")["cost"] == "6 runs (2 arms × 3 seeds); how long that takes is not known yet, since no run like these has ended here."
     third = [*PAIR, {"name": "bias", "change": {"method": "bitfit"}}]
@@ -317,12 +345,46 @@ def test_the_loss_has_bands_and_its_numbers(made: tuple[Page, dict[str, Any]]) -
 def test_seeds_after_a_look_are_another_look(made: tuple[Page, dict[str, Any]], workshop: Any) -> None:
     seen, said = made
     offer = said["result"]["more"]
-    if offer is not None:
+    if offer is not None and offer["count"]:
         assert "look 2 where 1 was planned" in offer["says"] and "1.25%" in offer["says"]
     longer = draft(seeds=[0, 1, 2, 3])
     done = seen.finish(workshop, longer, looked={pair: [[0, 1, 2]] for pair in said["pairs"]})
     assert done["result"]["looks"].startswith("Look 2, where 1 was planned") and done["pairs"] == said["pairs"]
     assert seen.ask("look", longer)["result"]["looks"] == "", "with all four planned at the start it is the first"
+
+
+def judged(*wanted: int | None, seeds: int = 3, looks: int = 1, **more: Any) -> dict[str, Any]:
+    """As much of a report as the offer of seeds reads: an open pair for each number of seeds that would tell it."""
+    return {"state": "finished", "seeds": list(range(seeds)), "arms": [{"runs": []}] * 3, "measure": "score",
+            "looks": {"look": 1, "planned": looks, "strictness": 0.05}, "pairs": [{"verdict": "cannot_tell", "more_seeds": each} for each in wanted], **more}
+
+
+def test_seeds_are_offered_where_one_pair_at_least_would_be_told() -> None:
+    assert more(judged(None, 7, 90))["count"] == 7 and "look 2 where 1 was planned" in more(judged(7))["says"] and "1.25%" in more(judged(7))["says"]
+    assert "look 2 of the 2" in more(judged(7, looks=2))["says"]
+    assert more(judged()) is None and more(judged(7, state="running")) is None, "all is told, or nothing can be yet"
+    far = more(judged(None, 90))
+    assert far["count"] == 0 and "would take about 90 more, and at most 20 are added at a time" in far["says"] and "93 seeds from the start" in far["says"]
+    never = more(judged(None, None))
+    assert never["count"] == 0 and "not even 200 more would tell any of these pairs apart" in never["says"]
+    failed = more(judged(None, arms=[{"runs": [{"state": "failed"}]}]))
+    assert failed["count"] == 0 and "what failed would have to be run first" in failed["says"]
+    assert more(judged(9, seeds=195))["count"] == 0 and more(judged(5, seeds=195))["count"] == 5, "no more than a comparison may have"
+    assert "more test items would tell more" in more(judged(None), outcome="vote")["says"]
+
+
+def test_a_result_can_be_read_by_all_that_was_measured(made: tuple[Page, dict[str, Any]]) -> None:
+    _, said = made
+    found = {each["key"]: each for each in said["result"]["outcomes"]}
+    assert next(iter(found)) == "score" and {"last_loss", "gap", "step_seconds", "alone_times", "peak_bytes"} <= set(found) and "forgetting" not in found
+    assert found["score"]["verdicts"] == said["result"]["verdicts"] and found["score"]["says"] == ""
+    for key, each in found.items():
+        pairs = [*each["verdicts"]["told"], *each["verdicts"]["open"]]
+        assert len(pairs) == (2 if key == "vote" else 1) and (key == "score" or "was not planned to be read by" in each["says"]), key
+        assert each["shown"] == {"score": "scores", "vote": "votes"}[key] if key in ("score", "vote") else each["figure"]["figure"]["data"], key
+    memory = found["peak_bytes"]["verdicts"]["told"][0]["says"]
+    assert memory.startswith("head takes less memory than LoRA by a factor of")
+    assert f"of all of them together that is up to {min(100, 5 * len(found))}%" in found["gap"]["says"]
 
 
 def test_an_arm_that_goes_or_comes_or_is_renamed_makes_no_look_an_early_one() -> None:

@@ -2,13 +2,17 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy
 import pytest
 from scipy import stats
 
-from lab.compare import paired, says
+from lab.compare import Comparison, paired, report, says
+from lab.compare.report import judged_by
 from lab.contracts import LabError
+from lab.events import Evaluated, Finished, Observed, RunResult, Started, Stepped, fold
+from lab.spec import RunSpec
 
 TIMES = 1000
 
@@ -70,6 +74,92 @@ def test_adding_seeds_after_looks_keeps_false_verdicts_rare(planned: int, sizes:
     assert uncorrected > false and (len(sizes) < 3 or uncorrected / 2000 > 0.08)
     assert sum(paired.alpha_of(look, planned) for look in range(1, 50)) < 0.05 / 0.75 + 1e-9
     assert paired.spent(planned, planned) == pytest.approx(0.05)
+
+
+# ── outcomes beside the score ─────────────────────────────────────────────────────────────────────────────────────────
+
+OUTCOMES = ("forgetting", "gap", "elsewhere", "drop", "step_seconds", "peak_bytes")
+
+
+def ended(spec: RunSpec) -> RunResult:
+    """A run in which everything was measured."""
+    started = Started(spec.to_dict(), spec.fingerprint, "w", "d", {}, {}, "cpu", "float32", 1, {"train": 10, "validation": 10, "test": 200})
+    more = {"accuracy (seen)": [0.8, 0.04], "accuracy (unseen)": [0.7, 0.046]}
+    return fold([started, Stepped(1, 0.5, 0.1, 0.1), Observed(3, "general_text", {"before": 50.0, "after": 55.0, "ratio": 1.1}),
+                 Observed(3, "memory", {"peak_bytes": 1000, "parts": {}}),
+                 Observed(3, "transfer", {"products": {"score": 0.7, "standard_error": 0.03, "items": 200, "data_sha256": "p"}}),
+                 Evaluated(3, "tuned", "test", "accuracy", 0.8, 0.03, 200, loss=0.6, more=more), Finished(3, {"training": 1.0}, 3.0, 10)])
+
+
+def told_by(times: int, seeds: int, gap: float = 0.0) -> tuple[dict[str, int], dict[str, int]]:
+    """Of so many comparisons of four arms whose runs are drawn anew: in how many anything is told, by outcome; and in how many the first arm, which is better
+    by `gap` standard deviations in everything, beats the second."""
+    arms = [{"name": name, "change": {"batch": place + 2}} for place, name in enumerate("abcd")]
+    asked = Comparison.parse({"base": {"model": "seed-bert", "task": "movies", "method": "lora", "eval_items": 200, "tested_on": ["movies", "products"],
+                                       "dtype": "float32"}, "arms": arms, "seeds": list(range(seeds))})
+    made = report(asked, {spec.fingerprint: ended(spec) for spec in asked.runs.values()})
+    random, any_, first = numpy.random.default_rng(8), dict.fromkeys(OUTCOMES, 0), dict.fromkeys(OUTCOMES, 0)
+    for _ in range(times):
+        for number, arm in enumerate(made["arms"]):
+            draw = random.standard_normal((len(OUTCOMES), seeds)) - (gap if number == 0 else 0.0)
+            for seed, run in enumerate(arm["runs"]):
+                drawn(run, *(float(value) for value in draw[:, seed]))
+        for key, pairs in judged_by(asked, made, OUTCOMES).items():
+            any_[key] += any(pair["verdict"] != "cannot_tell" for pair in pairs)
+            first[key] += pairs[0]["verdict"] == "a_better"
+    return any_, first
+
+
+def drawn(run: dict[str, Any], forgetting: float, gap: float, elsewhere: float, drop: float, step: float, peak: float) -> None:
+    """Scores are rounded to whole items of 200; what is told in times is spread in times. The lower a draw, the better."""
+    run |= {"forgetting": float(numpy.exp(0.3 + 0.2 * forgetting)), "test_loss": 0.6 + 0.05 * gap, "last_loss": 0.4,
+            "step_seconds": float(numpy.exp(0.1 * step)), "peak_bytes": 1e8 * float(numpy.exp(0.01 * peak))}
+    run["tests"]["products"]["score"] = round(200 * (0.7 - 0.02 * elsewhere)) / 200
+    run["more"]["accuracy (unseen)"] = [round(200 * (0.7 - 0.02 * drop)) / 200, 0.03]
+
+
+def test_without_a_difference_none_is_told_by_any_outcome() -> None:
+    false, _ = told_by(TIMES, 3)
+    assert all(0 < count / TIMES <= 0.065 for count in false.values()), false
+
+
+def test_a_true_gap_is_told_by_every_outcome_at_the_power_that_was_promised() -> None:
+    """The difference of two arms has the standard deviation sqrt(2); the strictness is that of the first of six pairs, so that Holm tells it more often."""
+    gap = 4.0
+    seeds = paired.needed(gap / 2**0.5, 0.05 / 6)
+    _, found = told_by(200, seeds, gap)
+    assert all(count / 200 >= 0.72 for count in found.values()), (seeds, found)  # three standard errors of the simulation below 0.8
+
+
+def test_a_vote_of_coins_seldom_beats_their_mean() -> None:
+    """Answers that know nothing: the vote of five is as often right as each. Of three arms, none may be told in 95 of 100."""
+    random, false = numpy.random.default_rng(9), 0
+    for _ in range(TIMES):
+        right = random.random((3, 5, 300)) < 0.5
+        leads = [(each.sum(0) >= 3) - each.mean(0) for each in right]
+        false += any(gap.told for gap in paired.judged(leads))
+    assert 0 < false / TIMES <= 0.065
+
+
+def test_the_items_asked_for_would_tell_a_vote() -> None:
+    random = numpy.random.default_rng(10)
+    gap = paired.judged([random.normal(0.01, 0.2, 400)])[0]
+    more, again = paired.more_items(gap, 0.05), 0
+    for _ in range(400):
+        again += paired.judged([random.normal(gap.difference, gap.spread, 400 + more)])[0].told
+    assert 0.72 <= again / 400 <= 0.88
+    assert paired.more_items(paired.judged([[0.0, 0.1, -0.1]])[0], 0.05) is None
+
+
+def test_mcnemar_of_all_pairs_and_seeds_seldom_parts_equal_runs() -> None:
+    """Six pairs and three seeds of runs that are equally good: without Holm one of 18 tests is told far more often."""
+    random, false, alone = numpy.random.default_rng(11), 0, 0
+    for _ in range(TIMES):
+        right = random.random((3, 4, 60)) < 0.5
+        p = [paired.mcnemar(a, b).p for seed in right for a, b in combinations(seed.tolist(), 2)]
+        false += min(paired.holm(p)[0]) <= 0.05
+        alone += min(p) <= 0.05
+    assert false / TIMES <= 0.065 < 0.2 < alone / TIMES, (false, alone)
 
 
 def test_one_pair_is_an_ordinary_paired_t() -> None:

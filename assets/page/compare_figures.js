@@ -4,7 +4,7 @@ import { el, say } from "./dom.js";
 import { draw as drawFigure, figureHolder } from "./figure.js";
 
 export function createFigures() {
-  const state = { figures: [], chosen: "", drawn: "" };
+  const state = { figures: [], chosen: "", drawn: "", by: "" };
   const choice = el("div", { class: "segments", role: "radiogroup", "aria-label": "Which figure" });
   const plot = figureHolder("The result in a picture", 380);
   const key = el("ul", { class: "compare-key always", "aria-hidden": "true", hidden: true });
@@ -12,10 +12,13 @@ export function createFigures() {
   const notes = el("dl", { class: "compare-notes" });
   const node = el("section", { class: "compare-front-part compare-figures", "aria-label": "The result in pictures" }, choice, plot.node, key, notes, says);
 
-  function show(figures) {
-    state.figures = figures;
+  // `wanted` shows what the verdicts are about: it is turned to when that is chosen, and left when another one is clicked.
+  function show(figures, wanted = "", by = "") {
+    const turned = state.by !== "" && by !== state.by;
+    Object.assign(state, { figures, by });
     node.hidden = !figures.length;
     if (!figures.length) return;
+    if (turned && figures.some((each) => each.key === wanted)) state.chosen = wanted;
     if (!figures.some((each) => each.key === state.chosen)) state.chosen = figures[0].key;
     choice.hidden = figures.length < 2;
     redraw(choice, [figures.map((each) => [each.key, each.title]), state.chosen], () => figures.map((each) => el("label", {},
@@ -30,7 +33,8 @@ export function createFigures() {
     if (now === state.drawn) return;
     state.drawn = now;
     key.hidden = !figure.key;
-    if (figure.key) redraw(key, figure.data.map((trace) => [trace.name, (trace.line || trace.marker).color]), () => figure.data.map((trace) => el("li", {}, el("i", { style: { background: (trace.line || trace.marker).color } }), trace.name)));
+    const named = figure.data.filter((trace) => trace.line || trace.marker);
+    if (figure.key) redraw(key, named.map((trace) => [trace.name, (trace.line || trace.marker).color]), () => named.map((trace) => el("li", {}, el("i", { style: { background: (trace.line || trace.marker).color } }), trace.name)));
     say(says, figure.says);
     says.hidden = !figure.says;
     notes.hidden = !figure.notes;
@@ -38,5 +42,5 @@ export function createFigures() {
     drawFigure(plot, figure, state.chosen);
   }
 
-  return { node, show, hide: () => { Object.assign(state, { figures: [], chosen: "", drawn: "" }); } };
+  return { node, show, hide: () => { Object.assign(state, { figures: [], chosen: "", drawn: "", by: "" }); } };
 }

@@ -11,8 +11,10 @@ const FILES = [["html", "Report (HTML)", "one file that opens offline"], ["table
   ["json", "Everything (JSON)", "all numbers and verdicts"], ["comparison", "The comparison (JSON)", "to run it with python -m lab compare"]];
 
 export function createResult({ ask, more, axes }) {
-  const state = { figure: "", measures: "", table: "", scatter: null, zoom: "" };
+  const state = { figure: "", measures: "", table: "", scatter: null, zoom: "", by: "", about: "", result: null };
   const verdicts = el("div", { class: "compare-verdicts" });
+  const by = el("select", { id: "compare-by", onchange: () => { state.by = by.value; read(); } });
+  const chooser = el("div", { class: "compare-by", hidden: true }, el("label", { for: "compare-by" }, "Compare by"), by);
   const table = createTable();
   const x = el("select", { id: "compare-x", onchange: () => axes({ x: x.value }) });
   const y = el("select", { id: "compare-y", onchange: () => axes({ y: y.value }) });
@@ -35,7 +37,7 @@ export function createResult({ ask, more, axes }) {
   const body = el("div", { class: "compare-body" }, figures.node, table.node, apart, hints, el("p", { class: "hint" }, "± is half of the 95 % interval of an arm's mean over its seeds. Whether two arms differ is told by the sentences above, from paired seeds, not by whether these overlap."),
     el("section", { class: "compare-front-part", "aria-label": "Two measures against each other" }, el("header", {}, el("h3", {}, "What does a score cost?"), pick("compare-y", "upwards", y), pick("compare-x", "to the right", x)), plot.node, key, front),
     items.node, shared, saves, trouble);
-  const node = el("section", { class: "compare-result", "aria-label": "The result", hidden: true }, from, verdicts, body);
+  const node = el("section", { class: "compare-result", "aria-label": "The result", hidden: true }, from, chooser, verdicts, body);
 
   function show(result, chosen) {
     node.hidden = !result;
@@ -45,13 +47,14 @@ export function createResult({ ask, more, axes }) {
     apart.hidden = !result.sources.apart;
     redraw(hints, result.hints, () => result.hints.map((text) => el("p", { class: "hint" }, text)));
     redraw(scripts, result.scripts, () => programs(result.scripts));
-    redraw(verdicts, [result.verdicts, result.looks, result.warnings, result.more], () => told(result));
+    state.result = result;
+    offer(result);
     body.hidden = Boolean(chosen.live && !result.verdicts.over); // while they run the race is what one looks at
     if (JSON.stringify(result.table) !== state.table) {
       state.table = JSON.stringify(result.table);
       table.show(result.table);
     }
-    figures.show(result.figures);
+    read();
     menus(result.measures, chosen);
     if (JSON.stringify(result.scatter) !== state.figure) {
       state.figure = JSON.stringify(result.scatter);
@@ -64,9 +67,26 @@ export function createResult({ ask, more, axes }) {
     redraw(shared, result.shared, () => sharing(result.shared));
   }
 
+  // What there is to read it by; first what it is about.
+  function offer({ outcomes, verdicts: said }) {
+    const about = outcomes[0].key;
+    if (about !== state.about || !outcomes.some((each) => each.key === state.by)) Object.assign(state, { about, by: about });
+    redraw(by, outcomes.map((each) => [each.key, each.title]), () => outcomes.map((each) => el("option", { value: each.key }, each.title)));
+    by.value = state.by;
+    chooser.hidden = !said.over || outcomes.length < 2;
+  }
+
+  // The verdicts and the figure of what was chosen.
+  function read() {
+    const { result } = state, chosen = result.outcomes.find((each) => each.key === state.by);
+    redraw(verdicts, [chosen, result.looks, result.warnings], () => told({ ...result, ...chosen, note: chosen.says }));
+    figures.show(chosen.figure ? [chosen.figure, ...result.figures] : result.figures, chosen.figure ? chosen.figure.key : chosen.shown, state.by);
+  }
+
   // Verdicts of other settings are not left behind.
   function hide() {
     node.hidden = true;
+    Object.assign(state, { by: "", about: "" });
     fill(verdicts);
     delete verdicts.dataset.drawn;
     Object.assign(state, { figure: "", table: "" });
@@ -86,7 +106,7 @@ export function createResult({ ask, more, axes }) {
     return found.length ? ["Script and notebook of an arm: ", found.map((each, place) => [place ? ", " : "", el("a", { href: each.href, download: each.file }, each.name)]), "."] : null;
   }
 
-  function told({ verdicts: said, looks, warnings, more: offer }) {
+  function told({ verdicts: said, looks, warnings, more: offer, note }) {
     const sentence = (each) => el("li", {}, each.says, each.warning ? el("small", {}, ` ${each.warning}.`) : null);
     const fold = said.open.length > FEW || said.told.length;
     return [
@@ -94,9 +114,10 @@ export function createResult({ ask, more, axes }) {
       said.told.length ? el("ul", { class: "told" }, said.told.map(sentence)) : null,
       said.open.length ? (fold ? el("details", { class: "compare-more" }, el("summary", {}, said.told.length ? `${said.open.length} ${said.open.length === 1 ? "pair" : "pairs"} that cannot be told apart` : "Pair by pair, with the seeds each would take"), el("ul", { class: "open" }, said.open.map(sentence)))
         : el("ul", { class: said.told.length ? "open" : "open large" }, said.open.map(sentence))) : null,
+      note && said.over ? el("p", { class: "soft compare-aside" }, note) : null,
       looks ? el("p", { class: "soft" }, looks) : null,
       warnings.length ? el("ul", { class: "notice compare-warnings" }, warnings.map((text) => el("li", {}, text.replace(/\.?$/, ".")))) : null,
-      offer ? el("div", { class: "compare-offer" }, el("button", { type: "button", class: "plain", onclick: () => more(offer.count) }, `Add ${offer.count} seed${offer.count === 1 ? "" : "s"}`), el("p", { class: "soft" }, offer.says)) : null,
+      offer ? el("div", { class: "compare-offer" }, offer.count ? el("button", { type: "button", class: "plain", onclick: () => more(offer.count) }, `Add ${offer.count} seed${offer.count === 1 ? "" : "s"}`) : null, el("p", { class: "soft" }, offer.says)) : null,
     ];
   }
 

@@ -36,7 +36,7 @@ export function createTable() {
 
   function line(row, columns) {
     return [el("tr", {}, el("th", { scope: "row" }, el("span", {}, el("i", { style: { background: row.colour }, "aria-hidden": "true" }), row.name)),
-      columns.map((each) => cell(row.cells[each.key], row.bold && each.key === "score"))),
+      columns.map((each) => cell(row.cells[each.key], row.bold && each.key === (state.table.about ?? "score")))),
     row.failed.length ? el("tr", { class: "failed" }, el("td", { colspan: columns.length + 1 }, row.failed.map((text) => `${row.name} failed with ${text}`).join(" · "), row.advice ? ` ${row.advice}` : "")) : null];
   }
 

@@ -46,8 +46,11 @@ class Comparison(BaseModel):
     base: dict[str, Any] = Field(description="the spec that the arms change; its seed is not used")
     arms: tuple[Arm, ...] = Field(description="what is compared, 2 to 12")
     seeds: tuple[int, ...] = Field((0, 1, 2), description="each arm is run once with each; a difference is told from 3 on")
-    measure: Literal["score", "last_loss"] = Field("score", description="what verdicts are about: the score on the test, or the loss of the last steps on "
-                                                                        "training texts, of which less is better")
+    measure: Literal["score", "last_loss", "forgetting", "elsewhere", "drop", "gap", "vote", "step_seconds", "alone_times", "peak_bytes"] = Field(
+        "score", description="what verdicts are about: the score on the test; the loss of the last steps on training texts; forgetting, which is the "
+                             "perplexity of unrelated text after training; the score on the other tasks; the drop from kinds of items that were trained "
+                             "to those that were not; the gap between the loss on test and on training texts; the vote of the seeds against their mean; "
+                             "the time of a step, the time of one text or the memory of a step")
     train: bool = Field(False, description="whether the loss on training texts is drawn against that on test texts")
     looks: int = Field(1, ge=1, le=10, description="how often the verdicts may be read with seeds added in between; each time they are stricter")
 
@@ -112,12 +115,19 @@ class Comparison(BaseModel):
         runs = len(self.arms) * len(self.seeds)
         if runs > RUNS:
             raise ValueError(f"seeds is {len(self.seeds)} for {len(self.arms)} arms, which is {runs:,} runs: at most {RUNS}, take fewer of one or the other")
-        if self.measure != "score" and self.base.get("tested_on"):
+        if self.measure == "last_loss" and self.base.get("tested_on"):
             raise ValueError(f"measure is {self.measure}: tested_on asks for scores on tests, leave one of the two out")
+        if self.measure == "elsewhere" and not self.base.get("tested_on"):
+            raise ValueError("measure is elsewhere: the base must say in tested_on which other tasks the runs are tested on")
         try:
             self.specs  # noqa: B018  every arm is checked where the comparison is made
+            writes = self.base_spec.goal.writes
         except LabError as error:
             raise ValueError(str(error)) from None
+        if self.measure == "vote" and writes:
+            raise ValueError("measure is vote: written answers cannot be voted on, only labels can")
+        if self.measure == "elsewhere" and self.mixed:
+            raise ValueError("measure is elsewhere: arms that learn different tasks have different other ones, leave it out")
         return self
 
     @cached_property
@@ -163,17 +173,17 @@ class Comparison(BaseModel):
 
     @property
     def scored(self) -> bool:
-        """Whether verdicts are about the score on the test."""
-        return self.measure == "score"
+        """Whether an arm is headed by its score on the test; else by the loss on training texts."""
+        return self.measure != "last_loss"
 
     @property
     def headline(self) -> str:
-        """The metric that verdicts are about."""
+        """The metric that an arm is headed by."""
         return self.base_spec.goal.metric if self.scored else TRAINING_LOSS
 
     @property
     def itemised(self) -> bool:
-        """Whether two runs can be held against each other item by item, and that is what verdicts are about."""
+        """Whether two runs can be held against each other item by item."""
         return self.scored and not self.mixed
 
     @cached_property

@@ -2,16 +2,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import combinations
+from itertools import combinations, product
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from lab.compare import paired, says, steady
+from lab.compare import outcomes, paired, says, steady
 from lab.compare.arms import blurred, differences, warnings
 from lab.compare.comparison import Comparison
+from lab.compare.outcomes import VOTE, Outcome
 from lab.compare.paired import Gap
 from lab.events import RunResult, finite
 from lab.spec import RunSpec
@@ -23,7 +25,8 @@ MIDDLE = (*TIMES, "base_seconds", "peak_bytes", "weights_bytes", "adapter_bytes"
 FEWEST_VOTES = 3
 QUESTIONS = {
     "over_seeds": "Would it come out so again with other seeds? A paired t over seeds, Holm over all pairs.",
-    "on_items": "Would these very runs differ on new items of the same kind? McNemar's exact test or a paired bootstrap, one pair of runs at a time.",
+    "on_items": "Would these very runs differ on new items of the same kind? McNemar's exact test or a paired bootstrap, one pair of runs at a time, Holm over "
+                "all of them.",
 }
 
 
@@ -42,17 +45,18 @@ def report(comparison: Comparison, results: Mapping[str, RunResult], labels: Seq
     for arm in arms:
         arm["vote"] = _vote(comparison, [runs[arm["name"], seed] for seed in comparison.seeds], labels)
     said = says.looked(look, comparison.looks, paired.alpha_of(look, comparison.looks), paired.spent(look, comparison.looks))
-    return {
+    made = {
         "schema": SCHEMA, "title": comparison.title, "fingerprint": comparison.fingerprint, "comparison": comparison.to_dict(),
         "state": "finished" if over else "running", "metric": metric, "higher_is_better": says.better(metric) > 0, "test_metric": tested,
-        "seeds": list(comparison.seeds), "load": steady.said(arms),
+        "seeds": list(comparison.seeds), "load": steady.said(arms), "measure": comparison.measure,
         "tests": list(comparison.base_spec.tested_on), "mixed": comparison.mixed, "arms": arms,
-        "pairs": _pairs(comparison, arms, runs, metric, labels, look if over else 0),
+        "on_items": _on_items(comparison, arms, runs, labels),
         "shared": shared, "references": {} if comparison.mixed or not comparison.scored else _references(runs.values()), "questions": QUESTIONS,
         "looks": {"planned": comparison.looks, "look": look, "seeds": counted, "strictness": paired.alpha_of(look, comparison.looks),
                   "spent": paired.spent(look, comparison.looks), "says": said},
         "warnings": [*warnings(comparison), *_found(arms, shared), *([said] if over and look > comparison.looks else [])],
     }
+    return made | {"pairs": judged_by(comparison, made)[comparison.measure]}
 
 
 def look_of(comparison: Comparison, looks: Sequence[Sequence[int]]) -> tuple[int, list[int]]:
@@ -141,7 +145,8 @@ def _scored(spec: RunSpec, tests: Mapping[str, Mapping[str, Any]], mixed: bool) 
 
 def _vote(comparison: Comparison, runs: Sequence[RunResult], labels: Sequence[int] | None) -> dict[str, Any] | None:
     """What the seeds of an arm answer together: the label that most of them give, shared among those that tie (after Lester et al. 2021, section 6).
-    `gain` is its lead over the mean of its members, with its standard error over items: about these runs on new items."""
+    `gain` is its lead over the mean of its members, with its standard error over items: about these runs on new items. `apart` counts how many items have
+    which lead."""
     said = [letters for run in runs if run.state == "finished" and (letters := (run.seen("answers") or {}).get("tuned", ""))]
     if not labels or not comparison.itemised or comparison.base_spec.goal.writes or len(said) < FEWEST_VOTES or any(len(each) != len(labels) for each in said):
         return None
@@ -155,7 +160,8 @@ def _vote(comparison: Comparison, runs: Sequence[RunResult], labels: Sequence[in
     apart = [vote - member for vote, member in zip(votes, members, strict=True)]
     each = [fmean(int(letter, 36) == label for letter, label in zip(letters, labels, strict=True)) for letters in said]
     return {"score": fmean(votes), "members": each, "mean": fmean(each), "best": max(each), "gain": fmean(apart),
-            "standard_error": stdev(apart) / sqrt(len(apart)), "items": len(labels)}
+            "standard_error": stdev(apart) / sqrt(len(apart)), "items": len(labels),
+            "apart": sorted(Counter(apart).items())}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -211,7 +217,8 @@ def _found(arms: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]
     kinds = {arm["name"]: {run["dtype"] for run in arm["runs"] if run["dtype"]} for arm in arms}
     if len(set().union(*kinds.values())) > 1:
         listed = ", ".join(f"{name} {' and '.join(sorted(kind))}" for name, kind in kinds.items() if kind)
-        found.append(f"The arms compute in different number formats ({listed}): times and bytes do not compare, and dtype in the base settles it")
+        found.append(f"The arms compute in different number formats ({listed}): scores may differ a little by that, times and bytes do not compare; the number "
+                     "format in the settings that all arms share settles it")
     return found + [_failure(arm["name"], run) for arm in arms for run in arm["runs"] if run["state"] == "failed"]
 
 
@@ -233,72 +240,120 @@ def _references(runs: Iterable[RunResult]) -> dict[str, Any]:
 # ── pairs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _pairs(comparison: Comparison, arms: Sequence[Mapping[str, Any]], runs: Mapping[tuple[str, int], RunResult], metric: str,
-           labels: Sequence[int] | None, look: int) -> list[dict[str, Any]]:
-    """`look` is 0 while runs are missing: then there are means, and no verdicts."""
-    couples = list(combinations(arms, 2))
-    both = [[(seed, x, y) for seed, x, y in zip(comparison.seeds, a["scores"], b["scores"], strict=True) if x is not None and y is not None]
+def known_outcomes(comparison: Comparison, made: Mapping[str, Any]) -> dict[str, Outcome]:
+    """What a report can be read by, as it was measured; first what the comparison is about, also where nothing of that was."""
+    known = outcomes.outcomes(comparison, made["arms"], made["metric"], made["test_metric"])
+    there = outcomes.measured(known, made["arms"])
+    if any(arm.get("vote") for arm in made["arms"]):
+        known, there = known | {"vote": VOTE}, [*there, "vote"]
+    about = comparison.measure
+    return {about: known.get(about, VOTE)} | {key: known[key] for key in there}
+
+
+def judged_by(comparison: Comparison, made: Mapping[str, Any], keys: Sequence[str] | None = None) -> dict[str, list[dict[str, Any]]]:
+    """The pairs of a report, judged by each of these outcomes; by what the comparison is about, where none is named. Each outcome is a question of its own:
+    the correction is over its pairs, and not over outcomes."""
+    known = outcomes.outcomes(comparison, made["arms"], made["metric"], made["test_metric"])
+    things = {(a, b): differences(comparison.specs[a], comparison.specs[b])[0] for a, b in combinations(comparison.specs, 2)}
+    return {key: _votes(comparison, made) if key == "vote" else _pairs(comparison, made, known[key], things) for key in keys or (comparison.measure,)}
+
+
+def _pairs(comparison: Comparison, made: Mapping[str, Any], outcome: Outcome, things: Mapping[tuple[str, str], list[str]]) -> list[dict[str, Any]]:
+    """While runs are missing there are means, and no verdicts."""
+    couples = list(combinations(made["arms"], 2))
+    values = {arm["name"]: outcome.values(arm) for arm in made["arms"]}
+    fixed = {arm["name"] for arm in made["arms"] if arm["spec"]["steps"] == 0 and len(set(values[arm["name"]])) == 1}
+    unfit = [outcomes.unfit(outcome, a, b) for a, b in couples]
+    both = [[(seed, x, y) for seed, x, y in zip(made["seeds"], values[a["name"]], values[b["name"]], strict=True) if x is not None and y is not None]
             if a["metric"] == b["metric"] else [] for a, b in couples]
-    held = [[] if _fixed(a) and _fixed(b) else [x - y for _, x, y in scores] for (a, b), scores in zip(couples, both, strict=True)]
-    items = max((run["items"] for arm in arms for run in arm["runs"]), default=0)
-    alpha = paired.alpha_of(max(look, 1), comparison.looks)
-    gaps = paired.judged(held, alpha, says.grain(metric, items))
+    held = [[] if why or {a["name"], b["name"]} <= fixed else [x - y for _, x, y in scores] for (a, b), scores, why in zip(couples, both, unfit, strict=True)]
+    look, planned = made["looks"]["look"], comparison.looks
+    gaps = paired.judged(held, paired.alpha_of(look, planned), outcome.grain)
     family = sum(gap.judged for gap in gaps)
-    later = paired.alpha_of(max(look, 1) + 1, comparison.looks) / alpha  # how much stricter the next look is
-    return [_pair(comparison, a, b, scores, gap, runs, labels, look, family, later) for (a, b), scores, gap in zip(couples, both, gaps, strict=True)]
+    later = paired.alpha_of(look + 1, planned) / paired.alpha_of(look, planned)  # how much stricter the next look is
+    found = []
+    for (a, b), scores, gap, why in zip(couples, both, gaps, unfit, strict=True):
+        names = a["name"], b["name"]
+        said = _verdict(made, outcome, a, b, scores, gap, why, set(names) <= fixed, family, later)
+        found.append(_row(made, names, said, gap, [seed for seed, _, _ in scores], [x - y for _, x, y in scores], things[names]))
+    return found
 
 
-def _fixed(arm: Mapping[str, Any]) -> bool:
-    """Whether it trains nothing and scores the same whatever the seed."""
-    return arm["spec"]["steps"] == 0 and len(set(arm["scores"])) == 1
-
-
-def _pair(comparison: Comparison, a: Mapping[str, Any], b: Mapping[str, Any], scores: list[tuple[int, float, float]], gap: Gap,
-          runs: Mapping[tuple[str, int], RunResult], labels: Sequence[int] | None, look: int, family: int, later: float) -> dict[str, Any]:
-    names, metric = (a["name"], b["name"]), a["metric"]
-    difference = fmean(x - y for _, x, y in scores) if scores else None
-    verdict, more, words = _verdict(comparison, a, b, scores, gap, look, family, later)
-    things = differences(comparison.specs[names[0]], comparison.specs[names[1]])[0]
-    over = look > 0
+def _row(made: Mapping[str, Any], names: tuple[str, str], said: tuple[str, int | None, str], gap: Gap, seeds: list[int], apart: list[float],
+         things: list[str]) -> dict[str, Any]:
+    over = made["state"] == "finished"
     return {
-        "a": names[0], "b": names[1], "seeds": [seed for seed, _, _ in scores], "differences": [x - y for _, x, y in scores], "difference": difference,
-        "low": gap.low if over else None, "high": gap.high if over else None, "p": gap.p if over else None, "verdict": verdict, "more_seeds": more,
+        "a": names[0], "b": names[1], "seeds": seeds, "differences": apart, "difference": fmean(apart) if apart else None,
+        "low": gap.low if over else None, "high": gap.high if over else None, "p": gap.p if over else None, "verdict": said[0], "more_seeds": said[1],
         "alone": {"low": gap.alone_low, "high": gap.alone_high, "p": gap.alone_p} if over else None, "strictness": gap.strictness if over else None,
-        "says": words, "differ": things, "warning": blurred(*names, things),
-        "items": _on_items(comparison, names, [seed for seed, _, _ in scores] if metric == b["metric"] and comparison.itemised else [], runs, labels),
+        "says": said[2], "differ": things, "warning": blurred(*names, things),
+        "items": [row for row in made["on_items"] if (row["a"], row["b"]) == names and row["seed"] in seeds],
     }
 
 
-def _verdict(comparison: Comparison, a: Mapping[str, Any], b: Mapping[str, Any], scores: list[tuple[int, float, float]], gap: Gap, look: int, family: int,
-             later: float) -> tuple[str, int | None, str]:
-    names, metric, seeds = (a["name"], b["name"]), a["metric"], len(scores)
-    if not look:
-        return "cannot_tell", None, says.early(seeds, len(comparison.seeds))
-    if seeds >= paired.FEWEST and _fixed(a) and _fixed(b):
+def _verdict(made: Mapping[str, Any], outcome: Outcome, a: Mapping[str, Any], b: Mapping[str, Any], scores: list[tuple[int, float, float]], gap: Gap,
+             unfit: str, fixed: bool, family: int, later: float) -> tuple[str, int | None, str]:
+    """(verdict, seeds that would tell it, the sentence)"""
+    names, seeds, planned = (a["name"], b["name"]), len(scores), len(made["seeds"])
+    if made["state"] != "finished":
+        return "cannot_tell", None, says.early(seeds, planned)
+    if unfit:
+        return "cannot_tell", None, says.unfit(*names, unfit)
+    if seeds >= paired.FEWEST and fixed:
         return "cannot_tell", None, says.fixed(*names)
     if not gap.judged:
-        failed = [f"{_failure(arm['name'], run)}" for arm in (a, b) for run in arm["runs"] if run["state"] == "failed"]
-        return "cannot_tell", None if failed else paired.FEWEST - seeds, says.few(seeds, len(comparison.seeds), failed)
+        failed = [_failure(arm["name"], run) for arm in (a, b) for run in arm["runs"] if run["state"] == "failed"]
+        unmeasured = all(run["state"] == "finished" for arm in (a, b) for run in arm["runs"]) and planned >= paired.FEWEST  # more of the same tell nothing
+        return "cannot_tell", None if failed or unmeasured else paired.FEWEST - seeds, says.few(seeds, planned, failed, _what(outcome, "a "))
     if all(x == y for _, x, y in scores):
-        return "cannot_tell", None, says.same(*names, [x for _, x, _ in scores], metric)
+        return "cannot_tell", None, says.same(*names, [outcome.said(x) for _, x, _ in scores], _what(outcome))
+    words = {"ahead": outcome.ahead, "sign": outcome.better, "factor": outcome.factor}
+    wide = says.corrected(family, made["looks"]["look"])
     if gap.told:
-        first = gap.difference * says.better(metric) > 0
-        return "a_better" if first else "b_better", 0, says.verdict(*names, gap, metric, 0, says.corrected(family, look))
+        first = gap.difference * outcome.better > 0
+        return "a_better" if first else "b_better", 0, says.verdict(*names, gap, outcome.metric, 0, wide, **words)
     more = paired.more_seeds(gap, gap.strictness * later)
-    return "cannot_tell", more, says.verdict(*names, gap, metric, more, says.corrected(family, look))
+    return "cannot_tell", more, says.verdict(*names, gap, outcome.metric, more, wide, **words)
 
 
-def _on_items(comparison: Comparison, names: tuple[str, str], seeds: Sequence[int], runs: Mapping[tuple[str, int], RunResult],
-              labels: Sequence[int] | None) -> list[dict[str, Any]]:
-    """One row a seed: the two runs item by item, where both say how they answered each."""
+def _what(outcome: Outcome, article: str = "") -> str:
+    return f"{article}{'score' if outcome.key in ('score', 'elsewhere') else 'value'}"
+
+
+def _votes(comparison: Comparison, made: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row an arm: the vote of its seeds against their mean, over test items, Holm over the arms. Seeds are inside a vote, so none is left to test over."""
+    arms = [arm for arm in made["arms"] if arm.get("vote")]
+    over, look = made["state"] == "finished", made["looks"]["look"]
+    gaps = paired.judged([[lead for lead, count in arm["vote"]["apart"] for _ in range(count)] for arm in arms], paired.alpha_of(look, comparison.looks))
+    wide = says.corrected(len(gaps), look, "arms")
     found = []
-    for seed in seeds:
-        a, b = (_right(comparison.run(name, seed), runs[name, seed], labels) for name in names)
-        if a and b and len(a) == len(b):
-            writes = comparison.base_spec.goal.writes
-            tested = paired.bootstrap(a, b) if writes else paired.mcnemar(a, b)
-            found.append({"seed": seed, **asdict(tested), "says": says.on_items(*names, seed, tested, "word for word" if writes else "right")})
+    for arm, gap in zip(arms, gaps, strict=True):
+        verdict = "cannot_tell" if not (over and gap.told) else "a_better" if gap.difference > 0 else "b_better"
+        more = paired.more_items(gap, gap.strictness) if verdict == "cannot_tell" else None
+        words = says.vote(arm["name"], len(arm["vote"]["members"]), gap, made["test_metric"], more, wide) if over else says.early(
+            sum(run["score"] is not None for run in arm["runs"]), len(made["seeds"]))
+        row = _row(made, (f"{arm['name']}, vote", f"{arm['name']}, mean of its seeds"), (verdict, None, words), gap, list(made["seeds"]), [], [])
+        found.append(row | {"difference": gap.difference})
     return found
+
+
+def _on_items(comparison: Comparison, arms: Sequence[Mapping[str, Any]], runs: Mapping[tuple[str, int], RunResult],
+              labels: Sequence[int] | None) -> list[dict[str, Any]]:
+    """A row for each pair and seed: the two runs item by item, where both say how they answered each; Holm over all rows."""
+    if not comparison.itemised:
+        return []
+    right = {(arm["name"], run["seed"]): _right(comparison.run(arm["name"], run["seed"]), runs[arm["name"], run["seed"]], labels)
+             for arm in arms for run in arm["runs"] if run["score"] is not None}
+    writes = comparison.base_spec.goal.writes
+    found = []
+    for (a, b), seed in product(combinations(comparison.specs, 2), comparison.seeds):
+        one, other = right.get((a, seed)), right.get((b, seed))
+        if one and other and len(one) == len(other):
+            found.append((a, b, seed, paired.bootstrap(one, other) if writes else paired.mcnemar(one, other)))
+    corrected = paired.holm([tested.p for *_, tested in found])[0]
+    return [{"a": a, "b": b, "seed": seed, **asdict(tested), "corrected_p": p, "tests": len(found),
+             "says": says.on_items(a, b, seed, tested, "word for word" if writes else "right", p, len(found))}
+            for (a, b, seed, tested), p in zip(found, corrected, strict=True)]
 
 
 def _right(spec: RunSpec, run: RunResult, labels: Sequence[int] | None) -> list[int]:

@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import exp, floor, log10
 from typing import Any
 
 from lab.compare.paired import ALPHA, FEWEST, MOST_MORE, Gap, OnItems
 from lab.metrics import METRICS
 
 LOWER = ("perplexity", "loss", "training loss")  # scores that are no metric of a task, and better the lower they are
-DIGITS = {"training loss": 3}
+DIGITS = {"training loss": 3, "loss": 3}
+MOST_DIGITS = 6
 
 
 def better(metric: str) -> int:
@@ -30,35 +32,59 @@ def grain(metric: str, items: int) -> float:
     return known.most / items if metric in ("accuracy", "exact match") else 10.0 ** -known.digits
 
 
-def verdict(a: str, b: str, gap: Gap, metric: str, more: int | None, corrected: str = "") -> str:
-    """`corrected` says for what else the interval was widened."""
-    ahead = gap.difference * better(metric) >= 0
-    first, second = (a, b) if ahead else (b, a)
-    amount = f"{_amount(abs(gap.difference), metric)} {_unit(metric)}"
+def verdict(a: str, b: str, gap: Gap, metric: str, more: int | None, corrected: str = "", *, ahead: str = "beats", sign: int = 0,
+            factor: str | None = None) -> str:
+    """`corrected` says for what else the interval was widened. `ahead` and `sign` are an outcome's own where it is no score; `factor` where a
+    logarithm is compared, so that a difference is told in times: of what, or "" where that is clear."""
+    leads = gap.difference * (sign or better(metric)) >= 0
+    first, second = (a, b) if leads else (b, a)
     low, high = sorted(bound if gap.difference >= 0 else -bound for bound in (gap.low, gap.high))  # a lead, whoever has it
-    interval = f"({_amount(low, metric)} to {_amount(high, metric)}{corrected})"
+    if factor is not None:
+        amount, interval = f"a factor of {_times(abs(gap.difference))}{factor}", f"({_times(low)} to {_times(high)}{corrected})"
+    else:
+        amount, interval = f"{_amount(abs(gap.difference), metric)} {_unit(metric)}", f"({_amount(low, metric)} to {_amount(high, metric)}{corrected})"
     over = f"over {gap.seeds} seeds"
     grain = " The differences vary less from seed to seed than rounding to whole items makes them; their spread is taken as that." if gap.rounded else ""
     if gap.told:
-        return f"{first} beats {second} by {amount} {interval}, {over}.{grain}"
+        return f"{first} {ahead} {second} by {amount} {interval}, {over}.{grain}"
     lead = f"{first} is ahead of {second} by {amount} {interval}" if gap.difference else f"{a} and {b} have the same mean {interval}"
     wanted = f"about {_seeds(more)} would be needed" if more else f"even {MOST_MORE} more seeds would not tell a gap so small from such a spread"
     return f"Cannot tell: {lead}, {over}; {wanted}.{grain}"
 
 
-def same(a: str, b: str, scores: Sequence[float], metric: str) -> str:
-    digits = METRICS[metric].digits if metric in METRICS else 3
-    listed = ", ".join(f"{score:.{digits}f}" for score in scores[:5]) + (", …" if len(scores) > 5 else "")
-    return f"Cannot tell: {a} and {b} have the same score in each of {len(scores)} seeds ({listed}). More seeds will not tell them apart if that goes on."
+def number(value: float, metric: str) -> str:
+    return f"{value:.{METRICS[metric].digits if metric in METRICS else 3}f}"
+
+
+def same(a: str, b: str, values: Sequence[str], what: str = "score") -> str:
+    """`values` are those of either, as they are written."""
+    listed = ", ".join(values[:5]) + (", …" if len(values) > 5 else "")
+    return f"Cannot tell: {a} and {b} have the same {what} in each of {len(values)} seeds ({listed}). More seeds will not tell them apart if that goes on."
+
+
+def unfit(a: str, b: str, why: str) -> str:
+    return f"Cannot tell: {a} and {b} are not held against each other, since {why}."
+
+
+def vote(name: str, members: int, gap: Gap, metric: str, more: int | None, corrected: str = "") -> str:
+    """The gap is over test items: the seeds are inside the vote."""
+    amount = f"{_amount(abs(gap.difference), metric)} {_unit(metric)} ({_amount(min(gap.low, gap.high), metric)} to {_amount(gap.high, metric)}{corrected})"
+    over = f"over {gap.seeds:,} test items"
+    if gap.told:
+        return f"{name}: the vote of {members} seeds {'beats' if gap.difference > 0 else 'falls behind'} their mean by {amount}, {over}."
+    side = "ahead of" if gap.difference > 0 else "behind"
+    lead = f"the vote of {members} seeds is {side} their mean by {amount}" if gap.difference else f"the vote of {members} seeds scores what they do on average"
+    wanted = f"; about {more:,} more items would be needed" if more else ""
+    return f"Cannot tell: {name}, {lead}, {over}{wanted}."
 
 
 def fixed(a: str, b: str) -> str:
     return f"Cannot tell: nothing in {a} or {b} depends on the seed, so all seeds are one and the same run. What can be told is in their items."
 
 
-def few(paired: int, planned: int, failed: Sequence[str]) -> str:
+def few(paired: int, planned: int, failed: Sequence[str], what: str = "a score") -> str:
     why = f" {' '.join(failed)}" if failed else ""
-    return f"Cannot tell: {paired} of {planned} seeds {'has' if paired == 1 else 'have'} a score in both, and at least {FEWEST} are needed.{why}"
+    return f"Cannot tell: {paired} of {planned} seeds {'has' if paired == 1 else 'have'} {what} in both, and at least {FEWEST} are needed.{why}"
 
 
 def early(done: int, planned: int) -> str:
@@ -70,18 +96,22 @@ def with_warning(pair: Mapping[str, Any]) -> str:
     return f"{pair['says']} {pair['warning']}." if pair["warning"] else pair["says"]
 
 
-def corrected(pairs: int, looks: int) -> str:
+def corrected(pairs: int, looks: int, word: str = "pairs") -> str:
     """`, widened for 6 pairs and 2 looks`; nothing where there is one of each."""
-    wide = [f"{count} {word}" for count, word in ((pairs, "pairs"), (looks, "looks")) if count > 1]
+    wide = [f"{count} {each}" for count, each in ((pairs, word), (looks, "looks")) if count > 1]
     return f", widened for {' and '.join(wide)}" if wide else ""
 
 
-def on_items(a: str, b: str, seed: int, found: OnItems, right: str) -> str:
-    """`right` is what a run has an item: right, or word for word."""
-    p = f"p = {found.p:.3f}" if found.p >= 0.001 else "p below 0.001"
-    told = "on items of this kind these two runs differ" if found.p <= ALPHA else "these two runs cannot be told apart"
+def on_items(a: str, b: str, seed: int, found: OnItems, right: str, corrected_p: float, tests: int) -> str:
+    """`right` is what a run has an item: right, or word for word. `corrected_p` is Holm's over all `tests` of this kind."""
+    p = f"{_p(found.p)}{f', {_p(corrected_p)} with Holm over all {tests} such tests here' if tests > 1 else ''}"
+    told = "on items of this kind these two runs differ" if corrected_p <= ALPHA else "these two runs cannot be told apart"
     return (f"Seed {seed}: of {found.items:,} items {a} alone has {found.only_a:,} {right} and {b} alone {found.only_b:,} ({found.test}, {p}): {told}. "
             "This is about these runs on new items, not about the methods.")
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.3f}" if p >= 0.001 else "p below 0.001"
 
 
 def looked(look: int, planned: int, alpha: float, spent: float) -> str:
@@ -96,8 +126,16 @@ def looked(look: int, planned: int, alpha: float, spent: float) -> str:
 
 def _amount(value: float, metric: str) -> str:
     digits = METRICS[metric].digits if metric in METRICS else DIGITS.get(metric, 2)
+    if metric not in METRICS and 0 < abs(value) < 10.0**-digits:
+        digits = min(MOST_DIGITS, -floor(log10(abs(value))))
     shown = f"{100 * value:.1f}" if most(metric) == 1 and metric in METRICS else f"{value:.{digits}f}"
     return shown.replace("-", "−")
+
+
+def _times(value: float) -> str:
+    """1.004, 1.25, 18: as many digits as say something."""
+    times = exp(value)
+    return f"{times:.{3 if 0.9 < times < 1.1 else 2 if times < 10 else 0}f}"
 
 
 def _unit(metric: str) -> str:

@@ -15,6 +15,7 @@ from lab.spec import RunSpec
 FEWEST = 3  # values behind a line
 MOST_ALONE = 3  # arms beside it, drawn as levels
 RUN = ("steps", "batch", "tokens", "lr", "warmup", "weight_decay", "clip", "train_items")
+CHOICES = ("method.wording",)  # numbers that are names
 MODEL = "model"  # swept by its size
 GROUPS = ("Which method?", "How much of it?", "Which form of it?", "Data, steps and learning rate", "The base model", "Beyond the trained task",
           "Prompts without training")
@@ -60,7 +61,9 @@ def _still(value: Any) -> Any:
 
 
 def _number(key: str, value: Any) -> bool:
-    return key == MODEL or ((key.startswith("method.") or key in RUN) and isinstance(value, int | float) and not isinstance(value, bool))
+    if key == MODEL:
+        return True
+    return key not in CHOICES and (key.startswith("method.") or key in RUN) and isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _by(key: str, flat: Mapping[str, Mapping[str, Any]], specs: Mapping[str, RunSpec]) -> Swept | None:

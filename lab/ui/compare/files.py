@@ -14,7 +14,7 @@ from lab.ui.compare.result import Stand
 from lab.ui.compare.sources import sources
 from lab.ui.compare.table import arms_csv, as_csv, items_csv
 
-DRAWN = ("figures", "evidence", "scripts")  # for the page and the report, and no part of what came out
+DRAWN = ("figures", "figures_by", "evidence", "scripts")  # for the page and the report, and no part of what came out
 
 
 def file(format: str, stand: Stand, made: Mapping[str, Any], items: TestItems) -> dict[str, Any]:

@@ -3,10 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import exp
 from statistics import fmean
 from typing import Any
 
-from lab.compare.comparison import TRAINING_LOSS
+from lab.compare.comparison import TRAINING_LOSS, Comparison
+from lab.compare.outcomes import Outcome, kinds
 from lab.events import LAST_STEPS
 from lab.metrics import METRICS
 from lab.reporting.measures import half_width
@@ -15,17 +17,19 @@ from lab.ui.compare.race import short
 from lab.ui.wording import figures, listing, scored
 
 Looks = Mapping[str, Mapping[str, str]]
+SEEN = {"seen", "unseen"}  # kinds of items that training had, and those it never had
 SEVERAL = 20  # a larger factor between values is drawn on a logarithmic axis
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An arm's two values, seed by seed; `said` is the change in words."""
+    """An arm's two values, seed by seed; `said` is the change in words, `look` whose colour and marker it has, where it is no arm's name."""
 
     name: str
     before: Sequence[float]
     after: Sequence[float]
     said: str = ""
+    look: str = ""
 
 
 def dots(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
@@ -60,19 +64,23 @@ def dots(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
 
 def pairs(rows: Sequence[Pair], looks: Looks, words: tuple[str, str], axis: str, said: Callable[[float], str], caption: str, says: str) -> dict[str, Any]:
     """Grey is the first value, the arm's colour the second; small marks are seeds."""
+    own = {row.name: looks[row.look or row.name] for row in rows}
     values = [value for row in rows for value in (*row.before, *row.after)]
     log = min(values) > 0 and max(values) > SEVERAL * min(values)
     joins = [{"x": [fmean(row.before), fmean(row.after)], "y": [place, place], "mode": "lines", "hoverinfo": "skip", "name": row.name, **AXES,
-              "line": {"color": looks[row.name]["colour"], "width": 3}} for place, row in enumerate(rows)]
+              "line": {"color": own[row.name]["colour"], "width": 3}} for place, row in enumerate(rows)]
     seeds = [{"x": list(row.after), "y": [place] * len(row.after), "mode": "markers", "hoverinfo": "skip", "opacity": 0.5, "name": f"{row.name} seeds", **AXES,
-              "marker": {"symbol": f"{looks[row.name]['symbol']}-open", "size": 7, "color": looks[row.name]["colour"]}} for place, row in enumerate(rows)]
+              "marker": {"symbol": f"{own[row.name]['symbol']}-open", "size": 7, "color": own[row.name]["colour"]}} for place, row in enumerate(rows)]
     ends = [{"x": [fmean(side)], "y": [place], "mode": "markers", "name": f"{row.name}: {word}", **AXES,
-             "marker": {"symbol": looks[row.name]["symbol"] if last else "circle", "size": 12 if last else 9,
-                        "color": looks[row.name]["colour"] if last else charts.GREY},
+             "marker": {"symbol": own[row.name]["symbol"] if last else "circle", "size": 12 if last else 9,
+                        "color": own[row.name]["colour"] if last else charts.GREY},
              "hovertemplate": f"{_clean(row.name)}, {word}: {_clean(said(fmean(side)))}<extra></extra>"}
             for place, row in enumerate(rows) for side, word, last in ((row.before, words[0], False), (row.after, words[1], True))]
+    changes = [{"x": [fmean((*row.before, *row.after)) if not log else (fmean(row.before) * fmean(row.after)) ** 0.5], "y": [place - 0.24], "mode": "text",
+                "text": [_clean(row.said)], "textfont": {"size": 11.5}, "hoverinfo": "skip", "name": f"{row.name}: change", "cliponaxis": False, **AXES}
+               for place, row in enumerate(rows) if row.said]
     return {
-        "data": [*joins, *seeds, *ends], "layout": {
+        "data": [*joins, *seeds, *ends, *changes], "layout": {
             "xaxis": {"anchor": "y2", "nticks": 6, "title": {"text": f"{axis}{' (logarithmic)' if log else ''}", "standoff": 6},
                       **({"type": "log"} if log else {})},
             "yaxis2": _names([row.name for row in rows])},
@@ -142,15 +150,10 @@ def gap(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
 def groups(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
     """The score on each kind of items: joined where they are those that training had and those it never had, else a row a kind."""
     metric = report["test_metric"]
-    kinds = list(dict.fromkeys(name for arm in report["arms"] for run in arm["runs"] for key in run["more"] if (name := kind_of(key, metric))))
-    if set(kinds) == {"seen", "unseen"}:
+    found = kinds([run for arm in report["arms"] for run in arm["runs"]], metric)
+    if set(found) == SEEN:
         return _seen(report, looks, metric)
-    return _kinds(report, looks, metric, kinds) if kinds else None
-
-
-def kind_of(key: str, metric: str) -> str:
-    """`backwards` of `exact match (backwards)`; nothing where it is another metric, or the whole."""
-    return key[len(metric) + 2:-1] if key.startswith(f"{metric} (") and key.endswith(")") else ""
+    return _kinds(report, looks, metric, found) if found else None
 
 
 def _kinds(report: Mapping[str, Any], looks: Looks, metric: str, kinds: Sequence[str]) -> dict[str, Any] | None:
@@ -203,12 +206,13 @@ def _seen(report: Mapping[str, Any], looks: Looks, metric: str) -> dict[str, Any
         both = [run["more"] for run in arm["runs"] if seen in run["more"] and unseen in run["more"]]
         if both:
             one, other = ([each[key][0] for each in both] for key in (seen, unseen))
-            rows.append(Pair(arm["name"], one, other, _change(fmean(other) - fmean(one), metric)))
+            rows.append(Pair(arm["name"], one, other, _changes(one, other, metric)))
     if not rows:
         return None
     most = min(rows, key=lambda row: fmean(row.after) - fmean(row.before))
     return pairs(rows, looks, ("kinds seen in training", "kinds never seen"), f"{metric} on test items", lambda value: scored(value, metric),
-                 "Grey: kinds that were trained on; coloured: kinds that never occurred, with one small mark a seed.",
+                 "Grey: kinds that were trained on; coloured: kinds that never occurred, with one small mark a seed. Above the line: the change, ± half "
+                 "of its 95 % interval over seeds.",
                  f"{most.name} changes most from the kinds it was trained on to the others ({most.said}).")
 
 
@@ -225,6 +229,103 @@ def votes(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
     return pairs(rows, looks, ("mean of the seeds", "their vote"), f"{metric} on test items", lambda value: scored(value, metric),
                  f"Grey: the mean of {count} seeds, each alone; coloured: what most of them answer. ± is one standard error over test items.",
                  f"A vote gains most for {best.name} ({best.said}). {count} soft prompts can share one base in memory; whole models cannot.")
+
+
+def _changes(before: Sequence[float], after: Sequence[float], metric: str) -> str:
+    """The mean of the changes seed by seed, with half of their interval."""
+    apart = [y - x for x, y in zip(before, after, strict=True)]
+    half = half_width(apart)
+    return _change(fmean(apart), metric) + (f" ± {half * _points(metric):.1f}" if half is not None else "")
+
+
+def halves(comparison: Comparison, report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
+    """Each method on the lower and on the upper layers; None where arms are not in such pairs."""
+    lower, upper = ("lower", "bottom"), ("upper", "top")
+    found: dict[str, dict[bool, str]] = {}
+    for name, spec in comparison.specs.items():
+        which = spec.method.settings().get("which")
+        if which not in (*lower, *upper):
+            return None
+        found.setdefault(spec.method.title, {})[which in upper] = name
+    arms, metric = {arm["name"]: arm for arm in report["arms"]}, report["metric"]
+    rows = []
+    for title, by in found.items():
+        if len(by) == 2:
+            both = [(x, y) for x, y in zip(*(arms[by[side]]["scores"] for side in (False, True)), strict=True) if x is not None and y is not None]
+            if both:
+                before, after = zip(*both, strict=True)
+                rows.append(Pair(title, before, after, _changes(before, after, metric), by[True]))
+    if not rows or 2 * len(found) != len(arms):
+        return None
+    return pairs(rows, looks, ("lower layers", "upper layers"), f"{metric} on test items", lambda value: scored(value, metric),
+                 "Grey: on the lower layers; coloured: on the upper ones, with one small mark a seed. Above the line: the change, ± half of its 95 % interval "
+                 "over seeds.", "From the lower to the upper layers: " + listing([f"{row.name} {row.said}" for row in rows]) + ".")
+
+
+def sets(report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The score of the same examples arm by arm: a thin line for each seed, which draws them. Lines that cross are examples that one arm suits better."""
+    metric, arms = report["metric"], report["arms"]
+    lines = {seed: [(place, arm["scores"][column]) for place, arm in enumerate(arms) if arm["scores"][column] is not None]
+             for column, seed in enumerate(report["seeds"])}
+    means = [(place, scores) for place, arm in enumerate(arms) if (scores := [score for score in arm["scores"] if score is not None])]
+    if not means:
+        return None
+    spans = {arms[place]["name"]: max(scores) - min(scores) for place, scores in means}
+    references = [(charts.REFERENCES[who], seen["score"]) for who, seen in report["references"].items() if who in charts.REFERENCES]
+    unit = "points" if _points(metric) > 1 else metric
+    return {
+        "data": [*({"x": [score for _, score in line], "y": [place for place, _ in line], "mode": "lines+markers", "opacity": 0.75, "name": f"seed {seed}",
+                    "line": {"color": charts.COLOURS[number % len(charts.COLOURS)], "width": 1.5},
+                    "marker": {"size": 8, "symbol": charts.MARKERS[number % len(charts.MARKERS)]},
+                    "hovertemplate": f"seed {seed}: %{{x:.3f}}<extra></extra>", **AXES} for number, (seed, line) in enumerate(lines.items())),
+                 {"x": [fmean(scores) for _, scores in means], "y": [place for place, _ in means], "mode": "markers", "name": "mean", "hoverinfo": "skip",
+                  "marker": {"symbol": "line-ns-open", "size": 26, "color": charts.GREY, "line": {"width": 3, "color": charts.GREY}}, **AXES}],
+        "layout": {"xaxis": {"anchor": "y2", "nticks": 6, "title": {"text": f"{metric} on test items", "standoff": 6}},
+                   "yaxis2": _names([arm["name"] for arm in arms]), "shapes": [_line(value) for _, value in references]},
+        "labels": [], "key": True,
+        "caption": "A line a seed, which draws the examples: the same ones in every arm. Upright strokes: the mean."
+                   + (f" Dashed: {listing([f'{name} {scored(value, metric)}' for name, value in references])}." if references else ""),
+        "alt": f"Chart of {metric}, a row an arm and a line a seed. " + "; ".join(
+            f"{arms[place]['name']}: {', '.join(scored(score, metric) for score in scores)}" for place, scores in means),
+        "table": {"columns": ["arm", "mean", *(f"seed {seed}" for seed in lines)], "rows": [
+            [arm["name"], mean_said([score for score in arm["scores"] if score is not None], metric),
+             *("–" if score is None else scored(score, metric) for score in arm["scores"])] for arm in arms]},
+        "says": "From the worst to the best draw of examples: " + listing([f"{name} {_points(metric) * span:.1f}" for name, span in spans.items()])
+                + f" {unit}. Where lines cross, which arm is better hangs on the examples.",
+    }
+
+
+def measured(report: Mapping[str, Any], looks: Looks, outcome: Outcome) -> dict[str, Any] | None:
+    """An outcome that has no figure of its own: a row an arm, its seeds and their mean with its interval. What is told in times has the mean of logarithms."""
+    rows = [(arm["name"], values) for arm in report["arms"] if (values := [value for value in outcome.values(arm) if value is not None])]
+    if not rows:
+        return None
+    def at(value: float) -> float:
+        return value if outcome.factor is None else exp(value) / (1e6 if outcome.unit == "MB" else 1)
+
+    means = [(name, fmean(values), half_width(values) or 0.0) for name, values in rows]
+    every = [at(value) for _, values in rows for value in values]
+    log = min(every) > 0 and max(every) > SEVERAL * min(every)
+    unit = {"MB": ", MB", "s": ", seconds"}.get(outcome.unit, ", times the base's" if outcome.factor is not None else "")
+    return {
+        "data": [*({"x": [at(value) for value in values], "y": [place] * len(values), "mode": "markers", "hoverinfo": "skip", "opacity": 0.5, **AXES,
+                    "name": f"{name} seeds", "marker": {"symbol": f"{looks[name]['symbol']}-open", "size": 7, "color": looks[name]["colour"]}}
+                   for place, (name, values) in enumerate(rows)),
+                 *({"x": [at(mean)], "y": [place], "mode": "markers", "name": name, **AXES,
+                    "marker": {"symbol": looks[name]["symbol"], "size": 12, "color": looks[name]["colour"]},
+                    "error_x": {"type": "data", "symmetric": False, "array": [at(mean + half) - at(mean)], "arrayminus": [at(mean) - at(mean - half)],
+                                "thickness": 2, "width": 6, "color": looks[name]["colour"]},
+                    "hovertemplate": f"{_clean(name)}: {_clean(outcome.said(mean))}<extra></extra>"} for place, (name, mean, half) in enumerate(means))],
+        "layout": {"xaxis": {"anchor": "y2", "nticks": 6, **({"type": "log"} if log else {}),
+                             "title": {"text": f"{outcome.title}{unit}, {'more' if outcome.better > 0 else 'less'} is better", "standoff": 6}},
+                   "yaxis2": _names([name for name, _ in rows])},
+        "labels": [], "caption": "Large marks: mean over the seeds with its 95 % interval; small ones: one seed each.",
+        "alt": f"Chart of {outcome.title}, a row an arm. " + "; ".join(f"{name}: {outcome.said(mean)}" for name, mean, _ in means),
+        "table": {"columns": ["arm", "mean", "95 % interval", "each seed"], "rows": [
+            [name, outcome.said(mean), f"{outcome.said(mean - half)} to {outcome.said(mean + half)}" if half else "–", ", ".join(map(outcome.said, values))]
+            for (name, mean, half), (_, values) in zip(means, rows, strict=True)]},
+        "says": "",
+    }
 
 
 def _points(metric: str) -> int:

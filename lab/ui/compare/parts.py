@@ -2,19 +2,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Any
+from typing import Any, get_args
 
 from lab.compare import Comparison
 from lab.comparing import KEPT, Kept
 from lab.events import Event, RunResult, fold
-from lab.recording import Recorded
-from lab.spec import RunSpec
+from lab.spec import Dtype, RunSpec
 from lab.store import Run
 from lab.ui.bench import Bench
-from lab.ui.planned import mine, room
+from lab.ui.planned import mine
 
 KEPT_RUNS = 640  # that stay parsed: more than a comparison has
 KEPT_LENSES = (*KEPT, "scoring")  # what is kept of a recorded run, and how far one is that goes on
@@ -22,7 +21,8 @@ KEPT_LENSES = (*KEPT, "scoring")  # what is kept of a recorded run, and how far 
 
 @dataclass(frozen=True)
 class Part:
-    """An arm with a seed. `made` says where and how it was recorded, of a run that was; `known` that an equal run has ended here, whoever made it."""
+    """An arm with a seed. `made` says where and how it was recorded, of a run that was; `known` that an equal run has ended here, whoever made it; `alike` are
+    the settings with which a missing run is made, where they name a number format that was left open: that of the recorded ones beside it."""
 
     arm: str
     seed: int
@@ -31,6 +31,7 @@ class Part:
     result: RunResult
     made: Mapping[str, Any] | None = None
     known: bool = False
+    alike: RunSpec | None = None
 
     @property
     def recorded(self) -> bool:
@@ -38,7 +39,7 @@ class Part:
 
     @property
     def state(self) -> str:
-        return "finished" if self.recorded else "known" if self.known else self.run.state if self.run else "missing"
+        return self.result.state if self.recorded else "known" if self.known else self.run.state if self.run else "missing"
 
     @property
     def ended(self) -> bool:
@@ -91,30 +92,52 @@ def slim(result: RunResult) -> RunResult:
 
 def parts(results: Results, comparison: Comparison, owner: str) -> list[Part]:
     """Seed by seed over all arms, so that one point of everything comes first."""
-    bench = results.bench
-    own = mine(bench, list(comparison.runs.values()), owner)
-    recorded = {each.spec.fingerprint: each for each in bench.recorded}
+    bench, specs = results.bench, {spec.fingerprint: spec for spec in comparison.runs.values()}
+    recorded = _recorded(bench, specs)
+    kind = format_of(recorded.values())
+    alike = {fingerprint: other for fingerprint, spec in specs.items() if fingerprint not in recorded and (other := _alike(spec, kind)) is not None}
+    own = mine(bench, [*specs.values(), *alike.values()], owner)
     hashes: dict[tuple[str, str | None], tuple[str, str]] = {}
-    return [_part(results, name, seed, spec, own.get(spec.fingerprint), recorded.get(spec.fingerprint), hashes)
+    return [_part(results, name, seed, spec, own, recorded.get(spec.fingerprint), alike.get(spec.fingerprint), hashes)
             for (name, seed), spec in comparison.runs.items()]
 
 
-def _part(results: Results, name: str, seed: int, spec: RunSpec, run: Run | None, recorded: Recorded | None,
+def _recorded(bench: Bench, specs: Mapping[str, RunSpec]) -> dict[str, Kept]:
+    """Those of the runs, by fingerprint, that came recorded with the lab."""
+    found = {each.spec.fingerprint: Kept(each.made, slim(each.result)) for each in bench.recorded if each.spec.fingerprint in specs}
+    if bench.ready is not None:
+        found |= {fingerprint: kept for fingerprint, spec in specs.items() if fingerprint not in found and (kept := bench.ready.of(spec)) is not None}
+    return found
+
+
+def format_of(recorded: Iterable[Kept]) -> str:
+    """The number format of recorded runs, where all have the same one; else nothing."""
+    kinds = {kept.result.started.dtype for kept in recorded if kept.result.started}
+    return kinds.pop() if len(kinds) == 1 and kinds <= set(get_args(Dtype)) else ""
+
+
+def _alike(spec: RunSpec, kind: str) -> RunSpec | None:
+    """The same in a number format that it leaves open, and this machine might choose otherwise; whoever trains the base's weights gets float32 anyway."""
+    if not kind or spec.dtype != "auto" or spec.method.trains_base:
+        return None
+    return RunSpec.parse({**spec.to_dict(), "dtype": kind})
+
+
+def _part(results: Results, name: str, seed: int, spec: RunSpec, own: Mapping[str, Run], kept: Kept | None, alike: RunSpec | None,
           hashes: dict[tuple[str, str | None], tuple[str, str]]) -> Part:
-    """A finished run of one's own goes before a recorded one, that before one that has not finished."""
+    """A finished run of one's own goes before a recorded one, that before one that has not finished; one in the format of the recorded ones before others."""
+    run = own.get(alike.fingerprint) if alike is not None and alike.fingerprint in own else own.get(spec.fingerprint)
     if run and run.state == "finished":
-        return Part(name, seed, spec, run, results.of(run))
-    shelf = results.bench.ready
-    kept = Kept(recorded.made, slim(recorded.result)) if recorded is not None else shelf.of(spec) if shelf is not None else None
+        return Part(name, seed, spec, run, results.of(run), alike=alike)
     if kept is not None:
         return Part(name, seed, spec, None, kept.result, made=kept.made)
     bench, key = results.bench, (str(spec.model), spec.task)
     if key not in hashes and (run is None or run.ended):
         hashes[key] = bench.hashes(spec)
-    known = (run is None or run.ended) and bench.store.has_equal(spec, *hashes[key])
-    return Part(name, seed, spec, run, results.of(run) if run else RunResult(), known=known)
+    known = (run is None or run.ended) and bench.store.has_equal(alike or spec, *hashes[key])
+    return Part(name, seed, spec, run, results.of(run) if run else RunResult(), known=known, alike=alike)
 
 
-def waits(bench: Bench, left: int) -> str:
-    follow = f"the other {left} follow" if left > 1 else "the last one follows"
-    return f"At most {room(bench)} of your runs wait or run at a time in this lab; {follow} as they end, while this page is open."
+def to_make(found: Iterable[Part]) -> list[Part]:
+    """The runs as they are submitted: in the number format of the recorded ones beside them, where they leave it open."""
+    return [replace(part, spec=part.alike) if part.alike is not None else part for part in found]

@@ -12,21 +12,24 @@ from typing import Any
 
 from lab import export
 from lab.compare import Comparison, report
+from lab.compare.report import judged_by, known_outcomes
 from lab.contracts import LabError
 from lab.owndata.shelf import is_own
-from lab.reporting.evidence import evidence, with_rates
+from lab.reporting.evidence import evidence
 from lab.reporting.measures import Measure, measures
+from lab.sweeping import note_rates
 from lab.ui import address
 from lab.ui.bench import Bench
 from lab.ui.compare.arms import looks
-from lab.ui.compare.figures import figures
+from lab.ui.compare.figures import figures, of_outcome, shows
 from lab.ui.compare.front import scatter
+from lab.ui.compare.interaction import beside
 from lab.ui.compare.items import TestItems
 from lab.ui.compare.parts import Part
 from lab.ui.compare.race import MEASURES, Runner, first_chart, race
 from lab.ui.compare.sources import gone, had, marked, sources
 from lab.ui.compare.table import failures, table
-from lab.ui.compare.verdicts import more, shared, verdicts, winners
+from lab.ui.compare.verdicts import aside, more, shared, verdicts, winners
 from lab.ui.wording import scored
 
 KEPT_REPORTS = 16
@@ -78,10 +81,15 @@ class Reports:
     def _made(self, stand: Stand, ended: Mapping[str, Part]) -> dict[str, Any]:
         made = report(stand.judged, {fingerprint: part.result for fingerprint, part in ended.items()}, self.items.labels(stand.judged), stand.looked)
         made["apart"] = marked(made, ended)
-        with_rates(made, stand.judged, self.bench.sweeps)
+        note_rates(made["arms"], stand.judged.specs.values(), self.bench.sweeps)
+        known = known_outcomes(stand.judged, made)
+        made["by"] = judged_by(stand.judged, made, list(known))  # anew: by now it is known whose times cannot be held against each other
+        made["pairs"] = made["by"][stand.judged.measure]
         made["scripts"] = scripts(stand.judged)
         made["evidence"] = evidence(stand.judged, self.bench.sweeps, self.bench.ready, self.bench.recorded)
-        made["figures"] = figures(stand.judged, made, stand.looks, _chosen(made), made["evidence"])
+        both = beside(self.bench, stand.judged, made, stand.looks)
+        made["figures"] = figures(stand.judged, made, stand.looks, _chosen(made), made["evidence"], both)
+        made["figures_by"] = {key: of_outcome(outcome, stand.judged.measure, made, stand.looks, made["figures"]) for key, outcome in known.items()}
         return made
 
 
@@ -149,17 +157,25 @@ def shown(stand: Stand, made: Mapping[str, Any], asked: Mapping[str, Any]) -> di
     said = verdicts(made, sum(part.ended for part in counted), len(counted))
     missing = [name for name in stand.comparison.specs if name not in stand.judged.specs]
     return {
-        "verdicts": said, "more": more(made), "looks": made["looks"]["says"], "seeds": made["seeds"],
+        "verdicts": said, "more": more(made), "outcomes": _outcomes(stand.judged, made, counted), "looks": made["looks"]["says"], "seeds": made["seeds"],
         "warnings": [*(text for text in made["warnings"] if not FAILED.search(text)),
                      *(f"{arm['name']} failed with {text}" for arm in made["arms"] for text in failures(arm)),
                      *(f"{name} was stopped: it is not judged" for name in missing)],
-        "table": table(made["arms"], chosen, stand.looks, winners(made), made["apart"]), "figures": made["figures"],
+        "table": table(made["arms"], chosen, stand.looks, winners(made), made["apart"], made["measure"]), "figures": made["figures"],
         "sources": sources(counted, made["apart"]), "shared": shared(made), "questions": made["questions"],
         "hints": [text for text in (made["load"], _no_forgetting(stand.judged, made)) if text], "scripts": made["scripts"],
         "measures": [{"key": each.key, "title": each.title} for each in chosen if any(each.of(arm) is not None for arm in made["arms"])],
         "scatter": _scatter(stand, made, chosen, asked),
-        "on_items": [{"seed": row["seed"], "says": row["says"]} for pair in made["pairs"] for row in pair["items"]],
+        "on_items": [{"seed": row["seed"], "says": row["says"]} for row in made["on_items"]],
     }
+
+
+def _outcomes(judged: Comparison, made: Mapping[str, Any], counted: Sequence[Part]) -> list[dict[str, Any]]:
+    """What the comparison can be read by, first what it is about: each with its verdicts, its offer of seeds, and the figure that shows it."""
+    known, about, ended = known_outcomes(judged, made), judged.measure, sum(part.ended for part in counted)
+    return [{"key": key, "title": outcome.title, "verdicts": verdicts(made, ended, len(counted), made["by"][key]), "more": more(made, made["by"][key], key),
+             "says": aside(outcome, about, len(known) - 1, made["looks"]["spent"]), "shown": shows(key, about, made["figures"]),
+             "figure": made["figures_by"].get(key)} for key, outcome in known.items()]
 
 
 def _no_forgetting(judged: Comparison, made: Mapping[str, Any]) -> str:

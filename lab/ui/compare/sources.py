@@ -57,7 +57,7 @@ def sources(found: Sequence[Part], apart: bool) -> dict[str, Any]:
         origin = _origin(part)
         rows[origin] = rows.get(origin, 0) + 1
     return {
-        "says": _says(len(recorded), len(ended), recorded), "recorded": len(recorded) if len(recorded) < len(ended) else -1 if recorded else 0,
+        "says": _says(len(recorded), ended, recorded), "recorded": len(recorded) if len(recorded) < len(ended) else -1 if recorded else 0,
         "apart": f"Times marked “elsewhere” were measured on another machine ({listing(_others(recorded))}): they are not to be compared with "
                  f"times measured here." if apart else "",
         "columns": ["runs", "made", "machine", "arithmetic", "versions", "weights", "data"], "rows": [[str(count), *origin] for origin, count in rows.items()],
@@ -68,15 +68,24 @@ def _others(recorded: Sequence[Part]) -> list[str]:
     return list(dict.fromkeys(map(machine, recorded)))
 
 
-def _says(recorded: int, of: int, parts: Sequence[Part]) -> str:
+def _says(recorded: int, ended: Sequence[Part], parts: Sequence[Part]) -> str:
     """Nothing where all was made here."""
     if not recorded:
         return ""
+    of = len(ended)
     dates = sorted({str(part.made.get("date", "")) for part in parts if part.made} - {""})
     when = f" on {dates[0]}" if len(dates) == 1 else f" between {dates[0]} and {dates[-1]}" if dates else ""
     which = f"All {of} runs were" if recorded == of else f"{recorded} of {of} runs {'was' if recorded == 1 else 'were'}"
-    rest = " Nothing was trained here for this result." if recorded == of else " The others were made in this lab."
+    rest = " Nothing was trained here for this result." if recorded == of else f" The others were made in this lab{_formats(ended)}."
     return f"{which} recorded{when} on {listing(_others(parts))}.{rest}"
+
+
+def _formats(ended: Sequence[Part]) -> str:
+    """Whether runs of both origins compute in the same number format."""
+    there, here = (sorted({part.result.started.dtype for part in ended if part.recorded == side and part.result.started}) for side in (True, False))
+    if there == here:
+        return f", in the same number format ({listing(here)})"
+    return f", in another number format ({listing(here)}; the recorded ones in {listing(there)}): scores may differ a little by that, times and bytes by more"
 
 
 def _origin(part: Part) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     def halt(asked: Any) -> dict[str, Any]:
         here, _ = stand(asked)
         arm = asked.get("arm")
-        stop(bench, [part for part in here.parts if arm is None or part.arm == arm], str(asked.get("owner", "")))
+        stop(bench, parts.to_make(part for part in here.parts if arm is None or part.arm == arm), str(asked.get("owner", "")))
         return {"stopped": True}
 
     @answered

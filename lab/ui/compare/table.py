@@ -16,11 +16,13 @@ FROM = {"alone_times": "alone_seconds", "merged_times": "merged_seconds"}  # wha
 LOADED = "not told from the machine's load"  # names the times of an arm of which that is so
 
 
-def table(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure], looks: Mapping[str, Mapping[str, str]], bold: Sequence[str],
-          apart: bool) -> dict[str, Any]:
-    """`apart`: times of the arms are of different machines, and each says so that was recorded elsewhere."""
+def table(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure], looks: Mapping[str, Mapping[str, str]], bold: Sequence[str], apart: bool,
+          about: str = "score") -> dict[str, Any]:
+    """`bold` are the arms that are set so in the column of what the comparison is `about`, where there is one. `apart`: times of the arms are of different
+    machines, and each says so that was recorded elsewhere."""
     shown = columns(chosen, arms)
     return {
+        "about": "score" if about == "last_loss" else about,
         "columns": [{"key": each.key, "title": each.title, "help": each.help, "better": each.better} for each in shown],
         "rows": [{"name": arm["name"], "title": arm["title"], "colour": looks[arm["name"]]["colour"], "bold": arm["name"] in bold, "notes": arm["notes"],
                   "failed": failures(arm), "advice": _advice(arm),

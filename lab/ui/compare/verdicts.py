@@ -5,14 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.compare import paired
-from lab.compare.comparison import SEEDS
+from lab.compare.comparison import RUNS, SEEDS
+from lab.compare.outcomes import Outcome
 
-USUAL_MORE, MOST_MORE = 3, 20  # seeds that are offered at a time
+MOST_MORE = 20  # seeds that are offered at a time
+Pairs = Sequence[Mapping[str, Any]]
 
 
-def verdicts(report: Mapping[str, Any], done: int, planned: int) -> dict[str, Any]:
-    """{"over", "lead", "told", "open"}: a sentence on the whole, those with a winner, and those without. While runs are missing there is only the lead."""
-    pairs = report["pairs"]
+def verdicts(report: Mapping[str, Any], done: int, planned: int, pairs: Pairs | None = None) -> dict[str, Any]:
+    """{"over", "lead", "told", "open"}: a sentence on the whole, those with a winner, and those without. While runs are missing there is only the lead.
+    `pairs` are those of another outcome than the comparison is about."""
+    pairs = report["pairs"] if pairs is None else pairs
     if report["state"] != "finished":
         return {"over": False, "told": [], "open": [], "lead": f"No verdict yet: {done} of {planned} runs are in. Verdicts wait for all of them, since looking "
                                                                "early and often finds differences that are none."}
@@ -34,25 +37,51 @@ def _pair(pair: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def winners(report: Mapping[str, Any]) -> list[str]:
-    """An arm that beats every other one that has a score: only that is set in bold."""
-    scored = [arm["name"] for arm in report["arms"] if arm["mean"] is not None]
+    """An arm that beats every other one that has a value: only that is set in bold, in the column of what the comparison is about."""
     beaten = {(pair["a"], pair["b"]) if pair["verdict"] == "a_better" else (pair["b"], pair["a"])
               for pair in report["pairs"] if pair["verdict"] != "cannot_tell"}
-    return [name for name in scored if len(scored) > 1 and all((name, other) in beaten for other in scored if other != name)]
+    judged = list(dict.fromkeys(name for pair in report["pairs"] if pair["differences"] for name in (pair["a"], pair["b"])))
+    return [name for name in judged if len(judged) > 1 and all((name, other) in beaten for other in judged if other != name)]
 
 
-def more(report: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The offer to add seeds after this look, and what that does to the verdicts; None before there are any, and where everything is told."""
-    wanted = [pair["more_seeds"] for pair in report["pairs"] if pair["verdict"] == "cannot_tell"]
-    if report["state"] != "finished" or not wanted:
+def aside(outcome: Outcome, about: str, others: int, spent: float) -> str:
+    """What it means to read a comparison by something else than it is about; `others` is how many outcomes there are beside it."""
+    if outcome.key == about:
+        return outcome.note
+    more = (f"This comparison was not planned to be read by {outcome.title}. Each of its {others + 1} outcomes is a question of its own, with a chance of "
+            f"{spent:.1%} that something is told of it that is none; of all of them together that is up to {min(1.0, (others + 1) * spent):.0%}. So say how "
+            "many you have read.")
+    return f"{outcome.note} {more}".strip()
+
+
+def more(report: Mapping[str, Any], pairs: Pairs | None = None, outcome: str = "") -> dict[str, Any] | None:
+    """The offer to add seeds after this look, and what that does to the verdicts; with a count of 0 why none is made. None before there are verdicts, and
+    where everything is told. Seeds are offered where at least one pair would be told by as many as can be added."""
+    pairs = report["pairs"] if pairs is None else pairs
+    open_ = [pair for pair in pairs if pair["verdict"] == "cannot_tell"]
+    if report["state"] != "finished" or not open_:
         return None
-    known = [each for each in wanted if each]
-    count = min(max(min(known), 1) if known else USUAL_MORE, MOST_MORE, SEEDS - len(report["seeds"]))
-    if count < 1:
-        return None
+    there = len(report["seeds"])
+    room = min(MOST_MORE, SEEDS - there, RUNS // len(report["arms"]) - there)
+    wanted = sorted(pair["more_seeds"] for pair in open_ if pair["more_seeds"])
+    if not wanted or wanted[0] > room:
+        return {"count": 0, "says": _why_none(report, wanted, room, outcome or report["measure"])}
     looks = report["looks"]
     after = looks["look"] + 1
-    return {"count": count, "says": _price(count, after, looks["planned"], looks["strictness"])}
+    return {"count": wanted[0], "says": _price(wanted[0], after, looks["planned"], looks["strictness"])}
+
+
+def _why_none(report: Mapping[str, Any], wanted: Sequence[int], room: int, outcome: str) -> str:
+    if wanted:
+        whole = len(report["seeds"]) + wanted[0]
+        way = f" Whoever wants them plans them: {whole} seeds from the start are one look." if wanted[0] <= SEEDS - len(report["seeds"]) else ""
+        return (f"No seeds are offered: the pair that is nearest to being told would take about {wanted[0]} more, and at most {max(0, room)} are added at a "
+                f"time.{way}")
+    if any(run["state"] == "failed" for arm in report["arms"] for run in arm["runs"]):
+        return "No seeds are offered: what failed would have to be run first."
+    if outcome == "vote":
+        return "No seeds are offered: they are inside the votes, so more test items would tell more, not more seeds."
+    return f"No seeds are offered: if they go on as they did, not even {paired.MOST_MORE} more would tell any of these pairs apart."
 
 
 def _price(count: int, after: int, planned: int, strictness: float) -> str:

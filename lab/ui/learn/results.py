@@ -66,7 +66,8 @@ def compared(course: Course, lesson: Lesson, name: str, known: Known, place: Pla
     few = [each for each in chosen if each.key in asked]
     told = verdicts(made, len(runs), len(comparison.runs))
     drawn = figures(comparison, made, look, chosen, Evidence())
-    return {"title": comparison.title, "figure": drawn[0] if drawn else None, "verdicts": told, "table": table(made["arms"], few, look, winners(made), False),
+    rows = table(made["arms"], few, look, winners(made), False, made["measure"])
+    return {"title": comparison.title, "figure": drawn[0] if drawn else None, "verdicts": told, "table": rows,
             "chip": _made(sum(course.recorded(lesson, each) for each in runs), len(runs), len(comparison.runs))}
 
 
