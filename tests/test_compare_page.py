@@ -30,6 +30,7 @@ from lab.ui import charts
 from lab.ui.bench import Bench, Limits
 from lab.ui.compare import adding, arms, asked
 from lab.ui.compare.items import PAGE, Given
+from lab.ui.compare.result import scripts
 from lab.ui.compare.tab import questions
 from lab.ui.compare.verdicts import more
 
@@ -328,6 +329,13 @@ def test_every_arm_has_its_script_and_an_encoder_says_why_it_forgets_nothing(mad
         route, _, asked = each["href"].partition("?spec=")
         assert route == "script.zip" and RunSpec.from_json(unquote(asked)) == spec
     assert any("an encoder foretells no next word" in text for text in made[1]["result"]["hints"])
+
+
+def test_an_arm_without_a_script_says_why() -> None:
+    asked = Comparison.parse(draft([*PAIR, {"name": "Pfeiffer", "change": {"method": "pfeiffer"}}]))
+    *there, missing = scripts(asked)
+    assert [each["name"] for each in there if "href" in each] == ["LoRA", "head"]
+    assert missing["name"] == "Pfeiffer" and missing["why"].startswith("peft has no ") and "href" not in missing
 
 
 def test_only_an_arm_that_beats_all_others_is_bold(made: tuple[Page, dict[str, Any]]) -> None:

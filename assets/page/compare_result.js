@@ -101,9 +101,12 @@ export function createResult({ ask, more, axes }) {
         el("table", {}, el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell) => el("td", {}, cell))))))))];
   }
 
-  // A program of each arm, which trains it without this lab.
+  // A program of each arm, which trains it without this lab, and why an arm has none.
   function programs(found) {
-    return found.length ? ["Script and notebook of an arm: ", found.map((each, place) => [place ? ", " : "", el("a", { href: each.href, download: each.file }, each.name)]), "."] : null;
+    const there = found.filter((each) => each.href), reasons = new Map();
+    for (const { name, why } of found) if (why) reasons.set(why, [...(reasons.get(why) || []), name]);
+    return [there.length ? ["Script and notebook of an arm: ", there.map((each, place) => [place ? ", " : "", el("a", { href: each.href, download: each.file }, each.name)]), ". "] : null,
+      [...reasons].map(([why, names]) => el("small", { class: "soft" }, `None of ${names.join(", ")}: ${why.replace(/\.?$/, ".")} `))];
   }
 
   function told({ verdicts: said, looks, warnings, more: offer, note }) {

@@ -4,7 +4,6 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from statistics import fmean
 from threading import Lock
@@ -188,14 +187,17 @@ def _no_forgetting(judged: Comparison, made: Mapping[str, Any]) -> str:
 
 
 def scripts(judged: Comparison) -> list[dict[str, str]]:
-    """The program of each arm, with its first seed, where there can be one; recorded arms have theirs as well, data of one's own stay with their owner."""
+    """The program of each arm, with its first seed, or {"name", "why"} there is none; recorded arms have theirs as well, data of one's own stay with their
+    owner."""
     found = []
     for name, spec in judged.specs.items():
-        if is_own(str(spec.task)):
-            continue
-        with suppress(LabError):
+        try:
+            if is_own(str(spec.task)):
+                raise LabError("what was uploaded is handed out with a run of it only, to its owner: open the run, and there “Show code”")
             export.script(spec)
             found.append({"name": name, "href": f"script.zip?spec={address.query(spec)}", "file": f"{spec.method.key}-{spec.model}-script.zip"})
+        except LabError as error:
+            found.append({"name": name, "why": str(error)})
     return found
 
 
