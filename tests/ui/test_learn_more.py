@@ -91,7 +91,7 @@ def test_the_whole_of_the_first_lesson_goes_by_keyboard(visitor: Callable[..., A
         if page.locator(".learn-end:visible").count():
             break
         assert page.evaluate("document.activeElement.matches('.learn-step:last-child h3')"), "reading goes on at the next step"
-    assert seen == 14 and page.evaluate("document.activeElement.matches('.learn-end h3')")
+    assert seen == 12 and page.evaluate("document.activeElement.matches('.learn-end h3')")
     assert "That was this lesson" in page.locator(".learn-end").inner_text()
 
 
