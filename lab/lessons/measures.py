@@ -76,6 +76,12 @@ def _elsewhere(run: RunResult) -> tuple[float, float] | None:
     return (sum(each["score"] for each in seen) / len(seen), sum(each["standard_error"] ** 2 for each in seen) ** 0.5 / len(seen)) if seen else None
 
 
+def _fall(run: RunResult) -> tuple[float, float] | None:
+    """Over items; the tasks have none in common."""
+    own, other = _score("tuned")(run), _elsewhere(run)
+    return (own[0] - other[0], (own[1] ** 2 + other[1] ** 2) ** 0.5) if own and other else None
+
+
 def _drop(run: RunResult) -> tuple[float, float] | None:
     """Over items; the two groups have none in common."""
     seen, unseen = (_group(name)(run) for name in ("seen", "unseen"))
@@ -115,6 +121,7 @@ MEASURES: Mapping[str, Measure] = {each.key: each for each in (
                         ("as a question", "as the answer to a question"))),
     Measure("true_facts", "share of true facts of the same kind that are still known", "points", _group("true facts")),
     Measure("elsewhere", "mean score on the other tasks that it was tested on", "points", _elsewhere),
+    Measure("fall", "score on its own task less the mean score on the other tasks that it was tested on", "points", _fall),
     Measure("gap", "loss on test items less that on the last training texts", "loss", _gap),
     Measure("peak_bytes", "memory of a training step at its peak", "bytes", _memory("peak")),
     *(Measure(f"{part}_bytes", f"{part} in memory at the peak of a step", "bytes", _memory(part))
