@@ -4,7 +4,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from math import log10
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from lab import catalogue
 from lab.cli import main
 from lab.compare import Comparison
+from lab.comparing import results
 from lab.contracts import LabError
 from lab.events import Evaluated, Finished, Observed, RunResult, Started, Stepped, fold
 from lab.lessons import Lesson, asking, lessons, measures, read
@@ -22,6 +25,7 @@ from lab.lessons.known import Known
 from lab.lessons.lesson import RESULTS, Claim
 from lab.lessons.recorded import known as recorded
 from lab.spec import RunSpec
+from lab.sweeping import sweeps
 
 ROOT = Path(__file__).parent.parent
 BASE = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 2}
@@ -416,8 +420,9 @@ def test_quantities_of_a_run(written: Callable[..., Lesson]) -> None:
                 Observed(2, "transfer", {"a": {"score": 0.5, "standard_error": 0.03}, "b": {"score": 0.7, "standard_error": 0.04}}),
                 Observed(2, "memory", {"peak_bytes": 99, "parts": {"weights": spec.counts.total, "optimizer": 2 * spec.counts.total, "activations": 5}}),
                 Finished(2, {}, 10.0)])
-    read = {key: measures.find(key).read(run) for key in ("seen", "unseen", "drop", "elsewhere", "gap", "as_told", "state_bytes")}
-    assert read == {"seen": (60.0, 3.0), "unseen": (20.0, 4.0), "drop": (40.0, 5.0), "elsewhere": pytest.approx((0.6, 0.025)), "gap": pytest.approx((0.3, 0.0)),
+    read = {key: measures.find(key).read(run) for key in ("seen", "unseen", "drop", "elsewhere", "fall", "gap", "as_told", "state_bytes")}
+    assert read == {"seen": (60.0, 3.0), "unseen": (20.0, 4.0), "drop": (40.0, 5.0), "elsewhere": pytest.approx((0.6, 0.025)),
+                    "fall": pytest.approx((39.4, 2.0001), abs=1e-3), "gap": pytest.approx((0.3, 0.0)),
                     "as_told": None, "state_bytes": (3.0, 0.0)}
     assert all(measure.read(RunResult()) is None for measure in measures.MEASURES.values())
 
@@ -506,6 +511,37 @@ def test_sentences_are_seen_as_the_recorded_runs_show_them(ours: dict[str, Lesso
     trained, time = (sorted(arms, key=lambda arm: known.sample(measure, f"suspects/{arm}").mean) for measure in ("trainable", "step_seconds"))
     assert _right(lesson, "pace").startswith("No: prompt tuning is among the fewest")
     assert trained.index("Prompt tuning") == 1 and time.index("Prompt tuning") == len(arms) - 2 and trained[0] == time[0] == "Head alone"
+
+
+def test_flexibility_in_the_lesson_is_what_was_measured() -> None:
+    """Widths from the sweeps of learning rates, and who is within two points of the best of its table, from recorded comparisons."""
+    text = (ROOT / "lessons" / "17-choosing-a-method.md").read_text(encoding="utf-8")
+    text = text[text.index("## Flexibility, measured"):text.index("## What does not fit")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    seven, six = rows[1:8], rows[9:]
+    swept = sweeps(ROOT / "assets" / "sweeps")
+    near = {name: within_two_points(name) for name in ("seven-techniques", "usual-suspects", "usual-suspects-products")}
+    for name, arms, place in (("seven-techniques", seven, 2), ("usual-suspects", six, 1)):
+        specs = Comparison.read(ROOT / "assets" / "comparisons" / f"{name}.json").specs
+        for row in arms:
+            spec = specs[row[0].partition(",")[0]]
+            low, high = swept[str(spec.model), spec.method.key].good
+            assert float(row[place]) == pytest.approx(log10(high / low), abs=0.05), row
+            if name == "seven-techniques":
+                assert row[1] == (f"{low:g} to {high:g}" if low < high else f"{low:g}"), row
+                assert row[3] == "not run so" or (row[3] == "within 2 points") == (row[0] in near[name]), row
+            else:
+                tasks = sum(row[0] in near[each] for each in ("usual-suspects", "usual-suspects-products"))
+                assert row[2] == f"{tasks} of 2" and float(row[3]) == pytest.approx(float(row[1]) * tasks / 2), row
+    assert len(seven) == 7 and len(six) == 6
+
+
+def within_two_points(name: str) -> set[str]:
+    comparison = Comparison.read(ROOT / "assets" / "comparisons" / f"{name}.json")
+    found = results(comparison, ROOT / "assets" / "comparisons")
+    means = {arm: fmean(found[spec.fingerprint].scores["tuned"].score for (of, _), spec in comparison.runs.items() if of == arm and spec.fingerprint in found)
+             for arm in comparison.specs}
+    return {arm for arm, mean in means.items() if mean >= max(means.values()) - 0.02}
 
 
 def _right(lesson: Lesson, observation: str) -> str:
