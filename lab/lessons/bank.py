@@ -17,9 +17,14 @@ MISCONCEPTIONS = tuple(f"M{number}" for number in range(1, 13))
 
 
 class Question(Quiz):
-    """An item: which wrong idea it is about, and 3 to 5 answers of which one is right."""
+    """An item: which wrong idea it is about, a second one that another of its answers holds, and 3 to 5 answers of which one is right."""
 
     misconception: Annotated[str, Field(min_length=1)]
+    also: str = ""
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        return (self.misconception, self.also) if self.also else (self.misconception,)
 
 
 class Bank(BaseModel):
@@ -70,15 +75,17 @@ def _check(bank: Bank, found: Front, name: str) -> None:
             raise LabError(f"{name}, line {found.line('forms', form)}: form {form} has {len(questions)} questions: it must have {ITEMS}")
         for place, question in enumerate(questions):
             line = found.line("forms", form, place)
-            if question.misconception not in MISCONCEPTIONS:
-                raise LabError(f'{name}, line {line}: misconception is "{shorten(question.misconception)}": must be one of {", ".join(MISCONCEPTIONS)}')
+            unknown = next((each for each in question.about if each not in MISCONCEPTIONS), None)
+            if unknown is not None:
+                raise LabError(f'{name}, line {line}: misconception is "{shorten(unknown)}": must be one of {", ".join(MISCONCEPTIONS)}')
             if len(question.options) < 3:
                 raise LabError(f"{name}, line {line}: has {len(question.options)} options: at least 3, or half of those who guess are right")
             if question.ask in asked:
                 raise LabError(f"{name}, line {line}: this is asked on line {asked[question.ask]} already; ask it in another way")
             asked[question.ask] = line
     for place, (one, other) in enumerate(zip(*bank.forms.values(), strict=True)):
-        if one.misconception != other.misconception:
+        if one.about != other.about:
             line = found.line("forms", FORMS[1], place)
-            raise LabError(f"{name}, line {line}: question {place + 1} is about {other.misconception} and that of form {FORMS[0]} about {one.misconception}: "
+            raise LabError(f"{name}, line {line}: question {place + 1} is about {' and '.join(other.about)} and that of form {FORMS[0]} about "
+                           f"{' and '.join(one.about)}: "
                            "both forms must ask about the same, in the same order")

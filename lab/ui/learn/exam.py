@@ -26,7 +26,7 @@ def marked(bank: Bank | None, form: str, answers: Any) -> dict[str, Any]:
     questions = _bank(bank).forms[form]
     rows = [{"right": fine, "says": "" if chosen is None else each.options[chosen - 1].says, "answer": next(one.text for one in each.options if one.right)}
             for fine, chosen, each in zip(right, given, questions, strict=True)]
-    lines = [(form, place, each.misconception, "" if chosen is None else chosen, int(fine))
+    lines = [(form, place, " ".join(each.about), "" if chosen is None else chosen, int(fine))
              for place, (each, chosen, fine) in enumerate(zip(questions, given, right, strict=True), 1)]
     return {"right": sum(right), "of": len(right), "rows": rows, "csv": sheet(COLUMNS, lines)}
 
