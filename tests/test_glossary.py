@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import catalogue
 from lab.contracts import LabError
 from lab.lessons.front import front
 from lab.lessons.glossary import Entry, read
@@ -26,6 +27,13 @@ def test_words_of_the_form_are_explained() -> None:
     """What a student is asked to set and no child would know."""
     known = read(LESSONS / "glossary.md")
     assert not [name for name in set(RunSpec.model_fields) - PLAIN if name.replace("_", " ") not in known]
+
+
+def test_every_method_is_explained_by_its_name() -> None:
+    """What stands in brackets behind a name says which kind it is, and is left out where it is no name."""
+    known = read(LESSONS / "glossary.md")
+    names = {entry.title.partition(" (")[0].lower() for entry in catalogue.entries("methods").values()} | {"houlsby", "pfeiffer"}
+    assert not names - set(known)
 
 
 def test_a_word_is_found_by_each_of_its_forms() -> None:
