@@ -93,10 +93,17 @@ def test_merging_leaves_the_answers_and_no_parameter(method: str, workshop: Work
 
 
 def test_the_best_is_judged_on_items_that_did_not_pick_it() -> None:
-    lucky = torch.tensor([[1.0, 0, 1, 0], [0, 1, 0, 1]])  # each is best on one half and worst on the other
+    first = unpicked(torch.tensor([[1.0] * 8, [0.0] * 8]))
+    assert first.tolist() == [1] * 8, "who is best on either half is best"
+    half = torch.randperm(8, generator=torch.Generator().manual_seed(0)) < 4
+    lucky = torch.stack([half, ~half]).double()  # each is best on one half and worst on the other
     assert unpicked(lucky).mean() == -1
-    truly = torch.tensor([[1.0, 1, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
-    assert unpicked(truly).tolist() == [1, 1, 1, 0]
+
+
+def test_two_constant_answers_are_no_better_than_each_other_on_items_with_their_labels_in_turn() -> None:
+    """Always the one label against always the other: each half holds about as many of both."""
+    labels = torch.arange(400) % 2
+    assert abs(unpicked(torch.stack([labels == 0, labels == 1]).double()).mean()) < 0.2
 
 
 def test_four_examples_are_read_with_every_text(workshop: Workshop) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 
 def unpicked(right: Any) -> Any:
     """(items,) of a (choices, items) table of right answers: best choice less worst. Each half of the items is judged by the two that the other half
-    picked, so the mean is that of a fair comparison."""
+    picked, so the mean is that of a fair comparison. The halves are drawn by lot: items stand with their labels in turn, and of two labels every second item
+    would be all of one."""
     import torch
 
-    even = torch.arange(right.shape[1]) % 2 == 0
-    gaps = torch.zeros(right.shape[1], dtype=right.dtype)
-    for asked, picked_on in ((even, ~even), (~even, even)):
+    items = right.shape[1]
+    one = torch.randperm(items, generator=torch.Generator().manual_seed(0)) < items // 2
+    gaps = torch.zeros(items, dtype=right.dtype)
+    for asked, picked_on in ((one, ~one), (~one, one)):
         picked = right[:, picked_on].mean(1)
         gaps[asked] = right[int(picked.argmax())][asked] - right[int(picked.argmin())][asked]
     return gaps
