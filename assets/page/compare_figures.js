@@ -9,6 +9,9 @@ export function createFigures() {
   const plot = figureHolder("The result in a picture", 380);
   const key = el("ul", { class: "compare-key always", "aria-hidden": "true", hidden: true });
   const says = el("p", { class: "soft", role: "status" });
+  const narrow = matchMedia("(max-width: 700px)");
+  narrow.addEventListener("change", () => { if (state.figures.length) paint(); });
+  const called = (trace) => trace.name || String(trace.text).trim(), colour = (trace) => (trace.line || trace.marker).color;
   const notes = el("dl", { class: "compare-notes" });
   const node = el("section", { class: "compare-front-part compare-figures", "aria-label": "The result in pictures" }, choice, plot.node, key, notes, says);
 
@@ -29,17 +32,18 @@ export function createFigures() {
   // Where names have no place in the picture they stand below it.
   function paint() {
     const { figure } = state.figures.find((each) => each.key === state.chosen);
-    const now = JSON.stringify([state.chosen, figure]);
+    const now = JSON.stringify([state.chosen, figure, narrow.matches]);
     if (now === state.drawn) return;
     state.drawn = now;
-    key.hidden = !figure.key;
-    const named = figure.data.filter((trace) => trace.line || trace.marker);
-    if (figure.key) redraw(key, named.map((trace) => [trace.name, (trace.line || trace.marker).color]), () => named.map((trace) => el("li", {}, el("i", { style: { background: (trace.line || trace.marker).color } }), trace.name)));
+    const beside = figure.data.filter((trace) => trace.mode === "markers+text"), bare = narrow.matches && beside.length > 0; // no room for names beside marks
+    const named = bare ? beside : figure.data.filter((trace) => trace.line || trace.marker);
+    key.hidden = !figure.key && !bare;
+    if (!key.hidden) redraw(key, named.map((trace) => [called(trace), colour(trace)]), () => named.map((trace) => el("li", {}, el("i", { style: { background: colour(trace) } }), called(trace))));
     say(says, figure.says);
     says.hidden = !figure.says;
     notes.hidden = !figure.notes;
     redraw(notes, figure.notes, () => (figure.notes || []).map(([name, scale]) => el("div", {}, el("dt", {}, name), el("dd", {}, scale))));
-    drawFigure(plot, figure, state.chosen);
+    drawFigure(plot, bare ? { ...figure, data: figure.data.map((trace) => (beside.includes(trace) ? { ...trace, mode: "markers" } : trace)) } : figure, state.chosen);
   }
 
   return { node, show, hide: () => { Object.assign(state, { figures: [], chosen: "", drawn: "", by: "" }); } };

@@ -7,6 +7,7 @@ import { download, el, fill, say } from "./dom.js";
 import { draw as drawFigure, figureHolder } from "./figure.js";
 
 const FEW = 3; // verdicts without a winner that are read at a glance
+const MANY = 6; // verdicts with one, the clearest first
 const FILES = [["html", "Report (HTML)", "one file that opens offline"], ["table", "Table (CSV)", "a row an arm"], ["csv", "Runs (CSV)", "a row a run"], ["items", "Items (CSV)", "each answer of each run"],
   ["json", "Everything (JSON)", "all numbers and verdicts"], ["comparison", "The comparison (JSON)", "to run it with python -m lab compare"]];
 
@@ -111,11 +112,13 @@ export function createResult({ ask, more, axes }) {
 
   function told({ verdicts: said, looks, warnings, more: offer, note }) {
     const sentence = (each) => el("li", {}, each.says, each.warning ? el("small", {}, ` ${each.warning}.`) : null);
+    const first = said.told.slice(0, said.told.length > MANY ? MANY : undefined), others = said.told.slice(first.length);
     const fold = said.open.length > FEW || said.told.length;
     return [
       said.lead ? el("h3", { class: said.over ? "lead" : "lead early" }, said.lead) : null,
-      said.told.length ? el("ul", { class: "told" }, said.told.map(sentence)) : null,
-      said.open.length ? (fold ? el("details", { class: "compare-more" }, el("summary", {}, said.told.length ? `${said.open.length} ${said.open.length === 1 ? "pair" : "pairs"} that cannot be told apart` : "Pair by pair, with the seeds each would take"), el("ul", { class: "open" }, said.open.map(sentence)))
+      said.told.length ? el("ul", { class: "told" }, first.map(sentence)) : null,
+      others.length ? el("details", { class: "compare-more" }, el("summary", {}, `${others.length} more that can be told apart`), el("ul", { class: "told" }, others.map(sentence))) : null,
+      said.open.length ? (fold ? el("details", { class: "compare-more" }, el("summary", {}, said.rest), el("ul", { class: "open" }, said.open.map(sentence)))
         : el("ul", { class: said.told.length ? "open" : "open large" }, said.open.map(sentence))) : null,
       note && said.over ? el("p", { class: "soft compare-aside" }, note) : null,
       looks ? el("p", { class: "soft" }, looks) : null,

@@ -1,6 +1,7 @@
 """Comparisons: arms × seeds, paired, with intervals and verdicts. No torch here; `running.compare` loads it when it runs something.
 
-comparison.py is what is chosen, running.py what happens, report.py what came out of it; paired.py has the statistics and says.py puts them in words.
+comparison.py is what is chosen, running.py what happens, report.py what came out of it; outcomes.py is what it can be about, paired.py has the statistics
+and says.py puts them in words.
 """
 from lab.compare.arms import base_of, copied, differences, swept, usual_suspects, warnings
 from lab.compare.comparison import Arm, Comparison

@@ -153,14 +153,39 @@ def test_a_link_shows_another_browser_the_same_numbers(opened: Callable[..., Any
     assert second.locator("#compare-usual").is_visible()
 
 
+APART = {"name": "longer", "change": {"method": "full", "steps": 20, "lr": 0.003}}  # ahead by so much that ten seeds would tell it, and three do not
+
+
 def test_seeds_that_are_added_after_a_look_make_it_stricter(opened: Callable[..., Any]) -> None:
-    page = run(opened([PAIR[0], {"name": "alike", "change": {"clip": 2.0}}]))
-    assert "look 2 where 1 was planned" in page.locator(".compare-offer").inner_text()
+    page = run(opened([PAIR[0], APART]))
+    offer = page.locator(".compare-offer")
+    assert "look 2 where 1 was planned" in offer.inner_text() and re.match(r"Add \d+ seeds?$", offer.locator("button").inner_text())
     page.fill("#compare-seeds", "4")
     page.locator(".compare-cost", has_text="8 runs (2 arms × 4 seeds), 6 of them made before").wait_for()
     run(page)
     assert "Look 2, where 1 was planned" in page.locator(".compare-verdicts").inner_text()
-    page.get_by_role("button", name=re.compile("Add [0-9]+ seed")).wait_for()
+    assert "look 3 where 1 was planned" in offer.inner_text() and offer.get_by_role("button", name=re.compile("Add [0-9]+ seed")).is_visible()
+
+
+def test_no_seeds_are_offered_where_none_would_tell_anything(opened: Callable[..., Any]) -> None:
+    page = run(opened([PAIR[0], {"name": "alike", "change": {"clip": 2.0}}]))
+    assert "No seeds are offered: if they go on as they did" in page.locator(".compare-offer").inner_text()
+    assert page.locator(".compare-offer button").count() == 0
+
+
+def test_a_result_is_read_by_another_outcome_with_its_figure(opened: Callable[..., Any]) -> None:
+    page = run(opened(PAIR))
+    assert page.locator("#compare-by").input_value() == "score" and page.locator("input[name=compare-figure]:checked").input_value() == "scores"
+    page.select_option("#compare-by", "peak_bytes")
+    page.locator(".compare-verdicts .told", has_text="head takes less memory than LoRA by a factor of").wait_for()
+    assert "was not planned to be read by memory of a step" in page.locator(".compare-aside").inner_text()
+    assert page.locator("input[name=compare-figure]:checked").input_value() == "by peak_bytes"
+    assert "memory of a step, MB" in page.locator(".compare-figures .plot .xtitle").text_content()
+    page.locator(".compare-figures .segments label", has_text="Scores").click()
+    assert page.locator("input[name=compare-figure]:checked").input_value() == "scores", "another figure leaves the verdicts"
+    assert page.locator("#compare-by").input_value() == "peak_bytes"
+    page.select_option("#compare-by", "score")
+    page.wait_for_function("!document.querySelector('.compare-aside')")
 
 
 def test_an_arm_that_is_taken_away_leaves_the_looks_at_the_others(opened: Callable[..., Any]) -> None:

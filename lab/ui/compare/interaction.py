@@ -13,6 +13,7 @@ from typing import Any
 
 from lab.compare import Comparison, paired, report
 from lab.reporting.measures import half_width
+from lab.ui import charts
 from lab.ui.bench import Bench
 from lab.ui.compare.race import short
 from lab.ui.wording import listing, scored
@@ -85,11 +86,16 @@ def figure(sides: Sequence[Side], looks: Looks) -> dict[str, Any] | None:
                                    "color": look["colour"]},
                        "text": [scored(fmean(side.scores[name].values()), side.metric) for side in sides],
                        "hovertemplate": f"{_plain(short(name))}: %{{y:.1f}} % of the best (%{{text}})<extra></extra>", "xaxis": "x", "yaxis": "y2"})
+    bounds = [value + sign * half for trace in traces for value, half in zip(trace["y"], trace["error_y"]["array"], strict=True) for sign in (-1, 1)]
+    room = 0.06 * (max(bounds) - min(bounds) or 1.0)
+    low, high = min(bounds) - room, max(bounds) + room
+    labels = [{"name": short(trace["name"]), "value": f"{trace['y'][1]:.0f} %", "y": trace["y"][1], "colour": trace["line"]["color"], "own": False}
+              for trace in traces]
     return {
-        "data": traces, "key": True, "labels": [],
+        "data": traces, "labels": charts.spread(labels, 0.062 * (high - low), high),
         "layout": {"xaxis": {"anchor": "y2", "tickmode": "array", "tickvals": [0, 1], "range": [-0.4, 1.4], "fixedrange": True, "showgrid": False,
                              "ticktext": [f"{side.kind}<br>{_plain(side.task)}, {side.metric}" for side in sides]},
-                   "yaxis2": {"domain": [0, 1], "nticks": 6, "ticksuffix": " %", "title": {"text": "score, of the best there"}}},
+                   "yaxis2": {"domain": [0, 1], "range": [low, high], "nticks": 6, "ticksuffix": " %", "title": {"text": "score, of the best there"}}},
         "caption": "Each score as a share of the best mean on its task, with the 95 % interval of the mean over seeds. Parallel lines: no interaction.",
         "alt": "Chart of methods on two kinds of task, as shares of the best. " + "; ".join(
             f"{name}: {', '.join(f'{side.kind} {fmean(side.shares(name).values()):.0%}' for side in sides)}" for name in names),

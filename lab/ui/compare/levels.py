@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, log10
 from statistics import fmean
 from typing import Any
 
@@ -18,6 +18,7 @@ from lab.ui.wording import figures, listing, scored
 
 Looks = Mapping[str, Mapping[str, str]]
 SEEN = {"seen", "unseen"}  # kinds of items that training had, and those it never had
+LEFT = 0.3  # of the width of a picture
 SEVERAL = 20  # a larger factor between values is drawn on a logarithmic axis
 
 
@@ -76,9 +77,9 @@ def pairs(rows: Sequence[Pair], looks: Looks, words: tuple[str, str], axis: str,
                         "color": own[row.name]["colour"] if last else charts.GREY},
              "hovertemplate": f"{_clean(row.name)}, {word}: {_clean(said(fmean(side)))}<extra></extra>"}
             for place, row in enumerate(rows) for side, word, last in ((row.before, words[0], False), (row.after, words[1], True))]
-    changes = [{"x": [fmean((*row.before, *row.after)) if not log else (fmean(row.before) * fmean(row.after)) ** 0.5], "y": [place - 0.24], "mode": "text",
-                "text": [_clean(row.said)], "textfont": {"size": 11.5}, "hoverinfo": "skip", "name": f"{row.name}: change", "cliponaxis": False, **AXES}
-               for place, row in enumerate(rows) if row.said]
+    changes = [{"x": [at], "y": [place - 0.24], "mode": "text", "text": [_clean(row.said)], "textposition": where, "textfont": {"size": 11.5}, **AXES,
+                "hoverinfo": "skip", "name": f"{row.name}: change", "cliponaxis": False}
+               for place, row in enumerate(rows) if row.said for at, where in (_spot(fmean(row.before), fmean(row.after), min(values), max(values), log),)]
     return {
         "data": [*joins, *seeds, *ends, *changes], "layout": {
             "xaxis": {"anchor": "y2", "nticks": 6, "title": {"text": f"{axis}{' (logarithmic)' if log else ''}", "standoff": 6},
@@ -91,6 +92,14 @@ def pairs(rows: Sequence[Pair], looks: Looks, words: tuple[str, str], axis: str,
                   "rows": [[row.name, said(fmean(row.before)), said(fmean(row.after)), row.said] for row in rows]},
         "says": says,
     }
+
+
+def _spot(one: float, other: float, least: float, most: float, log: bool) -> tuple[float, str]:
+    """Where a text between two values stands so that it runs out of the picture at neither side."""
+    low, high = sorted((one, other))
+    middle = (low * high) ** 0.5 if log else (low + high) / 2
+    share = log10(middle / least) / log10(most / least) if log else (middle - least) / (most - least) if most > least else 0.5
+    return (low, "middle right") if share < LEFT else (high, "middle left") if share > 1 - LEFT else (middle, "middle center")
 
 
 AXES = {"xaxis": "x", "yaxis": "y2"}
@@ -274,7 +283,7 @@ def sets(report: Mapping[str, Any]) -> dict[str, Any] | None:
     references = [(charts.REFERENCES[who], seen["score"]) for who, seen in report["references"].items() if who in charts.REFERENCES]
     unit = "points" if _points(metric) > 1 else metric
     return {
-        "data": [*({"x": [score for _, score in line], "y": [place for place, _ in line], "mode": "lines+markers", "opacity": 0.75, "name": f"seed {seed}",
+        "data": [*({"x": [score for _, score in line], "y": [place for place, _ in line], "mode": "lines+markers", "opacity": 0.9, "name": f"seed {seed}",
                     "line": {"color": charts.COLOURS[number % len(charts.COLOURS)], "width": 1.5},
                     "marker": {"size": 8, "symbol": charts.MARKERS[number % len(charts.MARKERS)]},
                     "hovertemplate": f"seed {seed}: %{{x:.3f}}<extra></extra>", **AXES} for number, (seed, line) in enumerate(lines.items())),
@@ -306,7 +315,7 @@ def measured(report: Mapping[str, Any], looks: Looks, outcome: Outcome) -> dict[
     means = [(name, fmean(values), half_width(values) or 0.0) for name, values in rows]
     every = [at(value) for _, values in rows for value in values]
     log = min(every) > 0 and max(every) > SEVERAL * min(every)
-    unit = {"MB": ", MB", "s": ", seconds"}.get(outcome.unit, ", times the base's" if outcome.factor is not None else "")
+    unit = {"MB": ", MB", "s": ", seconds"}.get(outcome.unit, " (× base)" if outcome.factor is not None else "")
     return {
         "data": [*({"x": [at(value) for value in values], "y": [place] * len(values), "mode": "markers", "hoverinfo": "skip", "opacity": 0.5, **AXES,
                     "name": f"{name} seeds", "marker": {"symbol": f"{looks[name]['symbol']}-open", "size": 7, "color": looks[name]["colour"]}}
@@ -317,9 +326,10 @@ def measured(report: Mapping[str, Any], looks: Looks, outcome: Outcome) -> dict[
                                 "thickness": 2, "width": 6, "color": looks[name]["colour"]},
                     "hovertemplate": f"{_clean(name)}: {_clean(outcome.said(mean))}<extra></extra>"} for place, (name, mean, half) in enumerate(means))],
         "layout": {"xaxis": {"anchor": "y2", "nticks": 6, **({"type": "log"} if log else {}),
-                             "title": {"text": f"{outcome.title}{unit}, {'more' if outcome.better > 0 else 'less'} is better", "standoff": 6}},
+                             "title": {"text": f"{outcome.title}{unit}", "standoff": 6}},
                    "yaxis2": _names([name for name, _ in rows])},
-        "labels": [], "caption": "Large marks: mean over the seeds with its 95 % interval; small ones: one seed each.",
+        "labels": [], "caption": f"{'More' if outcome.better > 0 else 'Less'} is better. Large marks: mean over the seeds with its 95 % interval; small ones: "
+                                 "one seed each.",
         "alt": f"Chart of {outcome.title}, a row an arm. " + "; ".join(f"{name}: {outcome.said(mean)}" for name, mean, _ in means),
         "table": {"columns": ["arm", "mean", "95 % interval", "each seed"], "rows": [
             [name, outcome.said(mean), f"{outcome.said(mean - half)} to {outcome.said(mean + half)}" if half else "–", ", ".join(map(outcome.said, values))]

@@ -103,10 +103,11 @@ def parts(results: Results, comparison: Comparison, owner: str) -> list[Part]:
 
 
 def _recorded(bench: Bench, specs: Mapping[str, RunSpec]) -> dict[str, Kept]:
-    """Those of the runs, by fingerprint, that came recorded with the lab."""
+    """Those of the runs, by fingerprint, that came recorded with the lab. What was recorded for a question goes before an equal run that was recorded for
+    itself: only the former were all made in one number format."""
     found = {each.spec.fingerprint: Kept(each.made, slim(each.result)) for each in bench.recorded if each.spec.fingerprint in specs}
     if bench.ready is not None:
-        found |= {fingerprint: kept for fingerprint, spec in specs.items() if fingerprint not in found and (kept := bench.ready.of(spec)) is not None}
+        found |= {fingerprint: kept for fingerprint, spec in specs.items() if (kept := bench.ready.of(spec)) is not None}
     return found
 
 

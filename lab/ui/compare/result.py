@@ -172,9 +172,9 @@ def shown(stand: Stand, made: Mapping[str, Any], asked: Mapping[str, Any]) -> di
 def _outcomes(judged: Comparison, made: Mapping[str, Any], counted: Sequence[Part]) -> list[dict[str, Any]]:
     """What the comparison can be read by, first what it is about: each with its verdicts, its offer of seeds, and the figure that shows it."""
     known, about, ended = known_outcomes(judged, made), judged.measure, sum(part.ended for part in counted)
-    return [{"key": key, "title": outcome.title, "verdicts": verdicts(made, ended, len(counted), made["by"][key]), "more": more(made, made["by"][key], key),
-             "says": aside(outcome, about, len(known) - 1, made["looks"]["spent"]), "shown": shows(key, about, made["figures"]),
-             "figure": made["figures_by"].get(key)} for key, outcome in known.items()]
+    return [{"key": key, "title": outcome.title, "verdicts": verdicts(made, ended, len(counted), made["by"][key], key),
+             "more": more(made, made["by"][key], key), "says": aside(outcome, about, len(known) - 1, made["looks"]["spent"]),
+             "shown": shows(key, about, made["figures"]), "figure": made["figures_by"].get(key)} for key, outcome in known.items()]
 
 
 def _no_forgetting(judged: Comparison, made: Mapping[str, Any]) -> str:

@@ -12,23 +12,34 @@ MOST_MORE = 20  # seeds that are offered at a time
 Pairs = Sequence[Mapping[str, Any]]
 
 
-def verdicts(report: Mapping[str, Any], done: int, planned: int, pairs: Pairs | None = None) -> dict[str, Any]:
-    """{"over", "lead", "told", "open"}: a sentence on the whole, those with a winner, and those without. While runs are missing there is only the lead.
-    `pairs` are those of another outcome than the comparison is about."""
+def verdicts(report: Mapping[str, Any], done: int, planned: int, pairs: Pairs | None = None, outcome: str = "") -> dict[str, Any]:
+    """{"over", "lead", "told", "open", "rest"}: a sentence on the whole, those with a winner, those without, and what stands above the latter where they are
+    folded. While runs are missing there is only the lead. `pairs` are those of another `outcome` than the comparison is about."""
     pairs = report["pairs"] if pairs is None else pairs
     if report["state"] != "finished":
-        return {"over": False, "told": [], "open": [], "lead": f"No verdict yet: {done} of {planned} runs are in. Verdicts wait for all of them, since looking "
-                                                               "early and often finds differences that are none."}
+        early = (f"No verdict yet: {done} of {planned} runs are in. Verdicts wait for all of them, since looking early and often finds differences that are "
+                 "none.")
+        return {"over": False, "told": [], "open": [], "rest": "", "lead": early}
     told = [_pair(pair) for pair in sorted(pairs, key=lambda pair: pair["p"] or 0.0) if pair["verdict"] != "cannot_tell"]
     rest = [_pair(pair) for pair in pairs if pair["verdict"] == "cannot_tell"]
-    return {"over": True, "told": told, "open": rest, "lead": _lead(len(told), len(pairs))}
+    votes = (outcome or report["measure"]) == "vote"
+    return {"over": True, "told": told, "open": rest, "lead": _lead(len(told), len(pairs), votes), "rest": _rest(len(rest), bool(told), votes)}
 
 
-def _lead(told: int, pairs: int) -> str:
+def _lead(told: int, pairs: int, votes: bool) -> str:
     """Nothing where there is one pair: its own sentence says it all."""
     if pairs == 1:
         return ""
+    if votes:
+        return f"{told or 'None'} of {'' if told else 'the '}{pairs} votes can be told from the mean of their seeds."
     return f"{told} of {pairs} pairs can be told apart." if told else f"None of the {pairs} pairs can be told apart."
+
+
+def _rest(open_: int, told: bool, votes: bool) -> str:
+    """Above what cannot be told, where it is folded."""
+    if votes:
+        return f"{open_} {'vote' if open_ == 1 else 'votes'} that cannot be told from the mean of their seeds"
+    return f"{open_} {'pair' if open_ == 1 else 'pairs'} that cannot be told apart" if told else "Pair by pair, with the seeds each would take"
 
 
 def _pair(pair: Mapping[str, Any]) -> dict[str, Any]:
