@@ -16,6 +16,7 @@ import pytest
 
 from lab.compare import Comparison
 from lab.compare.report import look_of
+from lab.comparing import Shelf, record
 from lab.contracts import LabError
 from lab.engine import train
 from lab.events import Evaluated, Failed, Started, Stepped
@@ -28,7 +29,7 @@ from lab.supply import Supply
 from lab.sweeping import Sweep, Tried
 from lab.ui import charts
 from lab.ui.bench import Bench, Limits
-from lab.ui.compare import adding, arms, asked
+from lab.ui.compare import adding, arms, asked, parts
 from lab.ui.compare.items import PAGE, Given
 from lab.ui.compare.result import scripts
 from lab.ui.compare.tab import questions
@@ -266,6 +267,16 @@ def test_runs_beside_recorded_ones_are_made_in_their_number_format(page: Callabl
     told = Page(Bench(other.bench.store, recorded=[replace(recorded, events=events)]), "you").ask("look", chosen)["result"]
     assert f"in another number format ({here}; the recorded ones in {there}): scores may differ a little" in told["sources"]["says"]
     assert any(f"LoRA {there}, head {here}" in text and "scores may differ a little" in text for text in told["warnings"])
+
+
+def test_what_was_recorded_for_a_question_goes_before_an_equal_run_recorded_for_itself(page: Callable[..., Page], workshop: Any, tmp_path: Path) -> None:
+    wanted = Comparison.parse(draft(seeds=[0])).run("LoRA", 0)
+    record([wanted], workshop, tmp_path / "asked")
+    there = Shelf(tmp_path / "asked").of(wanted)
+    alone = Recorded("one", {"date": "2020-01-01"}, tuple(train(wanted, workshop)))
+    for recorded, ready, date in (([alone], Shelf(tmp_path / "asked"), there.made["date"]), ([alone], Shelf(tmp_path), "2020-01-01")):
+        bench = page(recorded=recorded, ready=ready).bench
+        assert parts.parts(parts.Results(bench), Comparison.parse(draft(seeds=[0])), "me")[0].made["date"] == date
 
 
 def test_the_cost_says_what_is_known_and_what_is_not(page: Callable[..., Page], made: tuple[Page, dict[str, Any]]) -> None:
