@@ -88,7 +88,8 @@ class Workshop:
 
     def check_all(self) -> bool:
         """Whether all bases that are here are as they were; damaged ones are forgotten."""
-        return all([self.check(each) for each in list(self._bases.values())])
+        found = [self.check(each) for each in list(self._bases.values())]  # of each: what is damaged is forgotten
+        return all(found)
 
     def kept(self, pristine: bases.Pristine, dtype: torch.dtype) -> Kept:
         """What frozen lower blocks of this base gave for texts, in this arithmetic."""
