@@ -295,6 +295,14 @@ def test_the_loss_on_validation_texts_stands_beside_that_on_training_texts() -> 
     assert first_chart([runner], True) == "score" and first_chart([runner], False) == "loss"
 
 
+def test_scores_of_runs_that_were_never_looked_at_in_between_are_in_the_chart() -> None:
+    spec = RunSpec.parse({**BASE, "steps": 20})
+    found = race([Runner("LoRA", looks([spec])[0], [(0, ended(spec, 0.7), True)])], "score", True, "movies")
+    marks = next(trace for trace in found["data"] if trace.get("name") == "LoRA: test")
+    low, high = found["layout"]["xaxis"]["range"]
+    assert marks["x"] and all(low < step < high for step in marks["x"])
+
+
 def test_kinds_of_items_whatever_they_are_called_are_a_row_each() -> None:
     asked = Comparison.parse({"base": {"model": "seed-llama", "task": "new_facts", "method": "lora"}, "arms": [THREE[0], THREE[2]], "seeds": [0, 1, 2]})
     more = {"token F1": [0.5, 0.1], "exact match (as told)": [0.9, 0.1], "exact match (backwards)": [0.1, 0.1], "exact match (true facts)": [0.6, 0.1],

@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,11 +19,13 @@ from lab.comparing import path_of
 from lab.contracts import LabError
 from lab.engine import measure, train
 from lab.events import Finished, Started
+from lab.forecast.forecaster import Forecaster
 from lab.lessons import lessons
 from lab.lessons.asking import asked_later, asked_so_far
 from lab.lessons.bank import read as read_bank
 from lab.lessons.guesses import answer
 from lab.lessons.lesson import Order
+from lab.lessons.recorded import known as recorded
 from lab.measurement import MEASURED, Measuring
 from lab.measuring import record
 from lab.museum import exhibits
@@ -525,3 +529,20 @@ def test_the_page_says_where_a_method_is_explained(tmp_path: Path) -> None:
         found = TestClient(Starlette(routes=[route])).get("/explained.json").json()
     assert found["lora"] == {"lesson": "05-lora", "number": 5, "title": "LoRA from the equation up", "step": 0, "heading": "The equation"}
     assert found["vera"]["lesson"] == "07-loras-family" and found["vera"]["step"] > 0
+
+
+@pytest.mark.slow
+def test_the_course_of_a_step_has_the_peak_that_its_run_measured(tmp_path: Path) -> None:
+    """Of the batch that was measured, and not of the longest texts: bar and course stand under each other."""
+    lesson = lessons([ROOT / "lessons"], ROOT / "assets" / "comparisons")["12-where-does-the-memory-go"]
+    known, forecaster = recorded(lesson, ROOT / "assets"), Forecaster(tmp_path / "forecast")
+    with Store(tmp_path) as store:
+        course = SimpleNamespace(bench=Bench(store, forecaster=forecaster))
+        try:
+            for of in ("full", "lora"):
+                while "course" not in (found := results._timeline(course, lesson, of, known, None)):
+                    time.sleep(0.1)
+                measured = known.runs[lesson.runs[of].fingerprint].seen("memory")["peak_bytes"] / 1e6
+                assert max(point for trace in found["course"]["timeline"]["data"] for point in trace["y"]) == pytest.approx(measured, rel=0.03)
+        finally:
+            forecaster.close()

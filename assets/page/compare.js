@@ -94,7 +94,7 @@ export function mount(element, { props, server, watch }) {
     if (found.error) return ready.fail(capital(found.error));
     fold.open = true;
     await take(found.draft);
-    bench.scrollIntoView({ block: "nearest" });
+    bench.scrollIntoView({ block: "start" });
     return heading.focus({ preventScroll: true });
   }
 

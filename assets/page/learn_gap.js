@@ -20,12 +20,18 @@ function number(block, guess, { truth, shown, near }) {
   const { low, high, log, unit } = block;
   const at = (value) => 100 * Math.min(1, Math.max(0, log ? Math.log(Math.max(value, low) / low) / Math.log(high / low) : (value - low) / (high - low)));
   const [one, other] = [at(guess), at(truth)];
-  const times = guess > 0 && truth > 0 ? Math.max(guess / truth, truth / guess) : 0;
-  const way = guess > truth ? "too much" : "too little";
-  const far = near ? "close" : times >= 2 ? `${Number(times.toPrecision(2))} times ${way}` : times ? `${Math.round(100 * (times - 1))} % ${way}` : way;
+  const far = near ? "close" : distance(guess, truth);
   return el("div", { class: "gap-number" }, el("div", { class: "track", role: "img", "aria-label": `You said ${unitOf(guess, unit)}, it is ${shown}` },
     el("span", { class: "between", style: { left: `${Math.min(one, other)}%`, width: `${Math.abs(one - other)}%` } }), el("span", { class: "guess", style: { left: `${one}%` } }), el("span", { class: "truth", style: { left: `${other}%` } })),
   el("dl", {}, el("dt", { class: "guess" }, "you"), el("dd", {}, unitOf(guess, unit)), el("dt", { class: "truth" }, "it is"), el("dd", {}, shown), el("dt", {}, "apart"), el("dd", {}, far)));
+}
+
+// As a share of what came out: 33 % too little, 2.4 times as much.
+function distance(guess, truth) {
+  const way = guess > truth ? "too much" : "too little";
+  if (!(guess > 0 && truth > 0)) return way;
+  const ratio = guess / truth;
+  return ratio >= 2 ? `${Number(ratio.toPrecision(2))} times as much` : `${Math.round(100 * Math.abs(ratio - 1))} % ${way}`;
 }
 
 function choice(block, guess, { truth, shown }) {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations, product
 from math import sqrt
-from statistics import fmean, stdev
+from statistics import fmean, geometric_mean, stdev
 from typing import Any
 
 from lab.compare import outcomes, paired, says, steady
@@ -21,7 +21,7 @@ from lab.spec import RunSpec
 SCHEMA = 1
 ENDED = ("finished", "failed")
 TIMES = tuple(steady.TIMES)  # of one machine, else not comparable
-MIDDLE = (*TIMES, "base_seconds", "peak_bytes", "weights_bytes", "adapter_bytes", "answer_tokens", "forgetting")  # of an arm the median of its runs
+MIDDLE = (*TIMES, "base_seconds", "peak_bytes", "weights_bytes", "adapter_bytes", "answer_tokens")  # of an arm the median of its runs
 FEWEST_VOTES = 3
 QUESTIONS = {
     "over_seeds": "Would it come out so again with other seeds? A paired t over seeds, Holm over all pairs.",
@@ -84,7 +84,7 @@ def _arm(comparison: Comparison, name: str, runs: Mapping[int, RunResult]) -> di
         "mean": fmean(known) if known else None, "deviation": stdev(known) if len(known) > 1 else None,
         **{key: _mean(row[key] for row in rows) for key in ("test_score", "last_loss")},
         **{key: counts[key] for key in ("trainable", "method", "head", "total", "share")},
-        **{key: _middle(row[key] for row in rows) for key in MIDDLE},
+        **{key: _middle(row[key] for row in rows) for key in MIDDLE}, "forgetting": _factor(row["forgetting"] for row in rows),
         "runs": rows,
     }
 
@@ -167,6 +167,12 @@ def _vote(comparison: Comparison, runs: Sequence[RunResult], labels: Sequence[in
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
+
+
+def _factor(values: Iterable[float | None]) -> float | None:
+    """The geometric mean of what is told as a factor, which is what its verdicts compare."""
+    known = [value for value in values if value]
+    return geometric_mean(known) if known else None
 
 
 def _middle(values: Iterable[float | None]) -> float | None:

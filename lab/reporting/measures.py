@@ -60,7 +60,8 @@ def measures(metric: str, higher: bool, tested: str = "") -> tuple[Measure, ...]
         Measure("merged_seconds", "merged, seconds", "the same with what was trained written into the base's weights", _of("merged_seconds"), seconds,
                 run="merged_seconds", timed=True, always=False, column=False),
         Measure("adapter_bytes", "adapter", "size of the file that is saved", _of("adapter_bytes"), size, run="adapter_bytes", logarithmic=True),
-        Measure("forgetting", "forgetting", "perplexity of general English after training, as a multiple of that before; 1 is nothing forgotten",
+        Measure("forgetting", "forgetting", "perplexity of general English after training, as a multiple of that before; 1 is nothing forgotten; "
+                "the geometric mean of the seeds",
                 _of("forgetting"), lambda value: f"× {value:.2f}", run="forgetting", logarithmic=True, always=False),
         *((Measure("last_loss", "training loss", "mean of the last ten steps, each batch before it was learned from; the mean over the seeds",
                    _of("last_loss"), lambda value: figures(value, 3), run="last_loss", always=False, column=False),) if headline else ()),

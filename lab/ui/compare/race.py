@@ -45,7 +45,7 @@ def race(runners: Sequence[Runner], measure: str, over: bool, task: str | None, 
     traces = [trace for runner in runners for trace in _drawn(runner, lines[runner.name], over)]
     ends = [*(_ends(runners) if measure == "score" else [])]
     beside = [trace for runner in runners if (trace := _held(runner))] if held and measure == "loss" else []
-    steps = max([1, *(step for each in lines.values() for line in each.values() for step, _ in line)])
+    steps = max([1, *(step for each in lines.values() for line in each.values() for step, _ in line), *(step for each in ends for step in each["x"])])
     low, high = _range(lines, runners, metric)
     high = max([high, *(1.03 * value for trace in beside for value in trace["y"])])
     references = _references(runners, metric) if measure == "score" else {}

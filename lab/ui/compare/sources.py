@@ -19,7 +19,7 @@ def machine(part: Part) -> str:
     if made is None:
         return HERE
     does = "".join(f", {each}" for each in (made.get("instructions") or ())[:1])  # the first is what its arithmetic is fastest with
-    threads = f" and {made['threads']} threads" if made.get("threads") not in (None, made.get("cores")) else ""
+    threads = f" and {made['threads']} thread{'s' * (made['threads'] > 1)}" if made.get("threads") not in (None, made.get("cores")) else ""
     return (f"{made.get('machine', 'a machine')} with {made.get('system', 'an unknown system')}, {made.get('cores', '?')} cores{threads} "
             f"({made.get('cpu') or 'unknown CPU'}{does})")
 

@@ -24,9 +24,11 @@ from lab.ui.compare.figures import figures
 from lab.ui.compare.table import table
 from lab.ui.compare.tradeoffs import Evidence
 from lab.ui.compare.verdicts import verdicts, winners
+from lab.ui.foretold import order
 from lab.ui.learn.course import Course
 from lab.ui.learn.evidence import wrong
 from lab.ui.memory.asked import step_of
+from lab.ui.memory.detail import detail
 from lab.ui.memory.tab import look
 from lab.ui.picture import picture, reference, settled
 
@@ -156,14 +158,24 @@ def _memory(course: Course, lesson: Lesson, of: str, known: Known, place: Place)
 
 
 def _timeline(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
-    """The course of one step as the Memory tab draws it, foretold for this machine; {"tracing": whether the tracing process has to start first} until then."""
-    seen = look({**step_of(_spec(lesson, of)), "shown": 0}, course.bench.desk)
-    if seen["waiting"]:
-        return {"tracing": seen["starting"]}
-    if seen["detail"] is None:
-        raise LabError(seen["rows"][0]["reason"])
+    """The course of one step as the Memory tab draws it, of the very batch that the run has measured, so that both tell one peak; where there is no such run,
+    of the longest texts. {"tracing": whether the tracing process has to start first} until then."""
+    spec, desk = _spec(lesson, of), course.bench.desk
+    result = known.runs.get(spec.fingerprint)
+    measured = (result.seen("memory") if result and result.started else None) or {}
+    if "real_tokens" in measured:
+        asked = order(result)
+        found = desk.against(f"lesson {spec.fingerprint} {measured['batch']} {measured['real_tokens']}", asked, measured)
+        told = None if found is None else detail(asked, found["predicted"], {})
+    else:
+        seen = look({**step_of(spec), "shown": 0}, desk)
+        if not seen["waiting"] and seen["detail"] is None:
+            raise LabError(seen["rows"][0]["reason"])
+        told = None if seen["waiting"] else seen["detail"]
+    if told is None:
+        return {"tracing": desk.starting}
     parts = [{"name": part, "colour": charts.PARTS[part]} for part in PARTS]
-    return {"course": {key: seen["detail"][key] for key in ("title", "moment", "timeline")}, "parts": parts}
+    return {"course": {key: told[key] for key in ("title", "moment", "timeline")}, "parts": parts}
 
 
 def _neighbours(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
