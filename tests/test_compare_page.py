@@ -343,6 +343,11 @@ def test_every_arm_has_its_script_and_an_encoder_says_why_it_forgets_nothing(mad
     assert any("an encoder foretells no next word" in text for text in made[1]["result"]["hints"])
 
 
+def test_equal_arms_are_counted_as_the_one_training_that_they_are(page: Callable[..., Page]) -> None:
+    said = page().ask("plan", draft([*PAIR, {"name": "LoRA again", "change": {}}]))
+    assert said["left"] == 6 and said["cost"].startswith("6 runs (3 arms × 3 seeds)")
+
+
 def test_an_arm_without_a_script_says_why() -> None:
     asked = Comparison.parse(draft([*PAIR, {"name": "Pfeiffer", "change": {"method": "pfeiffer"}}]))
     *there, missing = scripts(asked)

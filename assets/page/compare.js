@@ -258,12 +258,12 @@ export function mount(element, { props, server, watch }) {
   }
 
   function drawButtons() {
-    const { view, plan: said } = page, total = page.draft.arms.length * page.draft.seeds.length;
+    const { view, plan: said } = page, total = said?.left === undefined ? page.draft.arms.length * page.draft.seeds.length : said.left - said.known;
     const started = page.started && view;
     const broken = started ? view.failed + view.stopped : 0;
     run.hidden = Boolean(started && (going() || (!view.left && !broken)));
     run.disabled = false;
-    say(run, !started ? (said.left && said.known === said.left ? "Show the result" : `Run ${total} trainings`) : view.left || view.stopped ? "Run the rest" : view.failed === 1 ? "Run the failed one again" : "Run the failed ones again");
+    say(run, !started ? (!total ? "Show the result" : `Run ${total} training${total === 1 ? "" : "s"}`) : view.left || view.stopped ? "Run the rest" : view.failed === 1 ? "Run the failed one again" : "Run the failed ones again");
     stop.hidden = !started || !going();
     run.className = started && !view.left ? "plain" : "main"; // what failed may be left as it is
     go.hidden = run.hidden && stop.hidden;

@@ -21,7 +21,7 @@ export function createGuess(block, context) {
 
   function told(guess) {
     say(done, `Kept: ${said(block, guess)}. You will see it beside the result${block.settled.length > 1 ? ` in “${block.answered_in}”` : ""}.`);
-    button.textContent = "Change my guess";
+    button.textContent = "Keep this guess instead";
   }
 
   // Once a part of what it is about has been looked at, a guess stays what it was.

@@ -205,7 +205,7 @@ def test_an_untouched_order_is_no_guess(visitor: Callable[..., Any]) -> None:
     agree.click()
     assert f"Kept: {', '.join(shown)}" in said.inner_text() and page.locator(".learn-foot .main").is_enabled()
     last(page).locator(".guess-order .up").nth(1).click()
-    last(page).get_by_role("button", name="Change my guess").click()
+    last(page).get_by_role("button", name="Keep this guess instead").click()
     assert f"Kept: {', '.join([shown[1], shown[0], *shown[2:]])}" in said.inner_text()
     page.reload()
     page.wait_for_selector(".guess-order")

@@ -17,7 +17,7 @@ from lab.ui import offered
 from lab.ui.bench import Bench
 from lab.ui.compare import adding, arms, forms, parts, ready
 from lab.ui.compare import asked as sent
-from lab.ui.compare.cost import cost
+from lab.ui.compare.cost import cost, distinct
 from lab.ui.compare.files import file
 from lab.ui.compare.items import TestItems, disagreements
 from lab.ui.compare.result import Reports, Stand, told
@@ -154,6 +154,7 @@ def planned(bench: Bench, results: parts.Results, draft: Mapping[str, Any], owne
         arm = PLACE.match(text)
         return {**said, "error": {"text": text[arm.end():] if arm else text, "arm": arm[1] if arm else "", "field": text.partition(" ")[0]}}
     found = parts.parts(results, comparison, owner)
+    each = distinct(found)
     return {**said, "warnings": warnings(comparison), "pairs": sent.pairs(comparison),
-            "cost": cost(bench, found, len(comparison.arms), len(comparison.seeds)), "left": sum(not part.ended for part in found),
-            "known": sum(part.state == "known" for part in found)}
+            "cost": cost(bench, found, len(comparison.arms), len(comparison.seeds)), "left": sum(not part.ended for part in each),
+            "known": sum(part.state == "known" for part in each)}
