@@ -84,6 +84,11 @@ class Run:
         return json.loads(self.spec_json)
 
     @property
+    def works(self) -> bool:
+        """Whether it is one of those that take long, which limits of an hour and of seconds are about."""
+        return self.kind in WORK
+
+    @property
     def ended(self) -> bool:
         return self.state in ("finished", "failed", "cancelled")
 
@@ -144,7 +149,7 @@ class Store:
 
         `running` is how many runs of one owner may go on at a time: those of an owner who has so many wait, and others pass them.
         """
-        marks = ", ".join("?" * len(kinds))
+        marks = _marks(kinds)
         busy = ("" if running is None else " AND (SELECT count(*) FROM runs AS going WHERE going.state = 'running' AND going.kind <> 'question' "
                 "AND going.owner = runs.owner) < ?")
         first = f"SELECT number FROM runs WHERE state = 'queued' AND kind IN ({marks}){busy} ORDER BY {ORDER} LIMIT 1"
@@ -160,7 +165,7 @@ class Store:
                 return None
             run = _run(claimed[:-1])
             db.execute("INSERT INTO rounds VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET turn = max(turn, excluded.turn)",
-                       (WORK[0] if run.kind in WORK else run.kind, claimed[-1]))
+                       (_alike(run.kind)[0], claimed[-1]))
         return run
 
     def place(self, run_id: str) -> int:
@@ -195,8 +200,8 @@ class Store:
     def submitted(self, owner: str, seconds: float) -> int:
         """How many runs an owner has submitted in the last so many seconds, those answered from the history left out."""
         now = self._clock()  # a run from later is one of a clock that has been set back
-        return self._value("SELECT count(*) FROM runs WHERE owner = ? AND kind IN ('train', 'measure') AND reused = 0 AND created > ? AND created <= ?",
-                           owner, now - seconds, now)
+        return self._value(f"SELECT count(*) FROM runs WHERE owner = ? AND kind IN ({_marks(WORK)}) AND reused = 0 AND created > ? AND created <= ?",
+                           owner, *WORK, now - seconds, now)
 
     def waiting(self, owner: str | None = None, questions: bool = False) -> int:
         """How many runs (and looks), or else questions, are queued or running, of one owner or of all: what a limit on an owner is checked against."""
@@ -310,7 +315,7 @@ class Store:
 
     def finished(self, owner: str, fingerprints: Collection[str]) -> list[Run]:
         """An owner's finished trainings of these specs, newest first."""
-        marks = ", ".join("?" * len(fingerprints))
+        marks = _marks(fingerprints)
         return self._select(f"kind = 'train' AND owner = ? AND state = 'finished' AND fingerprint IN ({marks}) ORDER BY number DESC", owner, *fingerprints)
 
     def looks(self, run_id: str) -> list[Run]:
@@ -509,9 +514,10 @@ class Store:
 
     def _turn(self, db: sqlite3.Connection, owner: str, kind: str) -> int:
         """The round that a new run of an owner belongs to: the one that is going on, or the one after their latest that began or waits."""
-        kinds = WORK if kind in WORK else (kind, kind)
-        found = db.execute("SELECT coalesce((SELECT turn FROM rounds WHERE kind = ?), 1), (SELECT turn FROM runs WHERE owner = ? AND kind IN (?, ?) "
-                           "AND turn > 0 AND (state <> 'cancelled' OR started IS NOT NULL) ORDER BY number DESC LIMIT 1)", (kinds[0], owner, *kinds)).fetchone()
+        kinds = _alike(kind)
+        found = db.execute("SELECT coalesce((SELECT turn FROM rounds WHERE kind = ?), 1), "
+                           f"(SELECT turn FROM runs WHERE owner = ? AND kind IN ({_marks(kinds)}) AND turn > 0 "
+                           "AND (state <> 'cancelled' OR started IS NOT NULL) ORDER BY number DESC LIMIT 1)", (kinds[0], owner, *kinds)).fetchone()
         return max(found[0], (found[1] or 0) + 1)
 
     def _insert(self, db: sqlite3.Connection, spec: Job, owner: str, kind: str, title: str, **more: Any) -> Run:
@@ -520,7 +526,7 @@ class Store:
             "kind": kind, "spec": spec.to_json(), "fingerprint": spec.fingerprint, "owner": _owner(owner), "title": _name("title", title),
             "state": "queued", "created": self._clock(), **more,
         }
-        marks = ", ".join("?" * len(values))
+        marks = _marks(values)
         return _run(db.execute(f"INSERT INTO runs ({', '.join(values)}) VALUES ({marks}) RETURNING {COLUMNS}", tuple(values.values())).fetchone())
 
     def _append(self, db: sqlite3.Connection, run: Run, events: Sequence[Event]) -> int:
@@ -611,6 +617,15 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
     db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode a crash of the lab loses nothing, a power cut at most the last moments
     db.execute("PRAGMA foreign_keys = ON")
     return db
+
+
+def _alike(kind: str) -> tuple[str, ...]:
+    """The kinds that share their rounds of the queue with this one; the first of them names the rounds."""
+    return WORK if kind in WORK else (kind,)
+
+
+def _marks(values: Collection[Any]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _run(row: Sequence[Any]) -> Run:

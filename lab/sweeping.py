@@ -126,11 +126,16 @@ def sweeps(folder: Path) -> Mapping[tuple[str, str], Sweep]:
             for model, methods in found.items() for method, sweep in methods.items()}
 
 
+def rates_tried(spec: RunSpec, known: Mapping[tuple[str, str], Sweep]) -> int | None:
+    """How many learning rates its default was chosen from; None where that was not looked for on its model."""
+    sweep = known.get((str(spec.model), spec.method.key))
+    return len(sweep.tried) if sweep and sweep.at(spec.lr) else None
+
+
 def note_rates(arms: Sequence[dict[str, Any]], specs: Iterable[RunSpec], known: Mapping[tuple[str, str], Sweep]) -> None:
-    """Write into each arm of a report how many learning rates its default was chosen from; None where that was not looked for on its model."""
+    """Write that into each arm of a report."""
     for arm, spec in zip(arms, specs, strict=True):
-        sweep = known.get((str(spec.model), spec.method.key))
-        arm["rates"] = len(sweep.tried) if sweep and sweep.at(spec.lr) else None
+        arm["rates"] = rates_tried(spec, known)
 
 
 def usual(model: str, method: str) -> RunSpec | None:

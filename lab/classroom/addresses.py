@@ -53,5 +53,5 @@ class Addresses:
         self._asked[address] = asked
         if self._limits.address_waiting is not None:
             asked.waiting[run.id] = run.created
-        if self._limits.address_per_hour is not None and run.kind in ("train", "measure"):
+        if self._limits.address_per_hour is not None and run.works:
             asked.trained[run.id] = run.created

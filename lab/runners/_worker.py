@@ -86,7 +86,7 @@ def main(settings: Settings) -> None:
                 return
             if answered(store, run):
                 continue
-            seconds = settings.seconds if run.kind in ("train", "measure") else None
+            seconds = settings.seconds if run.works else None
             Recorder(store, run, settings.patience_seconds, seconds=seconds).record(partial(work[run.kind], run, workshop, store.folder(subject(run))))
             if not gpu_works():
                 return  # after some errors nothing on the GPU works any more in this process

@@ -37,11 +37,15 @@ class Following:
 
     def add(self, specs: Iterable[RunSpec], owner: str) -> None:
         """Each once, behind those that are there. Raises LabError where more would follow than the lab keeps."""
-        rows = [(owner, spec.fingerprint, spec.to_json(), self.store.now) for spec in specs]
-        if not rows:
+        wanted = list(specs)
+        if not wanted:
             return
+        self._asking[owner] = rates.asking()
+        there = {fingerprint for fingerprint, in self.store.rows("SELECT fingerprint FROM planned WHERE owner = ?", owner)}
+        rows = [(owner, spec.fingerprint, spec.to_json(), self.store.now) for spec in wanted if spec.fingerprint not in there]
+        if not rows:
+            return  # a page asks again and again, mostly for nothing new
         with self._lock, self.store.writing() as db:
-            self._asking[owner] = rates.asking()
             db.executemany("INSERT OR IGNORE INTO planned (owner, fingerprint, spec, at) VALUES (?, ?, ?, ?)", rows)
             for most, which, values in ((MOST, "WHERE owner = ?", (owner,)), (MOST_ALL, "", ())):
                 if (count := db.execute(f"SELECT count(*) FROM planned {which}", values).fetchone()[0]) > most:

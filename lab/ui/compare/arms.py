@@ -8,6 +8,7 @@ from lab import describe
 from lab.compare import differences
 from lab.contracts import LabError
 from lab.spec import RunSpec
+from lab.sweeping import rates_tried
 from lab.ui import charts, controls
 from lab.ui.bench import Bench
 from lab.ui.charts import COLOURS
@@ -53,8 +54,7 @@ def cards(bench: Bench, draft: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
 def _card(bench: Bench, base: RunSpec, spec: RunSpec) -> dict[str, Any]:
     counts = spec.counts
     things, notes = differences(base, spec)
-    sweep = bench.sweeps.get((str(spec.model), spec.method.key))
-    rates = len(sweep.tried) if sweep and sweep.at(spec.lr) else 0
+    rates = rates_tried(spec, bench.sweeps)
     return {
         "title": spec.method.title, "method": spec.method.key, "settings": settings(base, spec), "trainable": whole(counts.trainable),
         "share": percent(counts.trainable / counts.total), "memory": size(spec.memory(bench.paces.dtype(spec))["peak_bytes"]), "changes": things,
