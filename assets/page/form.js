@@ -8,7 +8,7 @@ import { teacher } from "./session.js";
 const key = (control) => (control.part === "method" ? "method." : "") + control.name;
 
 export function createForm({ catalogues, ask, touched, changed, train }) {
-  const state = { form: null, draft: null, rows: new Map(), turn: 0, coming: null };
+  const state = { form: null, draft: null, rows: new Map(), turn: 0, coming: null, wrong: null };
   const menus = el("div", { class: "menus" });
   const about = el("div", { class: "about" });
   const knobs = el("fieldset", { class: "group" });
@@ -158,6 +158,7 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
     fill(folded, rows(form.advanced));
     advanced.hidden = teacher.hide.has("advanced");
     [...form.knobs, ...form.settings, ...form.advanced].forEach(mark);
+    point();
     explain([...menus.querySelectorAll("label"), ...node.querySelectorAll(".knob .label > :first-child, .knob .help"), about]);
     if (focused && focused !== document.activeElement?.id) document.getElementById(focused)?.focus({ preventScroll: true });
   }
@@ -191,8 +192,14 @@ export function createForm({ catalogues, ask, touched, changed, train }) {
     error.hidden = !answer;
     error.textContent = answer ? worded(answer) : "";
     button.disabled = Boolean(answer);
-    if (answer?.field) document.getElementById(`knob-${answer.field}`)?.setAttribute("aria-invalid", "true");
+    state.wrong = answer?.field || null;
+    point();
     return answer;
+  }
+
+  // The field that is wrong stays marked, also where the form is drawn anew while the error stands.
+  function point() {
+    if (state.wrong) document.getElementById(`knob-${state.wrong}`)?.setAttribute("aria-invalid", "true");
   }
 
   // The message begins with a setting's name in the code: here its label stands beside the field.
