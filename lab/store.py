@@ -11,33 +11,24 @@ import os
 import secrets
 import shutil
 import sqlite3
-import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from lab.contracts import LabError, shorten
+from lab.database import Database, make_folder
 from lab.events import ENDS, Cancelled, Event, Failed, Finished, RunResult, Started, fold, from_json, to_json
-from lab.schema import STEPS, VERSION
 from lab.spec import RunSpec
 
-PATIENCE_SECONDS = 10.0  # how long a write waits for another process's write
-RESERVE_PAGES = 16  # of a capped file, kept so that a run can still be given its ending
-SMALLEST_BYTES = 256 * 1024
 LONGEST_NAME = 200
 LONGEST_HANDICAP_SECONDS = 300.0  # a long run lets shorter ones pass that came at most so much later
 WORK = ("train", "measure")  # kinds of jobs that take long: they share the rounds of the queue
 ORDER = "priority DESC, turn, due, number"  # of the queue
 EARLIER = ("state = 'queued' AND (kind = 'question') = ? "
            "AND (-priority, turn, due, number) < (SELECT -priority, turn, due, number FROM runs WHERE id = ?)")
-
-
-class Unwritable(LabError):
-    """The database cannot be written at the moment; everything stored before is still there, so the write can be tried again."""
 
 
 class Job(Protocol):
@@ -96,38 +87,13 @@ class Run:
 COLUMNS = ", ".join(field.name.removesuffix("_json") for field in fields(Run))
 
 
-class Store:
-    """Two kept connections for all threads of a process, one that writes and one that reads: a bare insert takes 0.01 ms, connecting again 3.7 ms, and
-    whoever only asks need not stand behind a write that waits for those of other processes."""
+class Store(Database):
+    """The runs of a folder: their queue, their events, what they left and who may see it."""
 
-    def __init__(self, folder: Path, *, largest_bytes: int | None = None, patience: float = PATIENCE_SECONDS,
-                 clock: Callable[[], float] = time.time) -> None:
-        if largest_bytes is not None and largest_bytes < SMALLEST_BYTES:
-            raise LabError(f"largest_bytes is {largest_bytes:,}: must be at least {SMALLEST_BYTES:,}")
-        self.root = Path(folder)
-        self.path = self.root / "lab.sqlite3"
-        self._clock = clock
-        self._patience = patience
-        self._lock, self._reading = threading.RLock(), threading.Lock()
-        self._writer: int | None = None  # the thread in whose transaction the store is
-        self._held: sqlite3.Connection | None = None
-        with self._explained():
-            _make_folder(self.root / "runs")
-            self._db, self._reader = _connect(self.path, patience), _connect(self.path, patience)
-            self._page_bytes = self._value("PRAGMA page_size")
-            self._pages = largest_bytes // self._page_bytes if largest_bytes else 0
-            self._prepare()
-
-    def close(self) -> None:
-        self.release()
-        self._reader.close()
-        self._db.close()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __init__(self, folder: Path, **options: Any) -> None:
+        """`options`: those of `Database`."""
+        make_folder(Path(folder) / "runs")
+        super().__init__(folder, **options)
 
     # ── the queue ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -139,7 +105,7 @@ class Store:
         going on. Within a round a run that takes `seconds` stands where one would that came so much later, at most LONGEST_HANDICAP_SECONDS, so short ones
         pass it and nobody is passed for ever. None is a run of which that is not known: it counts as a long one.
         """
-        with self._write() as db:
+        with self.writing() as db:
             longer = LONGEST_HANDICAP_SECONDS if seconds is None else min(max(seconds, 0.0), LONGEST_HANDICAP_SECONDS)
             return self._insert(db, spec, owner, kind, title, priority=priority, turn=self._turn(db, owner, kind), due=self._clock() + longer,
                                 anew=int(anew))
@@ -154,9 +120,9 @@ class Store:
                 "AND going.owner = runs.owner) < ?")
         first = f"SELECT number FROM runs WHERE state = 'queued' AND kind IN ({marks}){busy} ORDER BY {ORDER} LIMIT 1"
         asked = (*kinds, *(() if running is None else (running,)))
-        if self._value(first, *asked) is None:
+        if self.value(first, *asked) is None:
             return None
-        with self._write() as db:
+        with self.writing() as db:
             claimed = db.execute(
                 f"UPDATE runs SET state = 'running', worker = ?, started = ? WHERE number = ({first}) RETURNING {COLUMNS}, turn",
                 (worker, self._clock(), *asked),
@@ -173,7 +139,7 @@ class Store:
         run = self.run(run_id)
         if run.state != "queued":
             return 0
-        return 1 + self._value(f"SELECT count(*) FROM runs WHERE {EARLIER}", run.kind == "question", run.id)
+        return 1 + self.value(f"SELECT count(*) FROM runs WHERE {EARLIER}", run.kind == "question", run.id)
 
     def queue(self, before: Run | None = None, limit: int = 1000) -> list[Run]:
         """The runs and looks that wait, the next first; with `before` those that come before that one, questions where it is one."""
@@ -183,15 +149,15 @@ class Store:
 
     def order(self, limit: int = 10_000) -> list[str]:
         """The ids of the runs and looks that wait, the next first."""
-        return [run for run, in self._rows(f"SELECT id FROM runs WHERE state = 'queued' AND kind <> 'question' ORDER BY {ORDER} LIMIT ?", limit)]
+        return [run for run, in self.rows(f"SELECT id FROM runs WHERE state = 'queued' AND kind <> 'question' ORDER BY {ORDER} LIMIT ?", limit)]
 
     def queue_mark(self) -> str:
         """Another one whenever a run has joined or left the queue."""
-        return str(self._value("SELECT count(*) || '.' || coalesce(max(number), 0) FROM runs WHERE state = 'queued' AND kind <> 'question'"))
+        return str(self.value("SELECT count(*) || '.' || coalesce(max(number), 0) FROM runs WHERE state = 'queued' AND kind <> 'question'"))
 
     def ends_mark(self) -> str:
         """Another one whenever a run has ended or was deleted."""
-        return str(self._rows("SELECT max(finished), count(finished) FROM runs WHERE finished IS NOT NULL")[0])
+        return str(self.rows("SELECT max(finished), count(finished) FROM runs WHERE finished IS NOT NULL")[0])
 
     def in_state(self, state: str, limit: int = 1000) -> list[Run]:
         """Runs, looks and questions in one state, the earliest first."""
@@ -200,14 +166,14 @@ class Store:
     def submitted(self, owner: str, seconds: float) -> int:
         """How many runs an owner has submitted in the last so many seconds, those answered from the history left out."""
         now = self._clock()  # a run from later is one of a clock that has been set back
-        return self._value(f"SELECT count(*) FROM runs WHERE owner = ? AND kind IN ({_marks(WORK)}) AND reused = 0 AND created > ? AND created <= ?",
+        return self.value(f"SELECT count(*) FROM runs WHERE owner = ? AND kind IN ({_marks(WORK)}) AND reused = 0 AND created > ? AND created <= ?",
                            owner, *WORK, now - seconds, now)
 
     def waiting(self, owner: str | None = None, questions: bool = False) -> int:
         """How many runs (and looks), or else questions, are queued or running, of one owner or of all: what a limit on an owner is checked against."""
         which = f"AND kind {'=' if questions else '<>'} 'question'" + (" AND owner = ?" if owner is not None else "")
         count = f"SELECT (SELECT count(*) FROM runs WHERE state = 'queued' {which}) + (SELECT count(*) FROM runs WHERE state = 'running' {which})"
-        return self._value(count, *([owner, owner] if owner is not None else []))
+        return self.value(count, *([owner, owner] if owner is not None else []))
 
     def among(self, ids: Collection[str]) -> list[Run]:
         """The runs with these ids, as far as they are there."""
@@ -215,7 +181,7 @@ class Store:
 
     def cancel(self, run_id: str) -> Run:
         """A queued run ends at once; a running one is flagged and ends at its next step; an ended one stays as it is."""
-        with self._write(ending=True) as db:
+        with self.writing(ending=True) as db:
             run = self.run(run_id)
             if run.state == "queued":
                 self._append(db, run, [Cancelled(step=0)])
@@ -225,7 +191,7 @@ class Store:
 
     def cancelled(self, run_id: str) -> bool:
         """Whether its worker should stop: it was flagged, or it ended or was deleted from elsewhere."""
-        return self._value("SELECT 1 FROM runs WHERE id = ? AND state = 'running' AND cancel = 0", run_id) is None
+        return self.value("SELECT 1 FROM runs WHERE id = ? AND state = 'running' AND cancel = 0", run_id) is None
 
     # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -235,7 +201,7 @@ class Store:
         Raises Unwritable when the disk is full or the file locked (try again), LabError when the run has ended or is gone (stop).
         """
         events = list(events)
-        with self._write(ending=bool(events) and isinstance(events[-1], ENDS)) as db:
+        with self.writing(ending=bool(events) and isinstance(events[-1], ENDS)) as db:
             run = self.run(run_id)
             if run.ended:
                 raise LabError(f"run {run_id} is {run.state}: nothing can be added to it")
@@ -243,7 +209,7 @@ class Store:
 
     def fail(self, run_id: str, reason: str, advice: str = "", *, knob: str = "", detail: str = "") -> bool:
         """End a run from outside, with a reason for its owner. False if it had ended before."""
-        with self._write(ending=True) as db:
+        with self.writing(ending=True) as db:
             run = self.run(run_id)
             if not run.ended:
                 self._append(db, run, [Failed(reason, advice, knob, detail=detail)])
@@ -261,11 +227,11 @@ class Store:
 
     def done(self, worker: str) -> int:
         """How many runs a worker has brought to their end."""
-        return self._value("SELECT count(*) FROM runs WHERE worker = ? AND state <> 'running'", worker)
+        return self.value("SELECT count(*) FROM runs WHERE worker = ? AND state <> 'running'", worker)
 
     def lines(self, run_id: str, after: int = 0) -> list[tuple[int, str]]:
         """(number, JSON line) of each event later than `after`; the cost grows with what is new, not with the run."""
-        found = self._rows("SELECT seq, line FROM events WHERE run = ? AND seq > ? ORDER BY seq", run_id, after)
+        found = self.rows("SELECT seq, line FROM events WHERE run = ? AND seq > ? ORDER BY seq", run_id, after)
         if not found:
             self.run(run_id)  # an unknown id is an error, not an empty answer
         return found
@@ -275,7 +241,7 @@ class Store:
 
     def step(self, run_id: str) -> int:
         """How far a run is, from its newest events alone; 0 before its first step."""
-        newest = self._rows("SELECT seq, line FROM events WHERE run = ? ORDER BY seq DESC LIMIT 5", run_id)
+        newest = self.rows("SELECT seq, line FROM events WHERE run = ? ORDER BY seq DESC LIMIT 5", run_id)
         return next((step for _, line in newest if (step := getattr(from_json(line), "step", 0))), 0)
 
     def result(self, run_id: str) -> RunResult:
@@ -324,7 +290,7 @@ class Store:
 
     def took(self, kind: str, fingerprint: str) -> float | None:
         """Seconds of the newest equal job that finished here, from when a worker took it; None where there is none."""
-        found = self._rows("SELECT finished - started FROM runs WHERE fingerprint = ? AND kind = ? AND state = 'finished' ORDER BY number DESC LIMIT 1",
+        found = self.rows("SELECT finished - started FROM runs WHERE fingerprint = ? AND kind = ? AND state = 'finished' ORDER BY number DESC LIMIT 1",
                            fingerprint, kind)
         return found[0][0] if found else None
 
@@ -336,7 +302,7 @@ class Store:
 
     def delete(self, run_id: str) -> None:
         """Remove a run, its events, its folder, the looks at it and the questions to it; a running one has to be cancelled first."""
-        with self._write(ending=True) as db:
+        with self.writing(ending=True) as db:
             run = self.run(run_id)
             if run.state == "running":
                 raise LabError(f"run {run_id} is running: cancel it before you delete it")
@@ -345,7 +311,7 @@ class Store:
 
     def forget_questions(self, owner: str, keep: int) -> None:
         """Remove an owner's questions that have ended, but for the newest: what was typed is nobody's history."""
-        with self._write(ending=True) as db:
+        with self.writing(ending=True) as db:
             db.execute("DELETE FROM runs WHERE kind = 'question' AND owner = ? AND finished IS NOT NULL AND number NOT IN "
                        "(SELECT number FROM runs WHERE kind = 'question' AND owner = ? ORDER BY number DESC LIMIT ?)", (owner, owner, keep))
 
@@ -354,7 +320,7 @@ class Store:
 
         Its events and its adapter come along; whose it was, its id and its title do not.
         """
-        with self._write() as db:
+        with self.writing() as db:
             equal = self._equal(spec, weights_sha256, data_sha256)
             if not equal:
                 return None
@@ -376,7 +342,7 @@ class Store:
                              "AND weights_sha256 <> '' ORDER BY number DESC LIMIT 1", run.fingerprint, run.created)
         if not equal:
             return False
-        with self._write() as db:
+        with self.writing() as db:
             self._take(db, run.id, equal[0].id)
             db.execute("UPDATE runs SET state = 'finished', finished = ?, reused = 1, weights_sha256 = ?, data_sha256 = ? WHERE id = ?",
                        (self._clock(), equal[0].weights_sha256, equal[0].data_sha256, run.id))
@@ -411,7 +377,7 @@ class Store:
 
     def disk_used(self, owner: str) -> int:
         """Bytes of all adapters of an owner."""
-        mine = {run_id for (run_id,) in self._rows("SELECT id FROM runs WHERE owner = ?", owner)}
+        mine = {run_id for (run_id,) in self.rows("SELECT id FROM runs WHERE owner = ?", owner)}
         kept = (path for path in (self.root / "runs").iterdir() if path.name in mine)
         return sum(file.stat().st_size for path in kept for file in path.rglob("*") if file.is_file())
 
@@ -434,9 +400,9 @@ class Store:
                 removed += 1
         emptied = 0
         if adapters_before is not None:
-            with self._write(ending=True) as db:  # without its adapter a run is no answer to who asks for an equal one
+            with self.writing(ending=True) as db:  # without its adapter a run is no answer to who asks for an equal one
                 db.execute("UPDATE runs SET weights_sha256 = '' WHERE kind = 'train' AND finished < ? AND weights_sha256 <> ''", (adapters_before,))
-            for (run_id,) in self._rows("SELECT id FROM runs WHERE kind = 'train' AND finished < ?", adapters_before):
+            for (run_id,) in self.rows("SELECT id FROM runs WHERE kind = 'train' AND finished < ?", adapters_before):
                 folder = self.folder(run_id) / "adapter"
                 if folder.is_dir():
                     _remove_folder(folder)
@@ -445,9 +411,9 @@ class Store:
 
     def salt(self) -> str:
         """A secret of this folder, made once, from which keys are made that nobody can guess."""
-        with self._write() as db:
+        with self.writing() as db:
             db.execute("INSERT INTO secrets VALUES ('salt', ?) ON CONFLICT (name) DO NOTHING", (secrets.token_hex(32),))
-        return self._value("SELECT value FROM secrets WHERE name = 'salt'")
+        return self.value("SELECT value FROM secrets WHERE name = 'salt'")
 
     def ended_since(self, moment: float) -> list[Run]:
         """Runs and looks that ended later than that, the earliest first: what a log tells of."""
@@ -456,61 +422,11 @@ class Store:
     def counts(self) -> dict[str, dict[str, int]]:
         """{kind: {state: how many}} of the whole history."""
         found: dict[str, dict[str, int]] = {}
-        for kind, state, many in self._rows("SELECT kind, state, count(*) FROM runs GROUP BY kind, state"):
+        for kind, state, many in self.rows("SELECT kind, state, count(*) FROM runs GROUP BY kind, state"):
             found.setdefault(kind, {})[state] = many
         return found
 
-    def copy_to(self, path: Path) -> None:
-        """The database as it is at one moment, as one file without a journal, also while others write."""
-        with self._explained(), closing(_connect(self.path, self._patience)) as source, closing(sqlite3.connect(path, isolation_level=None)) as target:
-            source.backup(target)
-            target.execute("PRAGMA journal_mode = DELETE")
-
-    def hold(self) -> None:
-        """Become the one lab that serves this folder, until `release` or the end of the process, however it ends.
-
-        A lock of SQLite's on a file of its own: the system lets go of it even when the process is killed, on every platform.
-        """
-        if self._held:
-            return
-        held = sqlite3.connect(self.root / "lab.lock", timeout=0, isolation_level=None, check_same_thread=False)
-        try:
-            held.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
-            held.close()
-            raise LabError(f"another lab serves {self.root}: stop it, or choose another folder with --data") from None
-        self._held = held
-
-    def release(self) -> None:
-        if self._held:
-            self._held.close()
-            self._held = None
-
-    # ── for what else is kept in the same file ────────────────────────────────────────────────────────────────────────
-
-    def rows(self, query: str, *values: Any) -> list[Any]:
-        return self._rows(query, *values)
-
-    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        """One transaction, as every write of the store's own."""
-        return self._write()
-
-    @property
-    def now(self) -> float:
-        return self._clock()
-
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _prepare(self) -> None:
-        version = self._value("PRAGMA user_version")
-        if version > VERSION:
-            raise LabError(f"{self.path} was written by a newer lab (version {version}, this one knows {VERSION}): update the lab or choose another folder")
-        if version < VERSION:
-            with self._write() as db:
-                for step in STEPS[self._value("PRAGMA user_version"):]:  # asked again: another process may have been faster
-                    for statement in step.split(";"):
-                        db.execute(statement)
-                db.execute(f"PRAGMA user_version = {VERSION}")
 
     def _turn(self, db: sqlite3.Connection, owner: str, kind: str) -> int:
         """The round that a new run of an owner belongs to: the one that is going on, or the one after their latest that began or waits."""
@@ -544,79 +460,14 @@ class Store:
             db.execute("UPDATE runs SET state = ?, reason = ?, finished = ? WHERE id = ?", (event.name, reason, self._clock(), run_id))
 
     def _set(self, run_id: str, column: str, value: Any) -> Run:
-        with self._write() as db:
+        with self.writing() as db:
             db.execute(f"UPDATE runs SET {column} = ? WHERE id = ?", (value, run_id))
             return self.run(run_id)
 
     def _select(self, where: str, *values: Any) -> list[Run]:
-        return [_run(row) for row in self._rows(f"SELECT {COLUMNS} FROM runs WHERE {where}", *values)]
-
-    def _value(self, query: str, *values: Any) -> Any:
-        return next((row[0] for row in self._rows(query, *values)), None)
-
-    def _rows(self, query: str, *values: Any) -> list[Any]:
-        within = self._writer == threading.get_ident()  # a transaction sees what it has written so far
-        with nullcontext() if within else self._reading, self._explained():
-            return (self._db if within else self._reader).execute(query, values).fetchall()
-
-    @contextmanager
-    def _write(self, *, ending: bool = False) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it or nothing. An `ending` may use the reserve of a capped file, so that no run is left without one."""
-        with self._lock, self._explained():
-            if self._pages:
-                self._db.execute(f"PRAGMA max_page_count = {self._pages if ending else self._pages - RESERVE_PAGES}")
-            self._db.execute("BEGIN IMMEDIATE")
-            self._writer = threading.get_ident()
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # SQLite itself rolls back on some errors
-                    self._db.execute("ROLLBACK")
-                raise
-            finally:
-                self._writer = None
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            explained = self._explain(error)
-            if explained is None:
-                raise
-            raise explained from error
-
-    def _explain(self, error: sqlite3.Error) -> LabError | None:
-        """SQLite's trouble in the lab's words; None for what can only be a mistake in this file."""
-        match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the low byte is the kind, the rest its details
-            case sqlite3.SQLITE_FULL if self._pages:
-                limit = self._pages * self._page_bytes
-                return Unwritable(f"{self.path} has reached its limit of {limit:,} bytes: delete runs you no longer need; nothing stored is lost")
-            case sqlite3.SQLITE_FULL:
-                return Unwritable(f"no space is left for {self.path}: delete runs or other files; nothing stored is lost")
-            case sqlite3.SQLITE_IOERR:
-                return Unwritable(f"{self.path} could not be written ({error}): see whether its disk is full; nothing stored is lost")
-            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                return Unwritable(f"{self.path} has been locked by another program for {self._patience:g} s: close that program and try again")
-            case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-                return Unwritable(f"{self.path} may only be read: allow the lab to write there, or choose another folder with --data")
-            case sqlite3.SQLITE_CANTOPEN:
-                return LabError(f"{self.path} cannot be opened: choose another folder with --data")
-            case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-                return LabError(f"{self.path} is not a database, or a damaged one: move it away, and the lab starts a new one")
-        return None
-
+        return [_run(row) for row in self.rows(f"SELECT {COLUMNS} FROM runs WHERE {where}", *values)]
 
 SEARCHED = ("title", "json_extract(spec, '$.model')", "json_extract(spec, '$.task')", "json_extract(spec, '$.method.name')")
-
-
-def _connect(path: Path, patience: float) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode a crash of the lab loses nothing, a power cut at most the last moments
-    db.execute("PRAGMA foreign_keys = ON")
-    return db
 
 
 def _alike(kind: str) -> tuple[str, ...]:
@@ -647,13 +498,6 @@ def _owner(text: str) -> str:
 def _literal(search: str) -> str:
     """Text for LIKE in which % and _ mean themselves."""
     return search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LabError(f"{folder} cannot be made ({error.strerror}): choose another folder with --data") from None
 
 
 def _remove_folder(folder: Path) -> None:

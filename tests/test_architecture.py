@@ -13,13 +13,13 @@ TIERS = (
     {"methods", "models", "tasks", "owndata", "accounting", "exhibits"},
     {"lens", "lenses", "spec", "describe", "diagnosed", "diagnoses"},
     {"supply", "engine", "store", "compare", "serving", "lessons", "export", "forecast", "measurement", "measurements",
-     "recording", "comparing", "measuring", "museum", "schema", "classroom"},
+     "recording", "comparing", "measuring", "museum", "schema", "database", "classroom"},
     {"runners", "ui", "cli", "probing", "sweeping", "reporting", "pushing", "hosting", "backup", "__main__"},
 )
 TIER = {name: tier for tier, names in enumerate(TIERS) for name in names}
 FILES = sorted((ROOT / "lab").rglob("*.py"))
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "datasets"}
-ONLY_IN = {"gradio": ("ui",), "sqlite3": ("store",), "ray": ("runners",), "spaces": ("runners",)}
+ONLY_IN = {"gradio": ("ui",), "sqlite3": ("store", "database"), "ray": ("runners",), "spaces": ("runners",)}
 WITH_TORCH = ("engine", "exhibits", "accounting/tracing.py", "methods/_bottleneck.py", "methods/_parametrized.py", "methods/_prompts.py", "methods/_shifted.py",
               "lenses/_")
 

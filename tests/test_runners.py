@@ -12,13 +12,14 @@ import psutil
 import pytest
 
 from lab.contracts import LabError
+from lab.database import SMALLEST_BYTES, Unwritable
 from lab.events import Cancelled, Failed, Finished, Observed, Stepped
 from lab.runners import _machine
 from lab.runners._deaths import Death, why
 from lab.runners._worker import CANCEL_SECONDS, Recorder, Settings
 from lab.runners.local import LocalRunner
 from lab.spec import RunSpec
-from lab.store import SMALLEST_BYTES, Store, Unwritable
+from lab.store import Store
 from tests._patience import within
 
 ROOT = Path(__file__).parents[1]

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from lab.contracts import LabError
+from lab.database import SMALLEST_BYTES, Unwritable
 from lab.events import Cancelled, Evaluated, Failed, Finished, Observed, Started, Stepped, fold, to_json
 from lab.spec import RunSpec
-from lab.store import SMALLEST_BYTES, Store, Unwritable
+from lab.store import Store
 from tests._patience import within
 
 ROOT = Path(__file__).parents[1]
@@ -400,7 +401,7 @@ def test_a_running_run_is_not_deleted(store):
 @pytest.mark.slow
 @pytest.mark.alone
 def test_ten_thousand_runs_open_at_once(store):
-    with store._write() as db:  # one transaction: filling is not what is measured
+    with store.writing() as db:  # one transaction: filling is not what is measured
         for number in range(10_000):
             store._insert(db, LORA, "ann" if number % 2 else "bob", "train", f"run {number}")
     for ask in (lambda: store.history("ann"), lambda: store.history(None, limit=10_000), lambda: store.history("ann", search="run 77")):
@@ -545,7 +546,8 @@ def test_a_full_disk_is_explained_and_loses_nothing(tmp_path):
     code = f"""
 import resource, signal
 from pathlib import Path
-from lab.store import Store, Unwritable
+from lab.database import Unwritable
+from lab.store import Store
 from lab.events import Observed
 from lab.spec import RunSpec
 store = Store(Path({str(tmp_path)!r}))

@@ -17,13 +17,14 @@ from typing import Any
 
 from lab import secrecy
 from lab.contracts import LabError
+from lab.database import Unwritable
 from lab.events import ENDS, Cancelled, Event, Failed
 from lab.lens import Look
 from lab.measurement import Measuring
 from lab.runners import _machine
 from lab.runners._packing import Share, needed_bytes
 from lab.serving import KIND, asked
-from lab.store import Run, Store, Unwritable
+from lab.store import Run, Store
 
 POLL_SECONDS = 0.05  # between looks into an empty queue; each costs 0.01 ms
 CANCEL_SECONDS = 0.25  # between looks at the cancel flag of a run

@@ -29,12 +29,13 @@ from types import TracebackType
 from typing import BinaryIO
 
 from lab.contracts import LabError
+from lab.database import Unwritable
 from lab.logs import short
 from lab.runners import Worker, _machine, _packing
 from lab.runners._deaths import STOPPED, Death, last_words, why
 from lab.runners._worker import BEGIN, LAST, Settings, main, ready_file
 from lab.secrecy import named_secret
-from lab.store import Run, Store, Unwritable
+from lab.store import Run, Store
 from lab.waiting import spin_briefly
 
 LOG = logging.getLogger("lab.runners.local")  # its own name also where this is the worker's program

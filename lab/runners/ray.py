@@ -22,6 +22,7 @@ from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, TaskCancel
 
 from lab.accounting import devices
 from lab.contracts import LabError
+from lab.database import Unwritable
 from lab.events import Cancelled, Event, Failed, Restarted, Stepped, from_json
 from lab.lens import Look
 from lab.owndata.shelf import is_own
@@ -32,7 +33,7 @@ from lab.runners._remote import job, packed, unpacked
 from lab.runners._worker import Recorder, answered, subject
 from lab.serving import KIND, asked
 from lab.spec import RunSpec
-from lab.store import Run, Store, Unwritable
+from lab.store import Run, Store
 
 LEFT_OUT = [".git", ".venv", ".ci", "tests", "data", "**/__pycache__"]  # of the lab's folder, which is sent to every machine
 PLAIN_ADDRESS = re.compile(r"([^/:]+):(\d+)")

@@ -28,13 +28,14 @@ from types import TracebackType
 from lab.accounting.devices import device
 from lab.accounting.energy import estimated_seconds
 from lab.contracts import LabError
+from lab.database import Unwritable
 from lab.events import ENDS, Cancelled, Event, Failed, Preparing, from_json, to_json
 from lab.runners import Worker
 from lab.runners._deaths import STOPPED
 from lab.runners._worker import Recorder, answered
 from lab.runners.local import LocalRunner
 from lab.spec import RunSpec
-from lab.store import Run, Store, Unwritable
+from lab.store import Run, Store
 from lab.supply import Supply
 
 GPU = "NVIDIA H200"  # a part of one, so its speed is counted as a quarter

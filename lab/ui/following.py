@@ -11,9 +11,10 @@ from threading import Event, RLock
 from typing import Any
 
 from lab.contracts import LabError, NotNow
+from lab.database import Unwritable
 from lab.logs import short
 from lab.spec import RunSpec
-from lab.store import Store, Unwritable
+from lab.store import Store
 from lab.ui import rates
 
 LOG = logging.getLogger(__name__)
