@@ -51,6 +51,7 @@ def test_layers_are_taken_out(found: dict[str, Any]) -> None:
     assert len(scores) == 15 and any(scores[seed, "all"] != scores[seed, "none out"] for seed in range(3))
 
 
+@pytest.mark.slow
 def test_similarity_is_at_most_one_and_the_difference_is_paired(found: dict[str, Any]) -> None:
     like = values(found["like-the-base"])
     assert all(0 < like[method] <= 1 for method in ("houlsby", "lora", "prompt_tuning", "full"))
@@ -58,30 +59,35 @@ def test_similarity_is_at_most_one_and_the_difference_is_paired(found: dict[str,
     assert len(found["like-the-base"][-1]["rows"]) == 12
 
 
+@pytest.mark.slow
 def test_words_take_the_vectors_place(found: dict[str, Any]) -> None:
     seen = values(found["nearest-words"])
     assert seen["lost"] == pytest.approx(seen["prompt"] - seen["nearest"]) and seen["words_gain"] == pytest.approx(seen["nearest"] - seen["none"])
     assert 0 <= seen["stayed"] <= 1 and len(found["nearest-words"][-1]["rows"]) == 20
 
 
+@pytest.mark.slow
 def test_times_are_multiples_of_the_base(found: dict[str, Any]) -> None:
     rows = found["answer-times"][-1]["rows"]
     assert [row[1] for row in rows] == 2 * ["base", "lora_merged", "lora", "adapter", "prompt"] and all(row[2] > 0 for row in rows)
     assert rows[0][3] == rows[5][3] == 1.0 and _ratio([1.0, 2.0, 3.0])[0] == 2.0 and _ratio([2.0, 2.0, 2.0]) == [2.0, 0.0]
 
 
+@pytest.mark.slow
 def test_a_mixed_batch_answers_as_its_runs_do(found: dict[str, Any]) -> None:
     """Claim 21, exactly this on tiny models."""
     seen = values(found["mixed-batch"])
     assert seen["far"] < 1e-5 and seen["whole_copies"] == pytest.approx(4 * seen["base_bytes"] / (seen["base_bytes"] + seen["parts_bytes"]))
 
 
+@pytest.mark.slow
 def test_experts_are_mixed(found: dict[str, Any]) -> None:
     seen, rows = values(found["mixed-experts"]), found["mixed-experts"][-1]["rows"]
     assert seen["over_best"] == pytest.approx(seen["mix"] - seen["best"])
     assert {row[0] for row in rows} == {"expert for toy", "uniform", "mix", "sum"}  # of one domain there is no own
 
 
+@pytest.mark.slow
 def test_a_vote_counts_ties_by_share(found: dict[str, Any]) -> None:
     assert voted("1", "110") == 1 and voted("0", "110") == 0 and voted("0", "01") == 0.5 and voted("2", "012") == pytest.approx(1 / 3)
     seen = values(found["vote"])

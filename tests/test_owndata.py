@@ -115,6 +115,7 @@ def test_200_megabytes_are_refused_by_their_size() -> None:
 @given(some.binary(max_size=400) | some.text(max_size=400).map(lambda text: text.encode("utf-8", "replace")))
 @example(b",")
 @example(b";;\n;;\n")
+@pytest.mark.slow
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     for name in ("x.csv", "x.jsonl"):
         try:
@@ -255,6 +256,7 @@ def test_prompts_and_answers_become_a_task_of_writing() -> None:
 
 @settings(max_examples=120, deadline=None)
 @given(some.integers(0, 2**32), some.integers(2, 6), some.integers(12, 200), some.booleans())
+@pytest.mark.slow
 def test_no_text_leaks_and_nothing_is_lost_whatever_the_rows(seed: int, labels: int, count: int, marked: bool) -> None:
     draw = random.Random(seed)
     rows = [(f"text {draw.randrange(count)}{draw.choice(['', '!', ' '])}", f"l{draw.randrange(labels)}",
@@ -385,6 +387,7 @@ def test_a_run_with_own_labels_trains_scores_and_says_its_hash(shelf: Shelf, mod
     assert gone.state == "failed" and "removed by its owner" in gone.reason
 
 
+@pytest.mark.slow
 def test_labels_that_do_not_belong_to_their_texts_are_doubted(shelf: Shelf, workshop_of_own: object) -> None:
     """No setting tells of it: the same texts with labels drawn at random, and with those that belong to them."""
     from lab.diagnosed import diagnose
@@ -433,6 +436,7 @@ def test_examples_in_front_of_a_text_are_drawn_from_unequal_labels(shelf: Shelf,
     assert fold(train(spec, workshop_of_own)).state == "finished"
 
 
+@pytest.mark.slow
 def test_a_run_with_own_data_is_looked_into_and_asked(shelf: Shelf, workshop_of_own: object, tmp_path: Path) -> None:
     """Also when its texts are gone: what needs none of them still answers, and what needs them says why it cannot."""
     from lab.engine import Shelf as Bases

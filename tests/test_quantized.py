@@ -131,6 +131,7 @@ def test_a_combination_stands_where_all_its_parts_do() -> None:
     assert not stands("houlsby", "dora", on="int8") and not stands("houlsby", "loha", on="nf4")
 
 
+@pytest.mark.slow
 def test_checkpointing_changes_nothing_but_memory(workshop: Any, run: Any) -> None:
     plain, checkpointed = (run(workshop, **{**LLAMA, "steps": 6, "checkpointing": on}) for on in (False, True))
     for (_, one), (_, other) in zip(plain.losses, checkpointed.losses, strict=True):

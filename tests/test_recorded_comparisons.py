@@ -43,6 +43,7 @@ def test_what_could_not_begin_is_not_recorded(workshop: Workshop, tmp_path: Path
     assert record(missing.runs.values(), offline, tmp_path) == 0 and not list(tmp_path.rglob("*.jsonl.gz"))
 
 
+@pytest.mark.slow
 def test_whatever_was_recorded_is_the_run_that_its_settings_are_today() -> None:
     """A knob that came later must not make another run of it: it would be looked for in vain."""
     streams = [read(path) for path in sorted(SHIPPED.parent.rglob("*.jsonl.gz"))]

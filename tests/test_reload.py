@@ -47,6 +47,7 @@ def test_each_run_ends_with_a_look_whether_what_it_saved_is_what_it_trained(spec
     assert seen["missing"] < 1e-3 < 10 * seen["moved"] and "reloaded" not in result.scores
 
 
+@pytest.mark.slow
 def test_a_fresh_adapter_in_place_of_the_saved_one_is_noticed(workshop: Workshop, run: Any, tmp_path: Path) -> None:
     """The run itself is as good as without the mistake, its folder too: only what is loaded is the base."""
     result, sound = (run(workshop, tmp_path / name, **TAUGHT, **more) for name, more in (("wrong", {"mistake": "fresh_adapter"}), ("sound", {})))
@@ -59,6 +60,7 @@ def test_a_fresh_adapter_in_place_of_the_saved_one_is_noticed(workshop: Workshop
     assert saved[0] == saved[1]
 
 
+@pytest.mark.slow
 def test_texts_asked_in_other_words_than_were_learned_are_noticed(workshop: Workshop, run: Any) -> None:
     result, sound = (run(workshop, **TAUGHT, **more) for more in ({"mistake": "other_wording"}, {}))
     assert result.losses == sound.losses and [seen.score for seen in result.evaluations if seen.split == "validation"] == \
@@ -80,6 +82,7 @@ def test_a_mistake_that_would_not_show_is_refused(change: dict[str, str], why: s
     assert "mistake" not in RunSpec.parse(spec).to_dict()
 
 
+@pytest.mark.slow
 def test_a_written_answer_streams_to_what_the_run_wrote(workshop: Workshop, run: Any, finish: Any, tmp_path: Path) -> None:
     spec = {"model": "seed-llama", "task": "random_pairs", "method": "lora", **SHORT, "steps": 20, "lr": 3e-2}
     result = run(workshop, tmp_path, **spec)

@@ -94,6 +94,7 @@ def test_merged_answers_are_the_unmerged_ones(model: str, method: str, trained: 
     assert plain["answers"]["tuned"]["logits"] != plain["answers"]["base"]["logits"]
 
 
+@pytest.mark.slow
 def test_a_written_answer_streams_to_the_whole(trained: Any, ask: Any, workshop: Workshop, tmp_path: Path) -> None:
     result = trained("seed-llama", "lora", "random_pairs", steps=20, lr=3e-2)
     for sample in result.seen("samples")[:2]:
@@ -147,6 +148,7 @@ def test_a_soft_prompt_has_nothing_to_merge(trained: Any, ask: Any, workshop: Wo
     assert "cannot be merged" in failed.reason
 
 
+@pytest.mark.slow
 def test_runs_of_one_base_share_it_and_the_shelf_stays_small(workshop: Workshop, run: Any, tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in ("a", "b", "c")}
     for seed, folder in enumerate(folders.values()):

@@ -75,6 +75,7 @@ def reply(bench: Bench, ask: Any, workshop: Any) -> Callable[..., dict[str, Any]
     return said
 
 
+@pytest.mark.slow
 def test_runs_are_listed_by_base_with_what_keeps_one_out(trained: Any, ask: Any) -> None:
     made = [trained(), trained(method=PROMPT), trained(method="houlsby"), trained(model="seed-llama")]
     found = ask("beside", owner="me")
@@ -97,6 +98,7 @@ def test_one_batch_answers_for_all_and_says_what_sharing_saves(trained: Any, rep
     assert "times as much" in storage["says"]
 
 
+@pytest.mark.slow
 def test_throughput_is_drawn_with_what_it_is_worth(trained: Any, reply: Any) -> None:
     said = reply("gather", runs=[trained(), trained(method=PROMPT)], texts=["x", "y"], time=True)
     pace = said["throughput"]
@@ -113,6 +115,7 @@ def test_a_ratio_within_the_noise_is_no_gain() -> None:
 
 
 @pytest.mark.parametrize("way", ["average", "sum"])
+@pytest.mark.slow
 def test_a_mix_is_scored_beside_its_experts(way: str, trained: Any, reply: Any) -> None:
     runs = [trained(), trained(seed=1)]
     said = reply("blend", runs=runs, way=way, weights=[0.5, 0.5], split="validation")["mixed"]

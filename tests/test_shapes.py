@@ -134,6 +134,7 @@ def test_totals_that_are_known(name: str) -> None:
 @settings(max_examples=40, deadline=None)
 @given(data=draw.data(), layers=draw.integers(1, 3), heads=draw.integers(1, 4), head=draw.integers(1, 6), ffn=draw.integers(1, 30),
        vocabulary=draw.integers(5, 60), switches=draw.lists(draw.booleans(), min_size=4, max_size=4))
+@pytest.mark.slow
 def test_whatever_the_sizes(data: Any, layers: int, heads: int, head: int, ffn: int, vocabulary: int, switches: list[bool]) -> None:
     """Sizes drawn at random; heads are of an even width, which rotary positions need."""
     one, two, three, tied = switches

@@ -91,6 +91,7 @@ def test_prompts_in_other_places_combinations_and_relatives_of_lora_share_too(mo
 
 
 @pytest.mark.parametrize("model", ["seed-bert", "seed-llama"])
+@pytest.mark.slow
 def test_rows_of_the_base_stand_between_the_others(model: str, trained: Any, workshop: Workshop) -> None:
     folders = trained(model, *MIX)
     shared = opened(folders, workshop)
@@ -106,6 +107,7 @@ def test_rows_of_the_base_stand_between_the_others(model: str, trained: Any, wor
         assert far(line, wanted) <= 1e-5
 
 
+@pytest.mark.slow
 def test_tasks_with_other_labels_share_a_base(trained: Any, kept_workshop: Workshop, run: Any, tmp_path: Path) -> None:
     """Each row has the head and the labels of its own run."""
     folders = []
@@ -118,6 +120,7 @@ def test_tasks_with_other_labels_share_a_base(trained: Any, kept_workshop: Works
         assert far(line.log_softmax(0), alone(folder, TEXTS[0], kept_workshop)) <= 1e-5
 
 
+@pytest.mark.slow
 def test_factors_really_differ_row_by_row_where_a_model_lays_rows_together(trained: Any, workshop: Workshop) -> None:
     """OPT flattens rows and positions in its feed-forward part."""
     check(trained("seed-opt", "ia3", {"name": "ia3", "targets": ["ffn_out"]}, PROMPT), workshop)
@@ -138,6 +141,7 @@ def test_what_cannot_share_is_told_why(refused: RunSpec, why: str) -> None:
     assert why in together([refused, refused]).reason
 
 
+@pytest.mark.slow
 def test_runs_of_two_bases_do_not_meet(trained: Any, workshop: Workshop) -> None:
     folders = [*trained("seed-llama", "lora"), *trained("seed-gpt2", "lora")]
     with pytest.raises(LabError, match="different bases, seed-llama and seed-gpt2"):

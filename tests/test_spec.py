@@ -126,6 +126,7 @@ VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | 
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from([*RunSpec.model_fields, "x"]), VALUES, max_size=5),
        st.dictionaries(st.sampled_from(["rank", "targets", "alpha", "y"]), VALUES))
+@pytest.mark.slow
 def test_anything_at_all_is_a_spec_or_a_clear_error(data: dict[str, object], knobs: dict[str, object]) -> None:
     for tried in (data, {**LORA, **data}, {**LORA, "method": {"name": "lora", **knobs}}):
         try:

@@ -118,11 +118,13 @@ def drawn(run: dict[str, Any], forgetting: float, gap: float, elsewhere: float, 
     run["more"]["accuracy (unseen)"] = [round(200 * (0.7 - 0.02 * drop)) / 200, 0.03]
 
 
+@pytest.mark.slow
 def test_without_a_difference_none_is_told_by_any_outcome() -> None:
     false, _ = told_by(TIMES, 3)
     assert all(0 < count / TIMES <= 0.065 for count in false.values()), false
 
 
+@pytest.mark.slow
 def test_a_true_gap_is_told_by_every_outcome_at_the_power_that_was_promised() -> None:
     """The difference of two arms has the standard deviation sqrt(2); the strictness is that of the first of six pairs, so that Holm tells it more often."""
     gap = 4.0
@@ -217,6 +219,7 @@ def test_mcnemar_is_the_exact_binomial() -> None:
     assert paired.mcnemar(b, a).difference == -found.difference
 
 
+@pytest.mark.slow
 def test_mcnemar_and_the_bootstrap_seldom_part_two_equal_runs() -> None:
     random, false = numpy.random.default_rng(6), numpy.zeros(2)
     for _ in range(300):

@@ -462,6 +462,7 @@ def work(folder: Path, name: str) -> None:
             store.append(run.id, [ENDING])
 
 
+@pytest.mark.slow
 def test_two_processes_write_at_once_and_no_run_is_claimed_twice(store, tmp_path):
     runs = [store.submit(LORA, "ann") for _ in range(60)]
     workers = [multiprocessing.get_context("spawn").Process(target=work, args=(tmp_path / "data", f"w{number}")) for number in range(2)]
@@ -497,6 +498,7 @@ def test_threads_share_one_store(store):
     assert all(len(store.events(run.id)) == 20 for run in runs)
 
 
+@pytest.mark.slow
 def test_a_store_is_opened_by_several_processes_at_the_same_moment(tmp_path):
     code = f"from pathlib import Path; from lab.store import Store; Store(Path({str(tmp_path / 'new')!r})).waiting()"
     started_together = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]

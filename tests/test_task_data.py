@@ -86,6 +86,7 @@ def test_what_a_sentence_leaves_out_is_noticed() -> None:
     assert _restaurants.parse(meaning)["rating"] == "3 out of 5"
 
 
+@pytest.mark.slow
 def test_unseen_types_names_and_values_never_occur_in_training() -> None:
     splits = made(_restaurants)
     trained = " ".join(pair.target for pair in (*splits["train"], *splits["validation"])).casefold()
@@ -112,6 +113,7 @@ def names_in(text: str) -> set[str]:
     return set(re.findall(r"(?<![.?] )(?<!^)\b[A-Z]\w+", text)) - common
 
 
+@pytest.mark.slow
 def test_every_answer_stands_in_its_passage_and_in_one_story_only() -> None:
     for item in every(_questions):
         assert item.answer in item.passage and item.answer not in item.question

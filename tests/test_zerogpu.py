@@ -76,6 +76,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, ZeroG
         yield store, runner
 
 
+@pytest.mark.slow
 def test_a_run_goes_as_under_every_runner(lab: tuple[Store, ZeroGpuRunner]) -> None:
     store, runner = lab
     assert not runner.lending and [worker.state for worker in runner.workers()] == ["idle"]
@@ -154,6 +155,7 @@ def test_stopping_the_lab_ends_a_run_with_the_reason_and_leaves_the_queue(tmp_pa
         assert store.run(queued.id).state == "queued" and store.result(run.id).step > 0
 
 
+@pytest.mark.slow
 def test_the_page_side_loads_no_torch_before_it_starts() -> None:
     code = ("import sys, lab.runners.zerogpu as z, pathlib; z.ZeroGpuRunner(pathlib.Path('x'), pathlib.Path('y')); "
             "assert not {'torch', 'transformers', 'peft'} & set(sys.modules)")
