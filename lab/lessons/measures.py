@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab.accounting.amounts import size
 from lab.contracts import LabError
 from lab.events import LAST_STEPS, RunResult
 
@@ -149,18 +150,33 @@ def find(key: Any) -> Measure:
 
 
 def said(value: float, unit: str) -> str:
-    """A number for people: 393,216, 71.6 MB, 0.33 %, 1.4 s."""
+    """A number for people: 393,216, 71.6 MB, 0.33 %, 1.4 s, −0.012."""
+    words = _said(value, unit).replace("-", "−")
+    return words.removeprefix("−") if not words.strip("−0.") else words
+
+
+def _said(value: float, unit: str) -> str:
     match unit:
         case "count":
             return f"{value:,.0f}"
         case "bytes":
-            size, name = next(((value / scale, name) for scale, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if abs(value) >= scale), (value, "bytes"))
-            return f"{size:,.0f} {name}" if abs(size) >= 100 or name == "bytes" else f"{size:.3g} {name}"
+            return size(value)
         case "share":
-            return f"{100 * value:.3g} %"
+            return f"{_three(100 * value)} %"
         case "seconds":
-            return f"{value:.3g} s" if abs(value) >= 1 else f"{1000 * value:.3g} ms"
+            return f"{_three(value)} s" if abs(value) >= 1 else f"{_three(1000 * value)} ms"
         case "times" | "ratio":
-            return f"{value:.3g} times"
+            return f"{_three(value)} times"
         case _:
-            return f"{value:.3f}"
+            return _three(value) if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+
+
+def limit(value: float, unit: str) -> str:
+    """A number that somebody set, with all its digits where it is a score, a loss or the like."""
+    return said(value, unit) if unit in ("count", "bytes", "share", "seconds", "times", "ratio") else f"{value:.10f}".rstrip("0").rstrip(".").replace("-", "−")
+
+
+def _three(value: float) -> str:
+    """Three digits that count, and never a power of ten."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:.10f}".rstrip("0").rstrip(".")

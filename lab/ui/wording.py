@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from math import floor, log10
 from typing import Any
 
+from lab.accounting.amounts import THIN
+from lab.accounting.amounts import size as size
 from lab.metrics import METRICS
 from lab.owndata import entry as tasks
 from lab.owndata.shelf import is_own
-
-THIN = "\u202f"  # between a number and its unit
 
 
 def whole(value: float) -> str:
@@ -23,15 +23,6 @@ def percent(share: float) -> str:
         return f"0{THIN}%"
     digits = 0 if value >= 99.95 else 1 if value >= 10 else 2 if value >= 0.1 else 4 if value >= 0.001 else 1 - floor(log10(value))
     return f"{value:.{digits}f}{THIN}%"
-
-
-def size(amount: float) -> str:
-    """Bytes with a decimal unit and three digits."""
-    for unit, worth in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if amount >= worth * 0.9995:
-            value = amount / worth
-            return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}{THIN}{unit}"
-    return f"{amount:.0f}{THIN}bytes"
 
 
 def seconds(amount: float) -> str:
