@@ -148,7 +148,7 @@ def test_the_swap_test_says_what_each_stand_in_keeps_of_the_gain() -> None:
     rows = figures.swap(value)["rows"]
     assert [each["who"] for each in rows] == ["tuned", "nearest", "none", "before"]
     assert rows[1]["about"].endswith("keeps 6\u202f% of the gain")
-    assert rows[3]["about"].endswith("keeps -3\u202f% of the gain") and "keeps" not in rows[2]["about"]
+    assert rows[3]["about"].endswith("keeps −3\u202f% of the gain") and "keeps" not in rows[2]["about"]
     unsure = figures.swap(value | {"gain": {"score": 0.03, "standard_error": 0.02}})["rows"]
     assert not any("keeps" in each["about"] for each in unsure), "of a gain that may be none nothing is a share"
 

@@ -23,7 +23,7 @@ def swap(value: Mapping[str, Any]) -> dict[str, Any]:
     for who in sorted(value["scores"], key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER)):
         seen, (name, told) = value["scores"][who], NAMES.get(who, (who, ""))
         kept = shares.get(who)
-        keeps = "" if kept is None else f": keeps {100 * kept:.0f}\u202f% of the gain"
+        keeps = "" if kept is None else f": keeps {'−' if kept < 0 else ''}{abs(100 * kept):.0f}\u202f% of the gain"
         rows.append({"who": "tuned" if who == "prompt" else who, "name": name, "about": told + keeps,
                      "score": seen["score"], "error": seen["standard_error"], "text": f"{seen['score']:.3f} ± {seen['standard_error']:.3f}",
                      "exact": f"{seen['score']} on {seen['items']:,} items, loss {seen['loss']}"})
