@@ -21,7 +21,7 @@ MOMENTS = {"forward_peak": "during the forward pass", "forward_end": "at the end
            "optimizer_peak": "when the optimizer moves the weights"}
 LARGEST_STEPS = 10_000_000
 MODULES = 14  # rows of the map
-NARROWEST = 0.07  # of the timeline's width, for a phase
+NARROWEST = 0.12  # of the timeline's width, for a phase: its name has to fit on a phone
 SIGNATURES = ("default", "int", "dim", "dim_int", "dim_IntList", "out", "self", "ScalarList", "values_stable")
 WHOLE = ("model", "base_model", "base_model.model")  # what the model's own forward keeps, outside of every module in it
 
