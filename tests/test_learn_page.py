@@ -25,6 +25,7 @@ from lab.lessons.asking import asked_later, asked_so_far
 from lab.lessons.bank import read as read_bank
 from lab.lessons.guesses import answer
 from lab.lessons.lesson import Order
+from lab.lessons.recorded import find
 from lab.lessons.recorded import known as recorded
 from lab.measurement import MEASURED, Measuring
 from lab.measuring import record
@@ -37,6 +38,7 @@ from lab.ui import learn as tab_of
 from lab.ui.bench import Bench
 from lab.ui.learn import blocks, results
 from lab.ui.learn.course import Course
+from lab.ui.learn.nearest import summary
 from lab.ui.learn.prose import formula, prose
 from lab.ui.learn.tab import questions
 from lab.ui.page import pictures, routes
@@ -152,7 +154,7 @@ def test_a_measurement_is_made_by_a_worker_and_judges_the_claims(ask: Any, bench
                                if getattr(event, "lens", "") == MEASURED else event for event in events[1:])])
     assert known["measuring"]({"run": run, "owner": "me"})["state"] == "finished"
     mine, recorded = (known["result"]({**said, "guesses": {"moved": 1}, "live": live, "owner": "me"}) for live in ({"start": run}, {}))
-    assert (mine["chip"], recorded["chip"][:8]) == ("your own measurement", "measured")
+    assert (mine["chip"], recorded["chip"][:8]) == ("your own measurement", "recorded")
     assert mine["rows"][0]["value"] == "0.500" and recorded["rows"][0]["value"] == "0.000"
     assert recorded["answers"]["moved"]["near"] and not mine["answers"]["moved"]["near"], "the guess is held against this very measurement"
     assert "error" in known["result"]({**said, "live": {"start": run}, "owner": "somebody else"})
@@ -220,6 +222,23 @@ def test_another_run_counts_for_nothing(ask: Any, bench: Bench, workshop: Any) -
                                            ("words", "waiting")])
 def test_figures_are_parts_of_the_other_tabs(ask: Any, name: str, key: str) -> None:
     assert key in ask("figure", lesson="01-small", name=name)
+
+
+def test_the_words_nearest_to_a_prompt_are_a_line_for_each_vector_and_the_rest_is_folded() -> None:
+    """Of the recorded run of lesson 11: 20 vectors, four measures and the start, five words each; empty cells are dashes that are explained."""
+    lesson = lessons([ROOT / "lessons"], ROOT / "assets" / "comparisons")["11-what-does-a-prompt-say"]
+    value = find(lesson.runs["written"], ROOT / "assets").result.seen("prompt_neighbours")
+    found = summary(value)
+    assert len(found["vectors"]["rows"]) == len(value["positions"]) == 20 and len(found["table"]["rows"]) == 500
+    assert found["vectors"]["rows"][0] == ["1", value["positions"][0]["init"][0]["text"], "Class", "yes", "below 0.001"]
+    assert {row["who"] for row in found["scores"]} == {"tuned", *value["swap"]["scores"]} - {"prompt"} and found["items"] == 200
+    cells = [cell for row in found["table"]["rows"] for cell in row]
+    assert "None" not in cells and cells.count("–") == 800 and found["table"]["note"].startswith("–:") and not any("e-" in cell for cell in cells)
+
+
+def test_how_long_it_takes_is_what_was_seen_here_or_where_it_was_recorded() -> None:
+    assert blocks.takes(41.0, 300.0) == "about 40\u202fs" and blocks.takes(None, 300.0) == "it took 5\u202fmin where it was recorded"
+    assert blocks.takes(None, None) == "how long is not known yet"
 
 
 def test_bad_questions_are_answered_in_words(ask: Any) -> None:

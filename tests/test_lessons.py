@@ -26,6 +26,7 @@ from lab.lessons.lesson import RESULTS, Claim
 from lab.lessons.recorded import known as recorded
 from lab.spec import RunSpec
 from lab.sweeping import sweeps
+from lab.ui.wording import size
 
 ROOT = Path(__file__).parent.parent
 BASE = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 2}
@@ -274,6 +275,28 @@ def test_what_is_asked_later_is_not_shown_before(written: Callable[..., Lesson])
     assert asking.asked_later(lesson, "again", second) == set()
 
 
+def test_what_is_told_of_a_result_waits_until_it_has_been_shown(written: Callable[..., Lesson]) -> None:
+    """A claim below a result waits for it; so does one above it, if it tells what is still to be predicted, and does not if it tells something else."""
+    early = """  first:
+    sentence: BitFit scores less.
+    source: measured
+    rule: above
+    value: {measure: score, of: pair/LoRA}
+    than: pair/BitFit
+  second:
+    sentence: BitFit trains less.
+    source: arithmetic
+    rule: above
+    value: {measure: trainable, of: pair/LoRA}
+    than: pair/BitFit
+"""
+    figures = "figures:\n  bytes: {kind: memory, of: pair, caption: Where they go.}\n  curve: {kind: curves, of: small, caption: The loss.}\n"
+    lesson = written(("claims:\n", f"{figures}claims:\n{early}"),
+                     ("**Claim** `few`", "**Claim** `few`\n\n**Claim** `first`\n\n**Claim** `second`\n\n**Figure** `bytes`\n\n**Figure** `curve`"))
+    waits = {place.name: asking.awaited(lesson, place) for place in lesson.places if place.kind in ("Claim", "Figure")}
+    assert waits == {"few": ["small"], "first": ["pair"], "second": [], "bytes": ["pair"], "curve": ["small"]}
+
+
 def test_results_that_nobody_is_asked_about(written: Callable[..., Lesson]) -> None:
     assert [place.name for place in asking.unobserved(written())] == ["pair"]
     assert [place.name for place in asking.unobserved(written(*TWO))] == ["other", "pair"]
@@ -359,7 +382,37 @@ def test_the_five_rules(written: Callable[..., Lesson], parts: dict[str, Any], l
     said = claim(**parts)
     found = outcome(said, known_of(written(), lora, bitfit))
     assert found.verdict == verdict, found.says
-    assert contradicted_if(said).startswith("Contradicted if")
+    assert "Contradicted if" in contradicted_if(said, written())
+
+
+@pytest.mark.parametrize(("parts", "words"), [
+    ({"rule": "above", "value": SCORE, "than": "pair/BitFit"},
+     "Contradicted if “score on the test items after training” of LoRA is below that of BitFit by more than the noise of these runs."),
+    ({"rule": "below", "value": {"measure": "peak_bytes", "of": "pair/LoRA", "per": "pair/BitFit"}, "than": 0.67},
+     "Contradicted if “memory of a training step at its peak” of LoRA is not below 0.67 times that of BitFit."),
+    ({"rule": "below", "value": {"measure": "last_loss", "of": "small"}, "than": -0.00001},
+     "Contradicted if “mean training loss of the last 10 steps” of LoRA is above −0.00001 by more than the noise of these runs."),
+    ({"rule": "equal", "value": {"measure": "optimizer_bytes", "of": "small"}, "than": 180529168, "tolerance": 10000},
+     "Contradicted if “optimizer in memory at the peak of a step” of LoRA differs from 181\u202fMB by more than 10.0\u202fKB."),
+    ({"rule": "within noise", "pair": ["pair/LoRA", "small"]},
+     "Contradicted if LoRA (“pair”) and “small” differ in “score on the test items after training” by more than the noise of these runs."),
+])
+def test_a_rule_is_told_with_names_and_units(written: Callable[..., Lesson], parts: dict[str, Any], words: str) -> None:
+    titled = written(("pair: {base", "pair: {title: pair, base"))
+    assert contradicted_if(claim(**parts), titled) == words
+
+
+def test_what_came_out_is_told_with_names(written: Callable[..., Lesson]) -> None:
+    found = outcome(claim(rule="below", value=SCORE, than="pair/BitFit"), known_of(written(), [0.60, 0.61, 0.62], [0.80, 0.82, 0.81]))
+    assert found.says.startswith("LoRA 0.610 against BitFit 0.810 (difference −0.2") and "pair/" not in found.says and "-" not in found.says
+
+
+def test_bytes_are_rounded_by_one_rule_and_less_than_nothing_has_its_own_sign() -> None:
+    for amount in (0, 999, 38_912, 180_529_168, 99_960_000, 4_200_000_000):
+        assert measures.said(amount, "bytes") == size(amount)
+    assert measures.said(-1_310_000, "bytes") == "−1.31\u202fMB" and measures.said(-0.0896, "points") == "−0.090" and measures.said(-0.0, "points") == "0.000"
+    assert measures.said(0.00002, "loss") == "0.00002", "what is there never shows as 0"
+    assert measures.said(123456, "times") == "123,000 times", "and there is no power of ten"
 
 
 def test_a_claim_under_no_difference_is_rarely_told(written: Callable[..., Lesson]) -> None:
@@ -468,6 +521,19 @@ def test_each_prediction_of_our_lessons_is_still_open_when_it_is_made(ours: dict
             early = [place.name for place in between if {reference.partition("/")[0] for _, reference in
                                                          asking.quantities(lesson, lesson.matter.claims[place.name])} >= about and about]
             assert not early, f"{key}: {early} tells what {name} asks"
+
+
+def test_no_claim_and_no_figure_of_our_lessons_answers_a_prediction_before_its_result(ours: dict[str, Lesson]) -> None:
+    """What tells a quantity that a prediction asks for waits for the results that show it."""
+    held = 0
+    for lesson in ours.values():
+        for prediction in lesson.matter.predictions:
+            asked = set(asking.quantities(lesson, lesson.matter.predictions[prediction]))
+            for place in (each for each in lesson.places if each.kind == "Claim"):
+                told = {reference.partition("/")[0] for _, reference in asked & set(asking.quantities(lesson, lesson.matter.claims[place.name]))}
+                assert told <= set(asking.awaited(lesson, place)), f"{lesson.key}: {place.name} tells what {prediction} asks for"
+                held += bool(told)
+    assert held > 50
 
 
 def test_nothing_of_a_second_measurement_is_shown_with_the_first(ours: dict[str, Lesson]) -> None:

@@ -18,7 +18,7 @@ export function mount(element, { props, server, watch }) {
   const trouble = el("div", { class: "notice", role: "alert", hidden: true });
   const body = el("div", { class: "learn-body" });
   const museum = createMuseum(server);
-  const lesson = createLesson(server, { close: map, progress, open, resultSeen });
+  const lesson = createLesson(server, { close: map, progress, open, looked, resultSeen });
   fill(holder, el("div", { class: "lab learn-page" }, trouble, body));
   window.addEventListener("lab-member", () => { if (page.begun && !page.opened) map(); });
   window.addEventListener("lab-handed", () => { if (page.begun) takeOver(); });
@@ -51,13 +51,19 @@ export function mount(element, { props, server, watch }) {
     return (recall("learn") || {})[key] || { step: 0, guesses: {}, runs: {}, ended: false };
   }
 
-  // What a browser keeps of a lesson: the step, the guesses, its runs, results `seen` since it was begun and `told` ever, and whether the end was reached.
+  // What a browser keeps of a lesson: the step, the guesses, those made a `second` time with the result seen, its runs, results `seen` and runs of one's own
+  // `begun` since the lesson was, results `told` ever, and whether the end was reached.
   function progress(key, change) {
     const kept = recall("learn") || {};
     const before = done(key), now = { ...before, ...change };
     remember("learn", { ...kept, [key]: now });
-    sendLesson(key, now, change, before, (name) => resultSeen(name, [...(before.seen || []), ...(before.told || [])]));
+    sendLesson(key, now, change, before, (name) => resultSeen(name, [...looked(before), ...(before.told || [])]));
     return now;
+  }
+
+  // A run of one's own shows its curve as it goes.
+  function looked(kept) {
+    return [...(kept.seen || []), ...(kept.begun || [])];
   }
 
   // Whether a result that shows something of what a prediction is about has been looked at.

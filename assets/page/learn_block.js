@@ -1,8 +1,9 @@
 // What stands in a step: words, a prediction, a result, a question, a figure, a claim, something to explore.
 import { el, fill, say } from "./dom.js";
 import { answers } from "./learn_answers.js";
+import { againWithRuns, createFigure } from "./learn_figure.js";
 import { createGuess } from "./learn_guess.js";
-import { againWithRuns, createFigure, createResult } from "./learn_result.js";
+import { createResult } from "./learn_result.js";
 import { clearShown, showBack } from "./learn_shown.js";
 import { words } from "./learn_words.js";
 import { handOver, offers, question, trainDraft, who } from "./session.js";
@@ -65,12 +66,13 @@ function createChoice(block, context, name) {
 
 // A sentence of the field, and what these very runs say of it.
 function claim(server, block, context) {
-  const verdict = el("p", { class: "outcome", role: "status" }, "holding it against the runs …");
+  const verdict = el("p", { class: "outcome", role: "status" });
   const why = el("p", { class: "soft" });
   const node = el("section", { class: "learn-claim", "aria-label": "Claim" }, el("p", { class: "sentence" }, el("span", { class: "tag" }, "Claim"), block.sentence), el("p", { class: "soft" }, block.source, ". ", block.rule), verdict, why);
-  return { node, settle: againWithRuns(context, hold) };
+  return { node, settle: againWithRuns(context, hold, block.after, (steps) => fill(verdict, `What the runs say of it stands here once you have seen the result in ${steps}.`)) };
 
   async function hold(live, fresh) {
+    say(verdict, "holding it against the runs …");
     const found = await question(server, "claim", { lesson: context.lesson.key, name: block.name, live, owner: await who() }).catch(() => ({ error: LOST }));
     if (!fresh()) return;
     if (found.error) { say(verdict, found.error); return; }

@@ -5,7 +5,7 @@ import { unitOf } from "./learn_guess.js";
 const SVG = "http://www.w3.org/2000/svg";
 const WIDE = 560, HIGH = 220, LEFT = 60, RIGHT = 20, TOP = 14, LOW = 40;
 
-export function createCurve(block, kept) {
+export function createCurve(block, kept, changed) {
   const { arms, low, high, unit } = block;
   const state = { points: kept ? [...kept] : arms.map(() => (low + high) / 2), touched: kept !== undefined, locked: false };
   const x = (place) => LEFT + ((WIDE - LEFT - RIGHT) * place) / Math.max(1, arms.length - 1);
@@ -45,14 +45,19 @@ export function createCurve(block, kept) {
     state.points[place] = Number(clamp(value).toPrecision(4));
     state.touched = true;
     paint();
+    changed();
   }
 
-  // From now on it is what was kept; its points can still be read, and are moved no more.
-  function lock(points) {
-    Object.assign(state, { points: [...points], touched: true, locked: true });
-    picture.classList.add("locked");
-    marks.forEach((mark) => mark.setAttribute("aria-disabled", "true"));
+  function show(points) {
+    Object.assign(state, { points: [...points], touched: true });
     paint();
+  }
+
+  // Its points can still be read, and are moved no more.
+  function lock(locked) {
+    state.locked = locked;
+    picture.classList.toggle("locked", locked);
+    marks.forEach((mark) => mark.setAttribute("aria-disabled", String(locked)));
   }
 
   function paint() {
@@ -67,7 +72,7 @@ export function createCurve(block, kept) {
   }
 
   paint();
-  return { node: el("div", {}, el("p", { class: "hint" }, `Upwards: ${block.about}.`), picture, spoken), value: () => (state.touched ? [...state.points] : null), lock };
+  return { node: el("div", {}, el("p", { class: "hint" }, `Upwards: ${block.about}.`), picture, spoken), value: () => (state.touched ? [...state.points] : null), set: show, lock };
 }
 
 export function svg(name, attributes, words = "") {

@@ -3,9 +3,10 @@ import { el } from "./dom.js";
 import { svg } from "./learn_curve.js";
 import { said, unitOf } from "./learn_guess.js";
 
-export function gap(block, guess, answer) {
+// `second` is what was guessed again once this was known.
+export function gap(block, guess, answer, second) {
   return el("div", { class: answer.near ? "learn-gap near" : "learn-gap" }, el("p", { class: "asked" }, el("span", { class: "tag" }, "You predicted"), block.ask), DRAWN[block.asks](block, guess, answer),
-    el("p", { class: answer.near ? "says right" : "says wrong" }, answer.says));
+    el("p", { class: answer.near ? "says right" : "says wrong" }, answer.says), second === undefined ? null : el("p", { class: "soft" }, `With the result seen, you guessed again: ${said(block, second)}.`));
 }
 
 // A guess whose answer takes more than what is known by now.

@@ -5,45 +5,92 @@ import { teacher } from "./session.js";
 
 export function createGuess(block, context) {
   if (!teacher.predicts) return { node: el("div", { hidden: true }) };
-  const made = KINDS[block.asks](block, context.kept().guesses?.[block.name]);
+  const state = { mode: "open" }; // then "locked", once a part of the result has been seen, and "again" where it is guessed knowing that
+  const made = KINDS[block.asks](block, kept(), () => { if (state.mode === "open") told(); });
   const done = el("p", { class: "says", role: "status" });
-  const button = el("button", { type: "button", class: "plain", onclick: () => keep() }, "That is my guess");
+  const button = el("button", { type: "button", class: "plain", onclick: () => keep() });
   const asItIs = el("button", { type: "button", class: "plain", hidden: true, onclick: () => { made.agree(); keep(); } }, "I think it is this order"); // shown where nothing was moved
-  const node = el("fieldset", { class: "learn-question predict" }, el("legend", {}, el("span", { class: "tag" }, "Predict"), block.ask), made.node, el("div", { class: "buttons" }, button, asItIs), done);
+  const again = el("button", { type: "button", class: "plain", hidden: true, onclick: () => reopen() }, "Guess again, now that you know");
+  const leave = el("button", { type: "button", class: "plain", hidden: true, onclick: () => lock() }, "Leave it as it was");
+  const box = el("fieldset", { class: "guess-box", "aria-label": "Your guess" }, made.node);
+  const node = el("fieldset", { class: "learn-question predict" }, el("legend", {}, el("span", { class: "tag" }, "Predict"), block.ask), box, el("div", { class: "buttons" }, button, asItIs, again, leave), done);
 
+  function kept(part = "guesses") {
+    return context.kept()[part]?.[block.name];
+  }
+
+  // The first guess is what the result is held against; one that was made after the result was seen is kept beside it, as the second.
   function keep() {
     const guess = made.value();
     asItIs.hidden = guess !== null || !made.agree;
     if (guess === null) { say(done, made.missing || "Make a guess first; a wrong one teaches more than none."); return; }
-    context.keep({ guesses: { ...context.kept().guesses, [block.name]: guess } });
-    told(guess);
+    const part = state.mode === "again" ? "second" : "guesses";
+    context.keep({ [part]: { ...context.kept()[part], [block.name]: guess } });
+    if (state.mode === "again") lock();
+    else if (state.mode === "open") told();
   }
 
-  function told(guess) {
-    say(done, `Kept: ${said(block, guess)}. You will see it beside the result${block.settled.length > 1 ? ` in “${block.answered_in}”` : ""}.`);
-    button.textContent = "Keep this guess instead";
+  function changed(from) {
+    const now = made.value();
+    return now !== null && JSON.stringify(now) !== JSON.stringify(from);
+  }
+
+  // Before the result: what is kept, and how it is changed.
+  function told() {
+    const guess = kept();
+    const first = guess === undefined, differs = !first && changed(guess);
+    button.hidden = !first && !differs;
+    button.textContent = first ? "That is my guess" : "Keep the changed guess";
+    if (first) return;
+    asItIs.hidden = true;
+    say(done, differs ? `Still kept: ${said(block, guess)}. What you have just set counts only once you press “Keep the changed guess”.`
+      : `Kept: ${said(block, guess)}. You will see it beside the result${block.settled.length > 1 ? ` in “${block.answered_in}”` : ""}. Until then you can change it above.`);
   }
 
   // Once a part of what it is about has been looked at, a guess stays what it was.
   function settle() {
-    const guess = context.kept().guesses?.[block.name];
-    if (guess === undefined || !context.resultSeen(block.name)) return;
-    node.disabled = true;
-    made.lock?.(guess); // what is no form control does not follow the fieldset
-    button.hidden = asItIs.hidden = true;
-    say(done, `You guessed: ${said(block, guess)}. ${answered() ? "The result has been shown, so this guess stays." : `A part of it has been shown, so this guess stays; it is answered in “${block.answered_in}”.`}`);
+    if (kept() === undefined || !context.resultSeen(block.name)) return;
+    if (state.mode === "open") lock();
+    else if (state.mode === "locked") stays();
   }
 
-  function answered() {
-    return context.kept().seen?.includes(block.answered);
+  function lock() {
+    Object.assign(state, { mode: "locked" });
+    box.disabled = true;
+    made.set(kept());
+    made.lock?.(true); // what is no form control does not follow the fieldset
+    button.hidden = asItIs.hidden = leave.hidden = true;
+    again.hidden = false;
+    stays();
   }
 
-  const kept = context.kept().guesses?.[block.name];
-  if (kept !== undefined) told(kept);
-  return { node, settle, waits: () => (context.kept().guesses?.[block.name] === undefined ? "Make your guess to go on." : "") };
+  function stays() {
+    const second = kept("second");
+    say(done, `You guessed: ${said(block, kept())}. ${reason()}, so this guess stays.${second === undefined ? "" : ` Knowing it, you guessed again: ${said(block, second)}.`}`);
+  }
+
+  // A guess that is made again says nothing of what was expected, so it takes the place of none.
+  function reopen() {
+    Object.assign(state, { mode: "again" });
+    box.disabled = false;
+    made.lock?.(false);
+    made.set(kept("second") ?? kept());
+    again.hidden = true;
+    button.hidden = leave.hidden = false;
+    button.textContent = "Keep this as my second guess";
+    say(done, `${reason()}, so a guess from now on is made with that knowledge: it is kept as your second, beside the first (${said(block, kept())}), which is what the result is held against.`);
+  }
+
+  function reason() {
+    if (context.kept().seen?.includes(block.answered)) return "The result has been shown";
+    return context.kept().seen?.some((name) => block.settled.includes(name)) ? `A part of the result has been shown (the answer comes in “${block.answered_in}”)` : "Your own run of it has been started";
+  }
+
+  told();
+  return { node, settle, waits: () => (kept() === undefined ? "Make your guess above and press “That is my guess”; then go on." : "") };
 }
 
-const KINDS = { number, choice, order, curve: (block, kept) => createCurve(block, kept) };
+const KINDS = { number, choice, order, curve: createCurve };
 
 // A guess in words.
 export function said(block, guess) {
@@ -64,7 +111,7 @@ export function unitOf(value, unit) {
   return few(value);
 }
 
-function number(block, kept) {
+function number(block, kept, changed) {
   const { low, high, log, unit } = block;
   const steps = 200;
   const at = (place) => (log ? low * (high / low) ** (place / steps) : low + ((high - low) * place) / steps);
@@ -73,26 +120,27 @@ function number(block, kept) {
   const state = { touched: kept !== undefined, value: kept ?? nice(at(steps / 2)) };
   const shown = el("output", {}, state.touched ? unitOf(state.value, unit) : "move the slider");
   const slider = el("input", { type: "range", min: 0, max: steps, value: place(state.value), "aria-label": block.ask,
-    oninput: () => { Object.assign(state, { touched: true, value: nice(at(Number(slider.value))) }); paint(); } });
+    oninput: () => { Object.assign(state, { touched: true, value: nice(at(Number(slider.value))) }); paint(); changed(); } });
   const paint = () => {
     say(shown, unitOf(state.value, unit));
     slider.setAttribute("aria-valuetext", unitOf(state.value, unit));
   };
   if (state.touched) paint();
   return { node: el("div", { class: "guess-number" }, slider, shown, el("div", { class: "ends" }, el("span", {}, unitOf(low, unit)), el("span", {}, unitOf(high, unit)))),
-    value: () => (state.touched ? state.value : null) };
+    value: () => (state.touched ? state.value : null), set: (value) => { Object.assign(state, { touched: true, value }); slider.value = place(value); paint(); } };
 }
 
-function choice(block, kept) {
+function choice(block, kept, changed) {
   const state = { chosen: kept ?? null };
   const node = el("div", { class: "guess-choice" }, block.options.map((text, place) => el("label", {},
-    el("input", { type: "radio", name: `guess-${block.name}`, checked: kept === place + 1, onchange: () => { state.chosen = place + 1; } }), el("span", {}, text))));
-  return { node, value: () => state.chosen };
+    el("input", { type: "radio", name: `guess-${block.name}`, checked: kept === place + 1, onchange: () => { state.chosen = place + 1; changed(); } }), el("span", {}, text))));
+  return { node, value: () => state.chosen, set: (chosen) => { state.chosen = chosen; node.querySelectorAll("input")[chosen - 1].checked = true; } };
 }
 
 // Moved by buttons, which work with mouse, finger and keyboard alike.
-function order(block, kept) {
-  const before = (kept || []).map((key) => block.items.find((item) => item.key === key)).filter(Boolean);
+function order(block, kept, changed) {
+  const named = (keys) => keys.map((key) => block.items.find((item) => item.key === key)).filter(Boolean);
+  const before = named(kept || []);
   const fits = before.length === block.items.length; // the lesson may have been changed since
   const state = { items: fits ? before : [...block.items], touched: fits };
   const list = el("ol", { class: "guess-order" });
@@ -107,6 +155,7 @@ function order(block, kept) {
     const [wanted, other] = by < 0 ? [".up", ".down"] : [".down", ".up"];
     (list.children[to].querySelector(`${wanted}:enabled`) || list.children[to].querySelector(other)).focus(); // at an end one of them is off
     say(spoken, `${state.items[to].name} is now ${to + 1} of ${state.items.length}`);
+    changed();
   };
   const paint = () => {
     say(hint, `Largest on top: ${block.about}.${state.touched ? "" : " They stand in no order yet: move them with the arrows."}`);
@@ -116,5 +165,6 @@ function order(block, kept) {
   };
   paint();
   return { node: el("div", { class: "guess-arms" }, hint, list, spoken), value: () => (state.touched ? state.items.map((item) => item.key) : null), agree: () => { state.touched = true; paint(); },
+    set: (keys) => { if (named(keys).length === block.items.length) Object.assign(state, { items: named(keys), touched: true }); paint(); },
     missing: "Nothing has been moved yet, so this is no guess. Move them until the one you expect to be largest is on top; or, if this is the order that you expect, press “I think it is this order”." };
 }

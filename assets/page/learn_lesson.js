@@ -3,8 +3,9 @@ import { el, fill, say } from "./dom.js";
 import { explain, explainBelow } from "./glossary.js";
 import { createBlock } from "./learn_block.js";
 import { words } from "./learn_words.js";
+import { teacher } from "./session.js";
 
-export function createLesson(server, { close, progress, open, resultSeen }) {
+export function createLesson(server, { close, progress, open, looked, resultSeen }) {
   const state = { lesson: null, kept: null, all: [], blocks: [], first: 0, turn: 0, seen: new Set() };
   const title = el("h2", { tabindex: "-1" });
   const where = el("p", { class: "soft", role: "status", "aria-live": "polite" });
@@ -64,7 +65,8 @@ export function createLesson(server, { close, progress, open, resultSeen }) {
     const turn = state.turn;
     return {
       lesson: state.lesson, open, alive: () => turn === state.turn, kept: () => state.kept,
-      keep: (change) => { state.kept = progress(state.lesson.key, change); settle(); }, settle, resultSeen: (name) => resultSeen(name, state.kept.seen || []),
+      keep: (change) => { state.kept = progress(state.lesson.key, change); settle(); }, settle, resultSeen: (name) => resultSeen(name, looked(state.kept)),
+      awaited: (results) => (teacher.predicts ? results.filter((name) => !state.kept.seen?.includes(name)) : []),
     };
   }
 
@@ -72,15 +74,22 @@ export function createLesson(server, { close, progress, open, resultSeen }) {
   function settle() {
     if (!state.lesson) return;
     const { sequence } = state.lesson;
+    for (const made of state.blocks) hold(made);
     for (const block of state.blocks.flat()) block.settle?.();
     const waiting = (state.blocks.at(-1) || []).find((each) => each.waits && each.waits());
     const last = behind() >= sequence.length;
     next.disabled = Boolean(waiting);
-    say(why, waiting ? waiting.waits() : "");
+    say(why, waiting ? waiting.waits() : last ? "This was the last step: finish it here." : `Done here. What comes next: ${sequence[behind()].heading}`);
     next.textContent = last ? "Finish the lesson" : "Next";
     foot.hidden = !end.hidden;
     say(where, `Lesson ${state.lesson.number} · step ${behind()} of ${sequence.length}`);
     bar.firstChild.style.width = `${(100 * (behind() - (end.hidden ? 1 : 0))) / sequence.length}%`;
+  }
+
+  // What stands below a result tells what came out, so it comes with it.
+  function hold(made) {
+    const at = made.findIndex((each) => each.holds?.());
+    made.forEach((each, place) => each.node.classList.toggle("held-back", at >= 0 && place > at));
   }
 
   function forward() {
@@ -120,7 +129,7 @@ export function createLesson(server, { close, progress, open, resultSeen }) {
   }
 
   function again() {
-    state.kept = progress(state.lesson.key, { step: 0, guesses: {}, answers: {}, seen: [], told: [...new Set([...(state.kept.told || []), ...(state.kept.seen || [])])], ended: false });
+    state.kept = progress(state.lesson.key, { step: 0, guesses: {}, second: {}, answers: {}, seen: [], begun: [], told: [...new Set([...(state.kept.told || []), ...looked(state.kept)])], ended: false });
     show(state.lesson, state.kept, state.all);
     node.scrollIntoView({ block: "start" });
   }

@@ -1,72 +1,105 @@
-// A result, recorded or live: shown once it is asked for, with the gap to the guess that was made of it; and figures.
-import { createAnatomy } from "./anatomy.js";
+// A result: the recorded one, one's own, or both beside each other; shown once it is asked for, with the gap to the guess that was made of it.
 import { createTable } from "./compare_table.js";
 import { el, fill, say } from "./dom.js";
 import { draw, figureHolder } from "./figure.js";
 import { diagnosis } from "./learn_diagnosis.js";
-import { createTimeline } from "./memory_timeline.js";
+import { plainTable } from "./learn_figure.js";
 import { gap, unanswered } from "./learn_gap.js";
-import { counts, memoryBar, memoryKey, scoreRows, shareBar, terms } from "./pieces.js";
+import { memoryBar, memoryKey, scoreRows, shareBar } from "./pieces.js";
 import { handOver, offers, question, STATES, teacher, who } from "./session.js";
 
 const LOST = "The lab cannot be reached; try again in a moment.";
 const ENDED = ["finished", "failed", "cancelled"];
 const STEADY = 500, HIDDEN = 4000; // milliseconds between questions
-const TRACED = 400; // milliseconds between looks at a step that is being traced
 const NAMES = { run: "Run", compare: "Compare", measure: "Measure" };
+const OWN = { run: "Your own run", measure: "Your own measurement" };
+const RECORDED = { run: "The recorded run", compare: "", measure: "The recorded measurement" };
 
 export function createResult(server, block, context) {
-  const state = { shown: false, live: "", timer: 0, answered: false, open: false, runs: "" };
-  const chip = el("span", { class: "chip" });
-  const about = el("p", { class: "soft" }, lead(block));
-  const show = el("button", { type: "button", class: "main", onclick: () => reveal() }, block.kind === "run" ? "Show what came out" : "Show the result");
+  const state = { live: "", answered: false, open: false, runs: "", mine: null, theirs: null, held: null, second: "" };
+  const mine = createPart(OWN[block.kind]), theirs = createPart(RECORDED[block.kind]);
+  const show = el("button", { type: "button", onclick: () => reveal(ownFirst()) });
   const own_one = block.kind !== "compare" && block.offered && !(teacher.recorded && block.recorded);
-  const train = own_one ? el("button", { type: "button", class: block.recorded ? "plain" : "main", onclick: () => begin() }, "Run it yourself") : null;
+  const train = own_one ? el("button", { type: "button", class: block.recorded ? "plain" : "main", onclick: () => begin() }) : null;
   const stop = el("button", { type: "button", class: "plain", hidden: true, onclick: () => halt() }, "Stop");
   const further = block.kind === "compare" && offers("compare") ? el("button", { type: "button", class: "plain", onclick: () => handOver("compare", { comparison: block.comparison }) }, "Open it in Compare") : null;
   const status = el("p", { class: "status", role: "status" });
-  const chart = figureHolder("The run as it goes", 300);
+  const chart = figureHolder("Your own run as it goes", 340);
   const bar = el("progress", { class: "learn-progress", max: 1, value: 0, hidden: true, "aria-label": "How far the measurement is" });
-  const body = el("div", { class: "learn-result-body" });
   const gaps = el("div", { class: "learn-gaps" });
+  const both = el("div", { class: "learn-both", hidden: true });
+  const about = lead(block);
   const node = el("section", { class: "learn-result", "aria-label": NAMES[block.kind], "data-name": block.name },
-    el("header", {}, el("span", { class: "tag" }, NAMES[block.kind]), el("b", {}, block.title || block.says || ""), chip), about,
-    el("div", { class: "buttons" }, block.recorded || block.kind !== "run" ? show : null, train, stop, further), status, bar, gaps, body);
-  if (block.kind === "measure" && !block.recorded) { show.hidden = true; say(status, train ? "This has not been recorded yet: run it yourself." : "This has not been recorded yet."); }
+    el("header", {}, el("span", { class: "tag" }, NAMES[block.kind]), el("b", {}, block.title || block.says || ""), block.kind === "compare" ? theirs.chip : null), about ? el("p", { class: "soft" }, about) : null,
+    el("div", { class: "buttons" }, show, train, stop, further), status, bar, gaps, both, mine.node, theirs.node);
+  if (block.kind === "measure" && !block.recorded) say(status, train ? "This has not been recorded yet: run it yourself." : "This has not been recorded yet.");
   if (block.kind === "compare" && !block.recorded) say(status, further ? "This has not been recorded yet. Open it in Compare and start it there: once an arm has all its seeds, its result counts here as well." : "This has not been recorded yet.");
 
   const kept = () => context.kept();
+  offer();
   if (train && kept().going?.[block.name]) goOn(kept().going[block.name]);
-  else if (kept().seen?.includes(block.name)) reveal();
+  if (kept().seen?.includes(block.name) && !(state.live && !block.recorded)) reveal(Boolean(own()) && !state.live);
+
+  // Whether a run of one's own is there and not yet shown.
+  function ownFirst() {
+    return Boolean(own()) && !state.mine && !state.live;
+  }
+
+  // What the buttons do, with the time that it takes.
+  function offer() {
+    const words = block.kind === "run" ? "Show what came out" : "Show the result";
+    if (ownFirst()) fill(show, words, el("small", {}, "your own, made before"));
+    else if (state.mine) fill(show, "Show the recorded one, too", el("small", {}, "shown at once"));
+    else fill(show, words, block.recorded ? el("small", {}, "recorded: shown at once") : null);
+    show.className = state.mine ? "plain" : "main";
+    show.hidden = !ownFirst() && (Boolean(state.theirs) || (block.kind !== "compare" && !block.recorded));
+    if (train) fill(train, own() ? "Run it anew" : "Run it yourself", el("small", {}, `${block.kind === "run" ? "trains" : "measures"} here: ${block.takes}`));
+  }
 
   function seen() {
     if (!kept().seen?.includes(block.name)) context.keep({ seen: [...(kept().seen || []), block.name] });
   }
 
-  async function reveal(words = "") {
+  // Of one's own run, or of the recorded one, which stays beside it.
+  async function reveal(mineToo, words = "") {
     state.runs = runsNow();
-    const found = await question(server, "result", { lesson: context.lesson.key, kind: block.kind, name: block.name, guesses: kept().guesses, live: kept().runs, owner: await who() }).catch(() => ({ error: LOST }));
+    const { [block.name]: left, ...others } = kept().runs || {};
+    const found = await question(server, "result", { lesson: context.lesson.key, kind: block.kind, name: block.name, guesses: kept().guesses, live: mineToo ? kept().runs : others, owner: await who() }).catch(() => ({ error: LOST }));
     if (!context.alive()) return;
     if (found.error) { say(status, found.error); return; }
     if (found.waiting) { say(status, block.kind === "compare" ? "There is no result yet: start it in Compare, and come back when an arm has all its seeds." : "There is no result yet: run it yourself."); return; }
-    state.shown = true;
-    say(status, words);
-    say(chip, found.chip);
-    chip.className = "chip finished";
-    show.hidden = true;
-    if (train) train.textContent = own() ? "Run it anew" : "Run it yourself";
-    state.open = Object.keys(found.open).length > 0;
-    fill(gaps, Object.entries(found.answers).map(([name, answer]) => gap(prediction(name), kept().guesses[name], answer)),
-      Object.entries(found.open).map(([name, steps]) => unanswered(prediction(name), kept().guesses[name], steps)),
-      Object.entries(found.later).map(([name, step]) => el("p", { class: "soft later" }, `This is a part of what you were asked: “${prediction(name).ask}” It is answered in “${step}”.`)));
-    DRAWN[block.kind](body, found);
+    state[mineToo ? "mine" : "theirs"] = found;
+    if (!state.live) say(status, words);
+    const part = mineToo ? mine : theirs;
+    part.head(mineToo ? "finished" : found.chip, "finished");
+    DRAWN[block.kind](part.body, found);
+    if (mineToo || !state.mine) answered(found);
     seen();
+    tell();
     context.settle();
+    if (state.live && !mineToo) theirs.node.scrollIntoView({ block: "nearest" });
+  }
+
+  function answered(found) {
+    const guesses = kept().guesses, second = kept().second || {};
+    Object.assign(state, { held: found, open: Object.keys(found.open).length > 0, second: JSON.stringify(second) });
+    fill(gaps, Object.entries(found.answers).map(([name, answer]) => gap(prediction(name), guesses[name], answer, second[name])),
+      Object.entries(found.open).map(([name, steps]) => unanswered(prediction(name), guesses[name], steps)),
+      Object.entries(found.later).map(([name, step]) => el("p", { class: "soft later" }, `This is a part of what you were asked: “${prediction(name).ask}” It is answered in “${step}”.`)));
+  }
+
+  // Which of the two is which, as soon as there could be two.
+  function tell() {
+    offer();
+    say(theirs.note, state.live && state.theirs ? `This is not yours: it was recorded before. Your own ${block.kind === "run" ? "run" : "measurement"} goes on above, and will stand beside this one when it has ended.` : "");
+    both.hidden = !(state.mine && state.theirs);
+    if (!both.hidden) fill(both, el("h4", {}, "Both, side by side"), plainTable({ columns: ["", "yours", "recorded"], rows: sides(state.mine, state.theirs) }), gaps.childElementCount ? el("p", { class: "soft" }, "Your guess, above, is held against your own.") : null);
   }
 
   // A guess that could not be answered yet is answered as soon as what was missing has been run.
   function settle() {
-    if (state.open && stop.hidden && state.runs !== runsNow()) reveal();
+    if (state.held && state.second !== JSON.stringify(kept().second || {})) answered(state.held);
+    if (state.open && !state.live && state.runs !== runsNow()) reveal(Boolean(own()));
   }
 
   function runsNow() {
@@ -89,25 +122,28 @@ export function createResult(server, block, context) {
     const found = await question(server, "begin", { lesson: context.lesson.key, kind: block.kind, name: block.name, owner: await who(), anew: Boolean(own()) }).catch(() => ({ error: LOST }));
     if (found.error) { train.disabled = false; say(status, found.error); return; }
     state.answered = found.answered;
-    context.keep({ going: { ...kept().going, [block.name]: found.run } });
+    context.keep({ going: { ...kept().going, [block.name]: found.run }, begun: [...new Set([...(kept().begun || []), block.name])] });
     if (context.alive()) goOn(found.run);
+    context.settle();
   }
 
   // A run that was begun here, also before the page was left.
   function goOn(run) {
-    Object.assign(state, { live: run, open: false });
+    Object.assign(state, { live: run, open: false, mine: null });
     train.disabled = true;
     stop.hidden = false;
-    fill(body, block.kind === "run" ? chart.node : null);
-    fill(gaps);
+    mine.head("", "");
+    fill(mine.body, block.kind === "run" ? chart.node : null);
+    tell();
     if (block.kind === "run") follow("");
     else measure();
   }
 
   function gone() {
+    state.live = "";
     train.disabled = false;
     stop.hidden = bar.hidden = true;
-    show.hidden = block.kind === "measure" && !block.recorded;
+    tell();
     context.keep({ going: { ...kept().going, [block.name]: undefined } });
   }
 
@@ -116,12 +152,11 @@ export function createResult(server, block, context) {
     const answer = await question(server, "poll", { run, mark, owner: await who() }).catch(() => null);
     if (!context.alive() || state.live !== run) return;
     if (answer?.error) { gone(); say(status, answer.error); return; }
-    if (!answer) say(status, "No connection to the lab; the run goes on without this page.");
-    if (answer?.status && !answer.state) say(status, answer.status);
+    if (!answer) say(status, "No connection to the lab; your run goes on without this page.");
+    if (answer?.status && !answer.state) say(status, `Your own run: ${answer.status}`);
     if (answer?.state) {
-      say(status, answer.status || answer.state);
-      say(chip, STATES[answer.state] || answer.state);
-      chip.className = `chip ${answer.state}`;
+      say(status, `Your own run: ${answer.status || answer.state}`);
+      mine.head(STATES[answer.state] || answer.state, answer.state);
       draw(chart, answer.figure, run);
       if (ENDED.includes(answer.state)) { ended(run, answer); return; }
     }
@@ -134,12 +169,11 @@ export function createResult(server, block, context) {
     const answer = await question(server, "measuring", { run, owner: await who() }).catch(() => null);
     if (!context.alive() || state.live !== run) return;
     if (answer?.error) { gone(); say(status, answer.error); return; }
-    say(status, answer ? answer.status : "No connection to the lab; the measurement goes on without this page.");
+    say(status, answer ? `Your own measurement: ${answer.status}` : "No connection to the lab; your measurement goes on without this page.");
     if (answer) {
       bar.hidden = false;
       bar.value = answer.part;
-      say(chip, STATES[answer.state] || answer.state);
-      chip.className = `chip ${answer.state}`;
+      mine.head(STATES[answer.state] || answer.state, answer.state);
       if (ENDED.includes(answer.state)) { ended(run, answer); return; }
     }
     setTimeout(measure, document.hidden ? HIDDEN : 1000 * answer?.again || STEADY);
@@ -147,17 +181,24 @@ export function createResult(server, block, context) {
 
   function ended(run, view) {
     gone();
-    state.live = "";
-    if (view.state !== "finished") { say(status, [view.reason, view.advice].filter(Boolean).join(" ") || "It was stopped."); failed(run, view); return; }
+    if (view.state !== "finished") { unfinished(view); failed(run, view); return; }
     context.keep({ runs: { ...kept().runs, [block.name]: run } });
-    reveal(view.reused || state.answered ? "Taken from the history: an equal run had been trained here, so nothing was trained now. “Run it anew” trains it." : "");
+    reveal(true, view.reused || state.answered ? "Taken from the history: an equal run had been trained here, so nothing was trained now. “Run it anew” trains it." : "");
+  }
+
+  // Why there is no result of one's own, and what there is instead.
+  function unfinished(view) {
+    const what = `Your own ${block.kind === "run" ? "run" : "measurement"} ${view.state === "failed" ? "failed" : "was stopped"}.`;
+    const instead = block.recorded && !state.theirs ? " The recorded one can still be shown." : "";
+    say(status, [what, view.reason, view.advice].filter(Boolean).join(" ") + instead);
+    if (block.kind === "measure") fill(mine.body, el("p", { class: "soft" }, "Nothing came out of it."));
   }
 
   // What is wrong with one that failed, by name; its curve stays above.
   async function failed(run, view) {
     if (view.state !== "failed" || block.kind !== "run") return;
     const found = await question(server, "failure", { run, owner: await who() }).catch(() => ({ error: LOST }));
-    if (context.alive() && !state.live && found.wrong?.length) body.append(...found.wrong.map(diagnosis));
+    if (context.alive() && !state.live && found.wrong?.length) mine.body.append(...found.wrong.map(diagnosis));
   }
 
   async function halt() {
@@ -165,13 +206,48 @@ export function createResult(server, block, context) {
     await question(server, "stop", { run: state.live, owner: await who() }).catch(() => null);
   }
 
-  return { node, settle, waits: () => (kept().seen?.includes(block.name) || (block.kind !== "run" && !block.recorded) ? "" : "Look at the result to go on.") };
+  function isSeen() {
+    return Boolean(kept().seen?.includes(block.name));
+  }
+
+  // `holds`: what stands below in this step tells what came out, and is shown with it.
+  return { node, settle, holds: () => teacher.predicts && !isSeen() && (block.kind === "run" || Boolean(block.recorded)), waits: () => (isSeen() || (block.kind !== "run" && !block.recorded) ? "" : next()) };
+
+  function next() {
+    if (state.live) return `Your own ${block.kind === "run" ? "run" : "measurement"} goes on; what follows opens when it has ended${block.recorded ? ", or when you look at the recorded one" : ""}.`;
+    const ways = [block.recorded ? `“${show.firstChild.textContent}”` : "", train ? `“${train.firstChild.textContent}”` : ""].filter(Boolean);
+    return ways.length ? `Press ${ways.join(" or ")} above; what follows from it then opens.` : "This lab cannot run it and has no recording of it.";
+  }
+}
+
+// A result under the name of who made it.
+function createPart(title) {
+  const chip = el("span", { class: "chip" }), note = el("p", { class: "soft note" }), body = el("div", { class: "learn-result-body" });
+  const node = el("section", { class: title ? "learn-part" : "learn-part alone", hidden: true, "aria-label": title || null }, title ? el("h4", {}, title, " ", chip) : null, note, body);
+  const head = (words, state) => {
+    node.hidden = false;
+    say(chip, words);
+    chip.className = `chip ${state}`;
+  };
+  return { node, chip, note, body, head };
+}
+
+// [what, of one's own, as recorded] of everything that both tell.
+function sides(mine, theirs) {
+  const [one, other] = [mine, theirs].map(told);
+  return [...one].filter(([name]) => other.has(name)).map(([name, value]) => [name, value, other.get(name)]);
+}
+
+function told({ rows, learned, trained, cost }) {
+  if (rows) return new Map(rows.map((row) => [row.about, [row.value, row.error].filter(Boolean).join(" ")]));
+  const tuned = learned.rows.find((row) => row.who === "tuned");
+  return new Map([...(tuned ? [["test score", tuned.text]] : []), ["numbers trained", trained.trainable], ...cost.bars.slice(0, 1).map((bar) => ["memory of a step at its peak", bar.peak]),
+    ...cost.times.map((each) => [each.name, each.value])]);
 }
 
 function lead(block) {
-  if (block.kind === "run") return block.seconds ? `Takes about ${block.seconds} s here.` : "Takes about a minute on two cores.";
   if (block.kind === "compare") return `${block.arms.length} arms × ${block.runs / block.arms.length} seeds: ${block.arms.join(", ")}.`;
-  return block.offered ? `${block.about} Running it yourself takes ${block.takes}.` : block.about;
+  return block.kind === "measure" ? block.about : "";
 }
 
 const DRAWN = { run: drawRun, compare: drawCompared, measure: drawMeasured };
@@ -200,78 +276,4 @@ function drawCompared(body, { figure, verdicts, table }) {
 function drawMeasured(body, { rows, table }) {
   fill(body, el("dl", { class: "learn-measured" }, rows.flatMap((row) => [el("dt", {}, row.about), el("dd", {}, row.value, row.error ? el("small", {}, ` ${row.error}`) : null)])),
     el("details", {}, el("summary", {}, "All numbers"), plainTable(table)));
-}
-
-function plainTable({ columns, rows }) {
-  return el("div", { class: "learn-table", tabindex: "0", role: "region", "aria-label": "Numbers" }, el("table", {}, el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, cell)))))));
-}
-
-// A part of another tab, inside a lesson.
-export function createFigure(server, block, context) {
-  const body = el("div", { class: "learn-figure-body" });
-  const node = el("figure", { class: "learn-figure", "data-name": block.name }, body, el("figcaption", { class: "soft" }, block.caption));
-  if (block.figure === "picture") {
-    fill(body, el("img", { src: block.src, alt: block.words || block.caption, loading: "lazy" }),
-      block.words ? el("details", {}, el("summary", {}, "This picture in words"), el("p", {}, block.words)) : null);
-    return { node };
-  }
-  return { node, settle: againWithRuns(context, show) };
-
-  async function show(live, fresh) {
-    const found = await question(server, "figure", { lesson: context.lesson.key, name: block.name, live, owner: await who() }).catch(() => ({ error: LOST }));
-    if (!fresh()) return;
-    if ("tracing" in found) {
-      fill(body, el("p", { class: "soft", role: "status" }, found.tracing ? "The tracing process is starting, which takes about ten seconds …" : "Tracing this step, allocation by allocation …"));
-      setTimeout(() => { if (fresh()) show(live, fresh); }, TRACED);
-      return;
-    }
-    if (found.error || found.waiting) { fill(body, el("p", { class: "soft" }, found.error || "Shown as soon as there is a run of it.")); return; }
-    drawFigure(body, found);
-  }
-}
-
-// What is shown of a lesson's runs is asked for now, and anew each time one of one's own has ended.
-export function againWithRuns(context, show) {
-  let before = null;
-  const settle = () => {
-    const runs = JSON.stringify(context.kept().runs || {});
-    if (before === runs) return;
-    before = runs;
-    show(context.kept().runs, () => context.alive() && before === runs);
-  };
-  settle();
-  return settle;
-}
-
-function drawFigure(body, found) {
-  if (found.anatomy) {
-    const anatomy = createAnatomy();
-    fill(body, anatomy.node);
-    anatomy.show(found.anatomy, found.symbols);
-  } else if (found.count) {
-    const { trainable, share, part, rows, terms: lines, total, linked } = found.count;
-    fill(body, el("p", { class: "big" }, trainable, el("small", {}, `${share} of all numbers`)), shareBar(part), counts(rows), terms(lines, total, linked));
-  } else if (found.memory) {
-    const longest = Math.max(1, ...found.memory.map((bar) => bar.bytes));
-    fill(body, found.memory.map((bar) => memoryBar(bar, longest)), memoryKey(found.memory[0]));
-  } else if (found.course) {
-    const course = createTimeline("h4");
-    fill(body, course.node, memoryKey(found));
-    course.show(found.course);
-  } else if (found.chart) {
-    const chart = figureHolder("Chart", 300);
-    fill(body, chart.node);
-    draw(chart, found.chart, "lesson");
-  } else if (found.arms) {
-    const grid = createTable();
-    fill(body, grid.node);
-    grid.show(found.arms);
-  } else if (found.samples) {
-    fill(body, plainTable({ columns: ["text", "is", "before", "after"], rows: found.learned.samples.map((row) => [row.text, row.label, row.before.answer, row.after.answer]) }));
-  } else if (found.learned) {
-    fill(body, scoreRows(found.learned.rows));
-  } else {
-    fill(body, (found.says || []).map((text) => el("p", {}, text)), found.table ? plainTable(found.table) : null);
-  }
 }

@@ -1,4 +1,4 @@
-"""What a lesson asks, and when: which result answers a prediction, what of a result may be shown by then, and which results nobody is asked about."""
+"""What a lesson asks, and when: which result answers a prediction, what waits for it, what of it may be shown by then, and which nobody is asked about."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -67,6 +67,24 @@ def begun_by(lesson: Lesson, place: Place) -> dict[str, Place]:
 def heading(lesson: Lesson, place: Place) -> str:
     """Of the step in which it stands."""
     return next(step.heading for step in lesson.steps if place in step.blocks)
+
+
+def awaited(lesson: Lesson, place: Place) -> list[str]:
+    """The results that must have been shown before a claim or a figure may say anything: those above it that it draws on, and those below it of which a
+    prediction asks what it would tell."""
+    here, about = lesson.places.index(place), _about(lesson, place)
+    drawn_on = {reference.partition("/")[0] for _, reference in about}
+    below = {reference.partition("/")[0] for name in lesson.matter.predictions for measure, reference in quantities(lesson, lesson.matter.predictions[name])
+             if place.kind == "Figure" or (measure, reference.partition("/")[0]) in {(each, of.partition("/")[0]) for each, of in about}}
+    return [each.name for number, each in enumerate(lesson.places)
+            if each.kind in RESULTS and each.name in drawn_on and (number < here or each.name in below)]
+
+
+def _about(lesson: Lesson, place: Place) -> list[tuple[str, str]]:
+    """(measure, reference) of what a claim tells; a figure may tell anything of what it is of."""
+    if place.kind == "Figure":
+        return [("", lesson.matter.figures[place.name].of)]
+    return list(quantities(lesson, lesson.matter.claims[place.name]))
 
 
 # ── what is shown by then ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,15 +1,18 @@
 """Five rules by which a run can contradict a claim: above, below, within noise, order, equal. No other language, nothing is evaluated."""
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lab import catalogue
 from lab.compare.paired import FEWEST
 from lab.lessons.known import NORMAL, Known, Sample
-from lab.lessons.lesson import Claim
-from lab.lessons.measures import said
+from lab.lessons.lesson import Claim, Lesson
+from lab.lessons.measures import find, limit, said
 
+NUMBER = re.compile(r"[\d.,]+")
 HOLDS, CONTRADICTED, CANNOT_TELL, MISSING = "holds", "contradicted", "cannot tell", "not run"
 
 
@@ -34,18 +37,80 @@ def outcome(claim: Claim, known: Known) -> Outcome:
     return RULES[claim.rule](claim, known)
 
 
-def contradicted_if(claim: Claim) -> str:
-    """The rule in words."""
+def contradicted_if(claim: Claim, lesson: Lesson) -> str:
+    """The rule in words, with the names of what is held against each other."""
+    noise = " by more than the noise of these runs"
     match claim.rule:
         case "above" | "below":
-            other = f"that of {claim.than}" if isinstance(claim.than, str) else f"{claim.than:g}"
-            return f"Contradicted if it is {'below' if claim.rule == 'above' else 'above'} {other} by more than the noise of these runs."
+            other = "below" if claim.rule == "above" else "above"
+            exact = claim.value.of not in lesson.matter.measurements and find(claim.value.measure).exact
+            return f"Contradicted if {_quantity(claim, lesson)} is {f'not {claim.rule}' if exact else other} {_limit(claim, lesson)}{'' if exact else noise}."
         case "within noise":
-            return f"Contradicted if {claim.pair[0]} and {claim.pair[1]} differ by more than the noise of these runs."
+            one, other = names(lesson, claim.pair)
+            return f"Contradicted if {one} and {other} differ in “{_about(lesson, claim.measure, claim.pair[0])}”{noise}."
         case "order":
-            return "Contradicted if any neighbours in this order come out the other way round by more than the noise of these runs."
+            arms = names(lesson, claim.arms)
+            listed = ("; " if any("," in arm for arm in arms) else ", ").join(arms)
+            return (f"The order of “{_about(lesson, claim.measure, claim.arms[0])}”, the largest first: {listed}. Contradicted if two neighbours come out the "
+                    f"other way round{noise}.")
         case _:
-            return f"Contradicted if it differs by more than {claim.tolerance:g}."
+            apart = f"differs from {_limit(claim, lesson)} by more than {limit(claim.tolerance, _unit(claim, lesson))}" if claim.tolerance else \
+                f"is not exactly {_limit(claim, lesson)}"
+            return f"Contradicted if {_quantity(claim, lesson)} {apart}."
+
+
+def _quantity(claim: Claim, lesson: Lesson) -> str:
+    """“score on the test items after training” of LoRA"""
+    asked = claim.value
+    of = _named(claim, lesson)[asked.of]
+    about = f"“{_about(lesson, asked.measure, asked.of)}”"
+    if asked.less:
+        return f"{about}{f' of {of}' if of else ''}, less that of {_named(claim, lesson)[asked.less]},"
+    return f"{about}{f' of {of}' if of else ''}"
+
+
+def _limit(claim: Claim, lesson: Lesson) -> str:
+    """that of Head alone; 0.67 times that of full fine-tuning; 181 MB"""
+    if isinstance(claim.than, str):
+        return f"that of {_named(claim, lesson)[claim.than]}"
+    amount = limit(float(claim.than), _unit(claim, lesson))
+    if not claim.value.per:
+        return amount
+    return f"{'' if claim.than == 1 else f'{amount} '}that of {_named(claim, lesson)[claim.value.per]}"
+
+
+def _unit(claim: Claim, lesson: Lesson) -> str:
+    return "times" if claim.value.per else lesson.unit(claim.value.measure, claim.value.of)
+
+
+def _about(lesson: Lesson, measure: str, reference: str) -> str:
+    if reference in lesson.matter.measurements:
+        return catalogue.find("measurements", lesson.matter.measurements[reference].name).gives[measure].about
+    return find(measure).about
+
+
+def _named(claim: Claim, lesson: Lesson) -> dict[str, str]:
+    """The names of all that a claim with a value speaks of."""
+    there = [each for each in (claim.value.of, claim.value.per, claim.value.less, claim.than) if isinstance(each, str)]
+    return dict(zip(there, names(lesson, there), strict=True))
+
+
+def names(lesson: Lesson, references: Sequence[str]) -> list[str]:
+    """An arm by its name alone, a run by its method's; of equal names, and of bare numbers, each with what it belongs to. A measurement has none: what it
+    gives says what it is of."""
+    short = [_name(lesson, each) for each in references]
+    return [_whole_name(lesson, each) if NUMBER.fullmatch(name) or (short.count(name) > 1 and references.count(each) == 1) else
+            f"“{name}”" if name[:1].islower() else name for each, name in zip(references, short, strict=True)]
+
+
+def _name(lesson: Lesson, reference: str) -> str:
+    comparison, arm = lesson.arm(reference)
+    return arm if comparison else "" if reference in lesson.matter.measurements else lesson.runs[reference].method.title
+
+
+def _whole_name(lesson: Lesson, reference: str) -> str:
+    comparison, arm = lesson.arm(reference)
+    return f"{arm} (“{lesson.comparisons[comparison].title}”)" if comparison else f"“{arm.replace('-', ' ')}”"
 
 
 def bounds(sample: Sample) -> Bounds:
@@ -70,10 +135,9 @@ def _sided(claim: Claim, known: Known) -> Outcome:
         return Outcome(MISSING, "This has not been run yet.")
     apart = value.against(other)
     found = bounds(apart)
-    limit = f"{said(other.mean, value.unit)}" if arm else said(float(claim.than), value.unit)
-    told = f"{said(value.mean, value.unit)} against {limit}"
+    told = _told(claim, known.lesson, value, other)
     if found.low is None or (arm and not apart.exact and len(apart.values) < FEWEST):
-        return Outcome(CANNOT_TELL, f"{told}, but {_seeds(apart)} cannot tell: it takes {FEWEST} at least.")
+        return Outcome(CANNOT_TELL, f"{told}, but {_seeds(apart)} cannot tell: at least {FEWEST} are needed.")
     spread = "" if apart.exact else f" (difference {said(found.low, value.unit)} to {said(found.high, value.unit)}{_over(apart)})"
     if (found.low if sign > 0 else -found.high) > 0:
         return Outcome(HOLDS, f"{told}{spread}.")
@@ -90,9 +154,9 @@ def _noise(claim: Claim, known: Known) -> Outcome:
         return Outcome(MISSING, "This has not been run yet.")
     apart = one.against(other)
     gap = apart.gap()
-    told = f"{said(one.mean, one.unit)} and {said(other.mean, one.unit)}"
+    told = " and ".join(f"{name} {said(each.mean, one.unit)}" for name, each in zip(names(known.lesson, claim.pair), (one, other), strict=True))
     if gap is None:
-        return Outcome(CANNOT_TELL, f"{told}, but {_seeds(apart)} cannot tell: it takes {FEWEST} at least.")
+        return Outcome(CANNOT_TELL, f"{told}, but {_seeds(apart)} cannot tell: at least {FEWEST} are needed.")
     spread = f"(difference {said(gap.low, one.unit)} to {said(gap.high, one.unit)}{_over(apart)})"
     if gap.told:
         return Outcome(CONTRADICTED, f"{told} {spread}: 0 is not in it.")
@@ -103,7 +167,7 @@ def _order(claim: Claim, known: Known) -> Outcome:
     samples = [known.sample(claim.measure, arm) for arm in claim.arms]
     if not all(samples):
         return Outcome(MISSING, "This has not been run yet.")
-    told = ", ".join(f"{arm.rpartition('/')[2]} {said(sample.mean, sample.unit)}" for arm, sample in zip(claim.arms, samples, strict=True))
+    told = ", ".join(f"{name} {said(sample.mean, sample.unit)}" for name, sample in zip(names(known.lesson, claim.arms), samples, strict=True))
     steps = [bounds(one.against(other)) for one, other in pairwise(samples)]
     if any(step.high is not None and step.high < 0 for step in steps):
         return Outcome(CONTRADICTED, f"{told}: not in this order.")
@@ -119,12 +183,21 @@ def _equal(claim: Claim, known: Known) -> Outcome:
     if not value or (arm and not other):
         return Outcome(MISSING, "This has not been run yet.")
     found = bounds(value.against(other))
-    told = f"{said(value.mean, value.unit)} against {said(other.mean if arm else float(claim.than), value.unit)}"
+    told = _told(claim, known.lesson, value, other)
     if abs(found.middle) <= claim.tolerance:
         return Outcome(HOLDS, f"{told}.")
     if found.low is not None and (found.low > claim.tolerance or found.high < -claim.tolerance):
         return Outcome(CONTRADICTED, f"{told}.")
     return Outcome(CANNOT_TELL, f"{told}: within the noise of these runs.")
+
+
+def _told(claim: Claim, lesson: Lesson, value: Sample, other: Sample | float) -> str:
+    """LoRA 0.842 against Head alone 0.765; of a number to be passed only what came out has a name."""
+    called = _named(claim, lesson)
+    mine = f"{called[claim.value.of]} {said(value.mean, value.unit)}".strip()
+    if isinstance(other, Sample):
+        return f"{mine} against {called[claim.than]} {said(other.mean, value.unit)}"
+    return f"{mine} against {limit(other, value.unit)}"
 
 
 def _seeds(sample: Sample) -> str:

@@ -31,13 +31,18 @@ def whole(comparison: Comparison, found: Mapping[str, RunResult]) -> dict[str, R
 
 
 def run(spec: RunSpec, assets: Path) -> RunResult | None:
-    """From the recorded runs, or from those of a comparison."""
+    found = find(spec, assets)
+    return found.result if found else None
+
+
+def find(spec: RunSpec, assets: Path) -> recording.Recorded | None:
+    """Among the recorded runs, or those of a comparison."""
     for path in (assets / "recorded").glob(f"*_{spec.fingerprint[:8]}.jsonl.gz"):
-        found = recording.read(path).result
-        if found.started is not None and found.started.fingerprint == spec.fingerprint:
+        found = recording.read(path)
+        if found.result.started is not None and found.result.started.fingerprint == spec.fingerprint:
             return found
     path = comparing.path_of(spec, assets / "comparisons")
-    return recording.read(path).result if path.exists() else None
+    return recording.read(path) if path.exists() else None
 
 
 def measured(lesson: Lesson, known: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -26,7 +26,7 @@ class ExampleOrders(Measurement):
         "middle": Gives("points", "mean accuracy over all orders and sets"),
         "worst": Gives("points", "accuracy of the worst order, mean over the sets"),
         "range": Gives("points", "accuracy of the best order less that of the worst, mean over the sets"),
-        "kept": Gives("points", "the same on texts that did not pick them"),
+        "kept": Gives("points", "accuracy of the best order less that of the worst, on texts that did not pick them"),
         "sets": Gives("points", "best set less worst set of four, mean over orders"),
         "longer": Gives("times", "tokens to read for an answer with four examples, as a multiple of those without"),
     }

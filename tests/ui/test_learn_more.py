@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.ui._serving import findings
 pytestmark = pytest.mark.browser
 
 FIRST, RANK, FAIR, FORGETTING = "01-why-not-train-everything", "06-rank-and-matrices", "13-fair-comparison", "14-forgetting-and-little-data"
+LORA, WORDS = "05-lora", "11-what-does-a-prompt-say"
 MEMORY = "12-where-does-the-memory-go"
 STEPS = 90  # of the tab key within one step of a lesson, at most
 
@@ -204,9 +206,12 @@ def test_an_untouched_order_is_no_guess(visitor: Callable[..., Any]) -> None:
     assert "Nothing has been moved yet" in said.inner_text() and page.locator(".learn-foot .main").is_disabled()
     agree.click()
     assert f"Kept: {', '.join(shown)}" in said.inner_text() and page.locator(".learn-foot .main").is_enabled()
+    change = last(page).get_by_role("button", name="Keep the changed guess")
+    change.wait_for(state="hidden")
     last(page).locator(".guess-order .up").nth(1).click()
-    last(page).get_by_role("button", name="Keep this guess instead").click()
-    assert f"Kept: {', '.join([shown[1], shown[0], *shown[2:]])}" in said.inner_text()
+    assert f"Still kept: {', '.join(shown)}" in said.inner_text(), "what is moved counts once it is kept"
+    change.click()
+    assert f"Kept: {', '.join([shown[1], shown[0], *shown[2:]])}" in said.inner_text() and not change.is_visible()
     page.reload()
     page.wait_for_selector(".guess-order")
     assert last(page).locator(".guess-order li > span").all_inner_texts() == [shown[1], shown[0], *shown[2:]]
@@ -222,6 +227,84 @@ def test_an_order_is_moved_with_the_keyboard(visitor: Callable[..., Any]) -> Non
     assert names.all_inner_texts() == [shown[1], shown[0], *shown[2:]]
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == f"{shown[1]} down", "on top there is no way up"
     assert f"{shown[1]} is now 1 of {len(shown)}" in last(page).locator(".predict .hidden-text").inner_text()
+
+
+# ── what comes with a result ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_that_tells_the_result_is_visible_before_it_is_shown(visitor: Callable[..., Any]) -> None:
+    """Claims, figures and words below a result come with it; until then the guess can be changed, and from then on it stays."""
+    page = visitor()
+    at_step(page, FIRST, 3, seen=["methods"], guesses={"left": 1})
+    page.wait_for_timeout(1000)
+    assert not last(page).locator(".learn-claim:visible, .learn-figure:visible, .learn-gap, .js-plotly-plot").count()
+    assert "LoRA itself is explained" not in last(page).inner_text() and page.locator(".learn-foot .main").is_disabled()
+    assert "“Show what came out” or “Run it yourself”" in page.locator(".learn-foot .hint").inner_text()
+    guess = page.locator(".learn-step", has=page.locator(".predict")).last.locator(".predict")
+    guess.locator("input").nth(1).check()
+    guess.get_by_role("button", name="Keep the changed guess").click()
+    last(page).get_by_role("button", name="Show what came out recorded: shown at once").click()
+    last(page).locator('.learn-figure[data-name="memory-lora"] .memory').wait_for()
+    assert "LoRA itself is explained" in last(page).inner_text() and page.locator(".learn-foot .main").is_enabled()
+    assert "Some MB" in last(page).locator(".learn-gap").inner_text(), "the gap is that of the guess that was kept"
+    assert guess.locator("input").first.is_disabled() and "so this guess stays" in guess.locator(".says").inner_text()
+    assert "What comes next: What training keeps" in page.locator(".learn-foot .hint").inner_text()
+
+
+def test_a_guess_that_is_made_again_says_that_the_result_was_seen(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    at_step(page, FIRST, 3, seen=["methods", "lora"], guesses={"left": 1})
+    last(page).locator(".learn-gap").wait_for()
+    guess = page.locator(".learn-step", has=page.locator(".predict")).last.locator(".predict")
+    guess.get_by_role("button", name="Guess again, now that you know").click()
+    assert "The result has been shown, so a guess from now on is made with that knowledge" in guess.locator(".says").inner_text()
+    guess.locator("input").nth(2).check()
+    guess.get_by_role("button", name="Keep this as my second guess").click()
+    assert "Knowing it, you guessed again: Between one and three" in guess.locator(".says").inner_text()
+    page.reload()
+    page.locator(".learn-gap", has_text="you guessed again").wait_for()
+    kept = page.evaluate("JSON.parse(localStorage.getItem('peft-lab-learn'))")[FIRST]
+    assert kept["guesses"]["left"] == 1 and kept["second"]["left"] == 3, "what was expected stays what it was"
+
+
+def test_a_claim_about_a_later_step_waits_for_it(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    at_step(page, LORA, 7, seen=["dimension"], guesses={"dimension": 2})
+    verdicts = last(page).locator(".learn-claim .outcome")
+    last(page).locator(".learn-claim[data-verdict]").wait_for()
+    assert "once you have seen the result in “Three seeds each”" in verdicts.nth(0).inner_text() and "Three seeds each" in verdicts.nth(1).inner_text()
+    assert last(page).locator(".learn-claim[data-verdict]").count() == 1
+
+
+def test_ones_own_run_and_the_recorded_one_are_told_apart(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    at_step(page, FIRST, 3, seen=["methods"], guesses={"left": 1})
+    last(page).get_by_role("button", name="Run it yourself").click()
+    last(page).locator(".learn-part h4", has_text="Your own run").wait_for()
+    assert page.locator(".predict").nth(1).locator("input").first.is_disabled(), "its curve is seen as it goes"
+    last(page).get_by_role("button", name="Show what came out").click()
+    recorded = last(page).locator(".learn-part", has_text="The recorded run")
+    recorded.locator(".note").get_by_text("This is not yours: it was recorded before. Your own run goes on above").wait_for()
+    assert re.search(r"recorded \d{4}-\d\d-\d\d on \d+ CPU cores", recorded.inner_text())
+    both = last(page).locator(".learn-both")
+    both.wait_for(timeout=400_000)
+    assert both.locator("thead th").all_inner_texts() == ["", "yours", "recorded"] and "numbers trained" in both.inner_text()
+    assert last(page).locator(".learn-part .chip").all_inner_texts()[0] == "finished" and "This is not yours" not in recorded.inner_text()
+
+
+def test_the_nearest_words_are_summed_up_and_the_rows_folded(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    at_step(page, WORDS, 5, seen=["written", "from-text", "words"], guesses={"gain": 1, "stayed": 1, "swap": 1})
+    figure = last(page).locator('.learn-figure[data-name="neighbours"]')
+    figure.locator(".scores .score").nth(6).wait_for()
+    assert figure.locator("tr:visible").count() == 0 and "Bands: one standard error" in figure.inner_text()
+    each, folded = figure.locator("details").all()
+    each.locator("summary").click()
+    assert each.locator("tbody tr").count() == 20
+    folded.locator("summary").click()
+    assert folded.locator("tbody tr").count() == 20 and "–: how often chance" in folded.inner_text()
+    folded.get_by_role("button", name="Show all 500 rows").click()
+    assert folded.locator("tbody tr").count() == 500
 
 
 # ── what was seen ─────────────────────────────────────────────────────────────────────────────────────────────────────

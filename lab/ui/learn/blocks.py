@@ -10,7 +10,7 @@ from typing import Any
 
 from lab import catalogue
 from lab.lessons import Lesson
-from lab.lessons.asking import answering, heading, showing
+from lab.lessons.asking import answering, awaited, heading, showing
 from lab.lessons.claims import contradicted_if
 from lab.lessons.guesses import answer
 from lab.lessons.lesson import KINDS, Choice, Curve, Number, Order, Place, Words
@@ -42,7 +42,8 @@ def block(course: Course, lesson: Lesson, each: Words | Place) -> dict[str, Any]
     if isinstance(each, Words):
         return {"kind": "words", "prose": prose(each.text)}
     value = getattr(lesson.matter, KINDS[each.kind])[each.name]
-    return {"kind": each.kind.lower(), "name": each.name, **MAKERS[each.kind](course, lesson, each.name, value)}
+    found = {"kind": each.kind.lower(), "name": each.name, **MAKERS[each.kind](course, lesson, each.name, value)}
+    return {**found, "after": awaited(lesson, each)} if each.kind in ("Claim", "Figure") else found
 
 
 def _predict(course: Course, lesson: Lesson, name: str, asked: Any) -> dict[str, Any]:
@@ -95,11 +96,17 @@ def _follows(order: list[str], arms: list[str]) -> bool:
 
 
 def _run(course: Course, lesson: Lesson, name: str, said: Any) -> dict[str, Any]:
-    spec = lesson.runs[name]
+    spec, made = lesson.runs[name], course.made(lesson, name)
     pace = course.bench.paces.of(spec)
-    return {"says": sentence(spec.to_dict()), "offered": course.bench.offer.fits(spec), "draft": address.short(spec),
-            "recorded": course.recorded_run(lesson, name) is not None,
-            "seconds": round(pace.total(spec.steps)) if pace else None}
+    return {"says": sentence(spec.to_dict()), "offered": course.bench.offer.fits(spec), "draft": address.short(spec), "recorded": made is not None,
+            "takes": takes(pace.total(spec.steps) if pace else None, (made or {}).get("seconds"))}
+
+
+def takes(here: float | None, there: float | None) -> str:
+    """How long it goes, by what was seen on this machine, else where it was recorded."""
+    if here:
+        return f"about {roughly(here)}"
+    return f"it took {roughly(there)} where it was recorded" if there else "how long is not known yet"
 
 
 def _compare(course: Course, lesson: Lesson, name: str, said: Any) -> dict[str, Any]:
@@ -111,9 +118,9 @@ def _compare(course: Course, lesson: Lesson, name: str, said: Any) -> dict[str, 
 def _measure(course: Course, lesson: Lesson, name: str, said: Any) -> dict[str, Any]:
     kind = catalogue.find("measurements", said.name)
     offered = course.can_measure(lesson, name)
-    seconds = course.measuring_seconds(lesson, name) if offered else None
-    return {"title": kind.title, "about": kind.about, "source": kind.source, "recorded": course.measurement(lesson, name) is not None, "offered": offered,
-            "takes": f"about {roughly(seconds)}" if seconds else "several minutes"}
+    made = course.measurement(lesson, name)
+    return {"title": kind.title, "about": kind.about, "source": kind.source, "recorded": made is not None, "offered": offered,
+            "takes": takes(course.measured_here(lesson, name) if offered else None, (made or {}).get("seconds"))}
 
 
 def _options(course: Course, lesson: Lesson, name: str, asked: Any) -> dict[str, Any]:
@@ -123,7 +130,7 @@ def _options(course: Course, lesson: Lesson, name: str, asked: Any) -> dict[str,
 
 
 def _claim(course: Course, lesson: Lesson, name: str, claim: Any) -> dict[str, Any]:
-    return {"sentence": claim.sentence, "source": claim.source, "rule": contradicted_if(claim)}
+    return {"sentence": claim.sentence, "source": claim.source, "rule": contradicted_if(claim, lesson)}
 
 
 def _figure(course: Course, lesson: Lesson, name: str, figure: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from lab.events import RunResult
 from lab.lessons import Lesson
 from lab.lessons.known import Known
 from lab.lessons.lesson import Place
+from lab.lessons.recorded import find as recorded_run
 from lab.lessons.recorded import known as recorded
-from lab.lessons.recorded import run as recorded_run
 from lab.lessons.recorded import whole
 from lab.measurement import MEASURED, Measuring, named
 from lab.ui.bench import Bench
@@ -27,6 +27,7 @@ class Course:
     def __init__(self, bench: Bench) -> None:
         self.bench, self.lessons, self.assets = bench, bench.lessons, bench.assets
         self._recorded = lru_cache(KEPT)(self._read)
+        self._made = lru_cache(KEPT_RUNS)(self._read_made)
         self._result = lru_cache(KEPT_RUNS)(self.bench.store.result)  # of runs that have finished: they change no more
         self.measured = measuring.recorded(self.assets / "measurements") if self.assets else {}
 
@@ -87,9 +88,13 @@ class Course:
         arms = (each for comparison in lesson.comparisons.values() for each in whole(comparison, there).items())
         return {fingerprint: result for fingerprint, result in arms if fingerprint in made}
 
-    def recorded_run(self, lesson: Lesson, name: str) -> Any:
-        """The result of a run that comes with the lab, or None."""
-        return recorded_run(lesson.runs[name], self.assets)
+    def made(self, lesson: Lesson, name: str) -> Mapping[str, Any] | None:
+        """When and where a run that comes with the lab was recorded, and the `seconds` that it took; None of one that does not."""
+        return self._made(lesson.key, name)
+
+    def _read_made(self, key: str, name: str) -> Mapping[str, Any] | None:
+        found = recorded_run(self.lessons[key].runs[name], self.assets)
+        return {**found.made, "seconds": found.result.seconds.get("total")} if found else None
 
     def can_measure(self, lesson: Lesson, name: str) -> bool:
         """Whether it can be made here, by whoever looks at the lesson."""
@@ -101,7 +106,11 @@ class Course:
 
     def measuring_seconds(self, lesson: Lesson, name: str) -> float | None:
         """What it takes: here, else where it was recorded; None where neither is known."""
-        return self.bench.measuring_seconds(measuring_of(lesson, name)) or (self.measurement(lesson, name) or {}).get("seconds")
+        return self.measured_here(lesson, name) or (self.measurement(lesson, name) or {}).get("seconds")
+
+    def measured_here(self, lesson: Lesson, name: str) -> float | None:
+        """The seconds that it took on this machine; None where it was never measured here."""
+        return self.bench.measuring_seconds(measuring_of(lesson, name))
 
     def measurement(self, lesson: Lesson, name: str) -> dict[str, Any] | None:
         asked = lesson.matter.measurements[name]

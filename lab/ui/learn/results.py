@@ -9,13 +9,13 @@ from lab.accounting.points import PARTS
 from lab.compare import report
 from lab.contracts import LabError
 from lab.events import RunResult
-from lab.lenses.prompt_neighbours import entry as Neighbours
 from lab.lessons import Lesson
 from lab.lessons.asking import answered_by, asked_later, asked_so_far, begun_by, heading, quantities
 from lab.lessons.guesses import answer
 from lab.lessons.known import Known
 from lab.lessons.lesson import RESULTS, Place
 from lab.lessons.measures import said
+from lab.lessons.recorded import whole
 from lab.reporting.measures import measures
 from lab.spec import RunSpec
 from lab.ui import cards, charts
@@ -27,13 +27,16 @@ from lab.ui.compare.verdicts import verdicts, winners
 from lab.ui.foretold import order
 from lab.ui.learn.course import Course
 from lab.ui.learn.evidence import wrong
+from lab.ui.learn.nearest import summary
 from lab.ui.memory.asked import step_of
 from lab.ui.memory.detail import detail
 from lab.ui.memory.tab import look
 from lab.ui.picture import picture, reference, settled
+from lab.ui.wording import figures as digits
 
 COLUMNS = ("score", "trainable", "share", "peak_bytes", "step_seconds")
 NOT_YET = {"waiting": True}
+ONLY_WHOLE = " A lesson counts those of arms that have all their seeds; Compare counts each."
 
 
 def run(course: Course, lesson: Lesson, name: str, known: Known, live: bool) -> dict[str, Any]:
@@ -45,18 +48,18 @@ def run(course: Course, lesson: Lesson, name: str, known: Known, live: bool) -> 
     settings = spec.to_dict()
     seen = picture(spec, settings, settled(spec, settings), result, "finished", reference(course.bench.recorded, settings))
     found = wrong(spec, result, course.bench.recorded) if live else []  # what is odd in a recorded run is for the student to see
-    return {"chip": "your run" if live else _recorded(result), "wrong": found,
+    return {"chip": "your run" if live else _recorded(course.made(lesson, name)), "wrong": found,
             **{key: seen[key] for key in ("figure", "learned", "trained", "cost", "asked", "nothing")}}
 
 
-def _recorded(result: RunResult) -> str:
-    return f"recorded {result.started.time[:10]}" if result.started and result.started.time else "recorded"
+def _recorded(made: Mapping[str, Any] | None) -> str:
+    return f"recorded {made['date']} on {made['cores']} CPU cores" if made else "recorded"
 
 
 def compared(course: Course, lesson: Lesson, name: str, known: Known, place: Place) -> dict[str, Any]:
     """The figure that answers the question, verdicts, and the few columns that a lesson needs and has asked for where `place` shows them."""
     comparison = lesson.comparisons[name]
-    runs = {spec.fingerprint: known.runs[spec.fingerprint] for spec in comparison.runs.values() if spec.fingerprint in known.runs}
+    runs = whole(comparison, known.runs)  # one of this lesson's own runs may be an arm's first seed, and no more of it be there
     if not runs:
         return NOT_YET
     made = report(comparison, runs)
@@ -67,6 +70,8 @@ def compared(course: Course, lesson: Lesson, name: str, known: Known, place: Pla
     asked = {*COLUMNS, *asked_so_far(lesson, name, place)} - asked_later(lesson, name, place)
     few = [each for each in chosen if each.key in asked]
     told = verdicts(made, len(runs), len(comparison.runs))
+    if len(runs) < len(comparison.runs):
+        told["lead"] += ONLY_WHOLE
     drawn = figures(comparison, made, look, chosen, Evidence())
     rows = table(made["arms"], few, look, winners(made), False, made["measure"])
     return {"title": comparison.title, "figure": drawn[0] if drawn else None, "verdicts": told, "table": rows,
@@ -94,17 +99,15 @@ def measured(course: Course, lesson: Lesson, name: str, known: Known, place: Pla
         values = {key: value for key, value in values.items() if key in asked_so_far(lesson, name, place)}
     rows = [{"about": kind.gives[key].about, "value": said(value, kind.gives[key].unit), "error": f"± {said(error, kind.gives[key].unit)}" if error else ""}
             for key, (value, error) in values.items()]
-    return {"title": kind.title, "rows": rows, "chip": "your own measurement" if own else _measured_on(found["made"]),
+    return {"title": kind.title, "rows": rows, "chip": "your own measurement" if own else _recorded(found["made"]),
             "table": {"columns": found["columns"], "rows": [[_cell(cell) for cell in row] for row in found["rows"]]}}
 
 
-def _measured_on(made: Mapping[str, Any]) -> str:
-    return f"measured {made['date']} on {made['cores']} CPU cores"
-
-
 def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return ("−" if value < 0 else "") + digits(abs(value), 4)
     return " × ".join(map(str, value)) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -179,13 +182,10 @@ def _timeline(course: Course, lesson: Lesson, of: str, known: Known, place: Plac
 
 
 def _neighbours(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
-    """The nearest tokens of each vector, and what they are worth; only of a run that was looked into."""
+    """Only of a run that was looked into."""
     _, result = _result(lesson, of, known)
     seen = result.seen("prompt_neighbours") if result else None
-    if not seen:
-        return NOT_YET
-    shown = Neighbours.table(seen)
-    return {"says": list(Neighbours.says(seen)), "table": {"columns": list(shown.columns), "rows": [[_cell(cell) for cell in row] for row in shown.rows]}}
+    return summary(seen) if seen else NOT_YET
 
 
 def _curves(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
