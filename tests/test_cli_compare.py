@@ -49,7 +49,7 @@ def test_json_is_one_document_and_the_file(tmp_path: Path, compare: Any) -> None
 
 
 @pytest.mark.parametrize(("comparison", "words"), [
-    ({**TOY, "arms": TOY["arms"][:1]}, "arms is 1: must be a list of 2 to 12"),
+    ({**TOY, "arms": TOY["arms"][:1]}, "arms must be a list of 2 to 12, not of 1"),
     ({**TOY, "arms": [*TOY["arms"], {"name": "x", "change": {"method": {"rank": 0}}}]}, 'arm "x": rank is 0: must be 1 to 256'),
     ({**TOY, "base": {**TOY["base"], "model": "gtp2"}}, 'base: unknown model "gtp2"'),
 ])

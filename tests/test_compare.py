@@ -12,8 +12,8 @@ import numpy
 import pytest
 
 from lab import catalogue
-from lab.compare import Arm, Comparison, base_of, compare, copied, differences, paired, report, swept, usual_suspects, warnings
-from lab.compare.report import judged_by, known_outcomes
+from lab.compare import Arm, Comparison, base_of, compare, copied, differences, in_common, paired, report, says, swept, usual_suspects, warnings
+from lab.compare.report import judged_by, known_outcomes, spares_blocks
 from lab.compare.running import Began, Compared, Ended, Happened, looks_in
 from lab.contracts import LabError
 from lab.events import Evaluated, Failed, Finished, Observed, RunResult, Started, fold
@@ -70,17 +70,17 @@ def test_a_comparison_has_one_dict_form_and_a_stable_fingerprint() -> None:
     ([], "a comparison is an object"),
     ({"arms": ARMS}, "base is missing"),
     ({"base": BASE}, "arms is missing"),
-    ({"base": BASE, "arms": ARMS, "sseds": [1]}, 'unknown key "sseds": there are title, base, arms, seeds, measure, train, looks'),
-    ({"base": BASE, "arms": ARMS[:1]}, "arms is 1: must be a list of 2 to 12"),
-    ({"base": BASE, "arms": [{"name": str(n)} for n in range(13)]}, "arms is 13: must be a list of 2 to 12"),
-    ({"base": BASE, "arms": "lora"}, "arms is lora: must be a list"),
+    ({"base": BASE, "arms": ARMS, "sseds": [1]}, 'unknown key "sseds": there are title, base, arms, seeds, measure, train, by, looks'),
+    ({"base": BASE, "arms": ARMS[:1]}, "arms must be a list of 2 to 12, not of 1"),
+    ({"base": BASE, "arms": [{"name": str(n)} for n in range(13)]}, "arms must be a list of 2 to 12, not of 13"),
+    ({"base": BASE, "arms": "lora"}, "arms must be a list of 2 to 12, not lora"),
     ({"base": BASE, "arms": [*ARMS, ARMS[0]]}, 'name "LoRA" more than once'),
     ({"base": BASE, "arms": [*ARMS, {"name": "x", "chnge": {}}]}, 'arms, place 3: unknown key "chnge": there are name, change'),
     ({"base": BASE, "arms": [*ARMS, {"change": {}}]}, "arms, place 3: name is missing"),
     ({"base": BASE, "arms": [*ARMS, {"name": " "}]}, "must have 1 to 60 characters"),
     ({"base": BASE, "arms": [*ARMS, 3]}, "arms has 3 at place 3"),
-    ({"base": BASE, "arms": ARMS, "seeds": []}, "seeds is 0: must be a list of 1 to 200"),
-    ({"base": BASE, "arms": ARMS, "seeds": 3}, "seeds is 3: must be a list"),
+    ({"base": BASE, "arms": ARMS, "seeds": []}, "seeds must be a list of 1 to 200, not of 0"),
+    ({"base": BASE, "arms": ARMS, "seeds": 3}, "seeds must be a list of 1 to 200, not 3"),
     ({"base": BASE, "arms": ARMS, "seeds": [0, 0]}, "seeds has 0 more than once"),
     ({"base": BASE, "arms": ARMS, "seeds": [-1]}, "seeds has -1: each must be a whole number"),
     ({"base": BASE, "arms": ARMS, "seeds": [True]}, "seeds has True"),
@@ -511,3 +511,54 @@ def test_what_a_comparison_is_about_decides_its_verdicts() -> None:
 def test_every_task_metric_can_be_put_in_words() -> None:
     for metric in {task.metric for task in catalogue.entries("tasks").values()}:
         assert reported({"a": [0.8, 0.7, 0.9], "b": [0.1, 0.2, 0.3]}, metric)["pairs"][0]["says"]
+
+
+# ── sentences ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["all 5,992 texts", "16 texts", "LoRA, rank 4", "query and value", "Adapters", "0.0003", "no examples", "a; b"])
+def test_a_name_that_reads_as_several_things_stands_in_quotes(name: str) -> None:
+    assert says.named(name) == f"“{name}”"
+    gap = paired.judged([[0.2, 0.21, 0.22]])[0]
+    assert says.verdict(name, "LoRA", gap, "accuracy", 0).startswith(f"“{name}” beats LoRA by ")
+    assert says.same(name, name, ["0.5"]).startswith(f"Cannot tell: “{name}” and “{name}” have")
+
+
+@pytest.mark.parametrize("name", ["LoRA", "rank 8", "Full fine-tuning", "BitFit", "a class", "focus", "Head alone"])
+def test_a_name_that_is_one_thing_stands_as_it_is(name: str) -> None:
+    assert says.named(name) == name
+
+
+def test_names_are_told_apart_in_a_list() -> None:
+    assert says.listed(["LoRA", "LoRA, rank 4", "all 5,992 texts"]) == "LoRA, “LoRA, rank 4” and “all 5,992 texts”"
+    assert says.listed(["LoRA"]) == "LoRA" and says.listed([]) == ""
+
+
+def test_small_learning_rates_are_written_out() -> None:
+    one, other = (RunSpec.parse({**BASE, "method": "full", "lr": lr}) for lr in (2e-5, 1e-3))
+    assert "e-0" not in " ".join(differences(one, RunSpec.parse({**BASE, "method": "lora"}))[1])
+    assert swept(other, "lr", [1e-5])[0].name == "learning rate 0.00001"
+
+
+def test_what_all_arms_get_alike_follows_from_their_settings() -> None:
+    def common(*changes: dict[str, Any]) -> tuple[list[str], list[str]]:
+        return in_common(Comparison.parse({"base": BASE, "arms": [{"name": str(place), "change": change} for place, change in enumerate(changes)]}))
+
+    assert common({}, {"method": "head"}) == (["weights", "texts to learn from", "data order", "head", "test items"], [])
+    assert common({}, {"batch": 2}) == (["weights", "texts to learn from", "head", "test items"], ["data order"])
+    assert common({}, {"train_items": 16})[1] == ["texts to learn from", "data order"]
+
+
+def test_the_outcome_that_is_read_goes_with_the_comparison_and_changes_no_run() -> None:
+    plain, read = (Comparison.parse({"base": BASE, "arms": ARMS, **more}) for more in ({}, {"by": "peak_bytes"}))
+    assert Comparison.from_json(read.to_json()).by == "peak_bytes" and "by" not in plain.to_dict()
+    assert read.fingerprint == plain.fingerprint and read.runs == plain.runs
+
+
+def test_answers_of_a_run_whose_lowest_block_nothing_trains_are_not_timed() -> None:
+    """They may have been answered from what its frozen blocks gave before."""
+    base = {"model": "seed-bert", "task": "toy"}
+    top = {"name": "top_layers", "layers": 1}
+    asked = ("head", top, "lora", "bitfit", "full", "pfeiffer", "prompt_tuning")
+    assert [method for method in asked if spares_blocks(RunSpec.parse({**base, "method": method}))] == ["head", top]
+    assert not spares_blocks(RunSpec.parse({"model": "seed-vit", "task": "digits", "method": "head"})), "of images nothing is kept"

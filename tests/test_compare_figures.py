@@ -63,7 +63,7 @@ def test_methods_are_dots_with_their_trade_offs() -> None:
     assert list(found) == ["scores", "tradeoffs", "bars"]
     assert [row[0] for row in found["scores"]["table"]["rows"]] == ["LoRA", "head", "full"] and "most frequent answer 0.500" in found["scores"]["caption"]
     assert found["tradeoffs"]["table"] == found["bars"]["table"], "the same numbers"
-    assert "Left out: flexibility (it takes a sweep of learning rates" in found["tradeoffs"]["says"]
+    assert found["tradeoffs"]["says"].startswith("Left out: inference (not measured for every arm) and flexibility (it takes a sweep of learning rates")
     assert [name for name, _ in found["tradeoffs"]["notes"]] == ["parameters", "memory", "training speed", "inference", "quality"]
 
 
@@ -111,7 +111,7 @@ def test_a_transfer_table_has_a_row_an_arm_and_a_column_a_test() -> None:
     table = found["transfer"]["table"]
     assert table["columns"] == ["arm", "trained on", "Movie reviews", "Product reviews"]
     assert [row[2:] for row in table["rows"]] == [["0.800 ± 0.000", "0.600 ± 0.000"], ["0.600 ± 0.000", "0.800 ± 0.000"]]
-    assert "on movies 20.0 and on products 20.0" in found["transfer"]["says"] and "the mean over all these tests" in found["transfer"]["says"]
+    assert "“on movies” 20.0 and “on products” 20.0" in found["transfer"]["says"] and "the mean over all these tests" in found["transfer"]["says"]
     assert [trace["text"] for trace in found["transfer"]["data"] if trace.get("mode") == "text"] == [["0.80 ●", "0.60"], ["0.60", "0.80 ●"]]
 
 
@@ -137,14 +137,14 @@ def test_all_texts_stand_at_how_many_there_are() -> None:
     asked = Comparison.parse({"base": BASE, "seeds": [0, 1, 2],
                               "arms": [*({"name": str(count), "change": {"train_items": count}} for count in (16, 64)), {"name": "all"}]})
     found = drawn(asked, lambda name, seed, spec: ended(spec, {"16": 0.6, "64": 0.7, "all": 0.8}[name] + 0.01 * seed))
-    assert [row[0] for row in found["swept"]["table"]["rows"]] == ["16", "64", "500"] and found["swept"]["says"].startswith("Best at texts to learn from 500")
+    assert [row[0] for row in found["swept"]["table"]["rows"]] == ["16", "64", "500"] and ", at 500 (texts to learn from)" in found["swept"]["says"]
 
 
 def test_a_learning_rate_has_its_good_interval(tmp_path: Any) -> None:
     scores = {0.001: 0.6, 0.01: 0.79, 0.1: 0.8, 1.0: 0.5}
     asked = Comparison.parse({"base": BASE, "seeds": [0, 1, 2], "arms": [{"name": f"{lr:g}", "change": {"lr": lr}} for lr in scores]})
     found = drawn(asked, lambda name, seed, spec: ended(spec, scores[spec.lr] + 0.002 * (seed - 1)))["swept"]
-    assert found["says"] == "Best at learning rate 0.1 (0.800). Good from 0.01 to 0.1, a factor of 10." and "Tinted" in found["caption"]
+    assert found["says"] == "Best mean 0.800, at 0.1 (learning rate). Good from 0.01 to 0.1, a factor of 10." and "Tinted" in found["caption"]
     tinted = next(trace for trace in found["data"] if trace["name"] == " good rates")
     assert min(tinted["x"]) < 0.01 and max(tinted["x"]) > 0.1 and max(tinted["x"]) < 1.0
 

@@ -104,7 +104,7 @@ def test_a_busy_machine_shows_in_the_base_beside_an_arm() -> None:
         return {"base": 0.010 * slow, "tuned": 0.011 * slow, "merged": None, "calls": 5}
 
     _, made, _ = compared(1.0, one_text)
-    assert [arm["loaded"] for arm in made["arms"]] == [[], ["step_seconds", "train_seconds", "answer_seconds", "alone_seconds"], []]
+    assert [arm["loaded"] for arm in made["arms"]] == [[], ["step_seconds", "train_seconds", "alone_seconds"], []]
     assert "(head: a step, training, an answer)" in made["load"]
     for arm in made["arms"]:
         arm["elsewhere"] = "another machine" if arm["name"] == "head" else ""

@@ -110,7 +110,7 @@ export function createBase({ draft, changed, ask }) {
 
   function setSeeds() {
     const wanted = seeds.value.trim();
-    state.seeds = /^\d+$/.test(wanted) && Number(wanted) >= 1 && Number(wanted) <= MOST_SEEDS ? "" : `Seeds is ${wanted || "empty"}: must be 1 to ${MOST_SEEDS}, the number of times that each arm is run.`;
+    state.seeds = /^\d+$/.test(wanted) && Number(wanted) >= 1 && Number(wanted) <= MOST_SEEDS ? "" : `The number of seeds must be 1 to ${MOST_SEEDS}, not ${wanted ? `“${wanted}”` : "empty"}: each arm is run once with each.`;
     if (state.seeds) seeds.setAttribute("aria-invalid", "true");
     else seeds.removeAttribute("aria-invalid");
     const kept = draft().seeds.slice(0, state.seeds ? undefined : Number(wanted));

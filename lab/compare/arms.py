@@ -6,7 +6,8 @@ from typing import Any
 
 from lab.compare.comparison import Arm, Comparison, default_rate, follows
 from lab.compare.paired import FEWEST
-from lab.contracts import LabError, Method
+from lab.compare.says import named
+from lab.contracts import LabError, Method, number
 from lab.spec import RunSpec
 
 SUSPECTS = (("lora",), ("prompt_tuning",), ("pfeiffer", "houlsby"), ("bitfit", "ia3"), ("head",), ("full",))  # the first of each that the model takes
@@ -66,7 +67,8 @@ def differences(one: RunSpec, other: RunSpec) -> tuple[list[str], list[str]]:
         things += [_word(knob) for knob in mine if mine[knob] != theirs[knob]]
         if {"rank", "alpha"} <= set(things) and mine["alpha"] * theirs["rank"] == theirs["alpha"] * mine["rank"]:
             things.remove("alpha")
-            notes.append(f"alpha is {theirs['alpha']:g}, not {mine['alpha']:g}: it follows the rank, alpha / rank stays {theirs['alpha'] / theirs['rank']:g}")
+            notes.append(f"alpha is {number(theirs['alpha'])}, not {number(mine['alpha'])}: it follows the rank, alpha / rank stays "
+                         f"{number(theirs['alpha'] / theirs['rank'])}")
     fixed = set() if same else {*one.method.fixed, *other.method.fixed}
     for key in RunSpec.model_fields:
         mine, theirs = getattr(one, key), getattr(other, key)
@@ -75,19 +77,34 @@ def differences(one: RunSpec, other: RunSpec) -> tuple[list[str], list[str]]:
         if key in fixed:
             notes.append(f"{_word(key)} is {_said(theirs)}, not {_said(mine)}: it follows from the method")
         elif key == "lr" and (not same or one.model != other.model) and follows(one) and follows(other):
-            notes.append(f"the learning rate is {theirs:g}, the default of {other.method.title}, not {mine:g}")
+            notes.append(f"the learning rate is {number(theirs)}, the default of {other.method.title}, not {number(mine)}")
         else:
             things.append(_word(key))
     if not same and one.lr == other.lr and not follows(other):
-        notes.append(f"the learning rate {other.lr:g} was chosen for all methods; the default of {other.method.title} is {default_rate(other):g}")
+        notes.append(f"the learning rate {number(other.lr)} was chosen for all methods; the default of {other.method.title} is "
+                     f"{number(default_rate(other))}")
     return things, notes
+
+
+def in_common(comparison: Comparison) -> tuple[list[str], list[str]]:
+    """What all arms will get alike in each seed, and what they will not, as far as their settings decide it: as the report finds it afterwards."""
+    def apart(spec: RunSpec) -> dict[str, Any]:
+        texts = (spec.task, spec.train_items, spec.shuffle_labels)
+        return {"weights": spec.model, "texts to learn from": texts, "data order": (spec.model, spec.batch, spec.tokens, *texts),
+                **({} if spec.shape.writes else {"head": (spec.shape.width, spec.labels)}), "test items": comparison.base_spec.eval_items}
+
+    found = [apart(spec) for spec in comparison.specs.values()]
+    parts = list(dict.fromkeys(part for each in found for part in each))
+    same = [part for part in parts if len({each.get(part) for each in found}) == 1]
+    return same, [part for part in parts if part not in same]
 
 
 def blurred(one: str, other: str, things: list[str]) -> str:
     """Why a gap between two arms shows no cause, where they differ in more than one thing; else nothing."""
     if len(things) < 2:
         return ""
-    return f"{one} and {other} differ in {len(things)} things at once ({', '.join(things)}): a gap between them cannot be laid to one of these"
+    return (f"{named(one)} and {named(other)} differ in {len(things)} things at once ({', '.join(things)}): a gap between them cannot be laid to one of "
+            "these")
 
 
 def warnings(comparison: Comparison) -> list[str]:
@@ -97,7 +114,7 @@ def warnings(comparison: Comparison) -> list[str]:
     first: dict[str, str] = {}
     for name, spec in specs.items():
         if first.setdefault(spec.fingerprint, name) != name:
-            found.append(f"{name} is the same run as {first[spec.fingerprint]}: it is run once, and they cannot differ")
+            found.append(f"{named(name)} is the same run as {named(first[spec.fingerprint])}: it is run once, and they cannot differ")
     if len(comparison.seeds) < FEWEST:
         found.append(f"with {len(comparison.seeds)} of at least {FEWEST} seeds no verdict can be given: a difference may be the luck of the draw")
     return [warning for warning in found if warning]
@@ -109,5 +126,5 @@ def _word(key: str) -> str:
 
 def _said(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return number(value)
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else "none" if value is None else str(value)

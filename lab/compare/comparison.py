@@ -52,6 +52,8 @@ class Comparison(BaseModel):
                              "to those that were not; the gap between the loss on test and on training texts; the vote of the seeds against their mean; "
                              "the time of a step, the time of one text or the memory of a step")
     train: bool = Field(False, description="whether the loss on training texts is drawn against that on test texts")
+    by: str = Field("", max_length=80, description="the outcome by which verdicts are read first, where that is not what they are about; nothing that is run "
+                                                   "hangs on it")
     looks: int = Field(1, ge=1, le=10, description="how often the verdicts may be read with seeds added in between; each time they are stricter")
 
     @classmethod
@@ -88,8 +90,8 @@ class Comparison(BaseModel):
     @classmethod
     def _arms(cls, value: Any) -> tuple[Arm, ...]:
         if not isinstance(value, list | tuple) or not 2 <= len(value) <= ARMS:
-            have = f"{len(value)}" if isinstance(value, list | tuple) else shorten(value)
-            raise ValueError(f'arms is {have}: must be a list of 2 to {ARMS}, like [{{"name": "LoRA", "change": {{"method": "lora"}}}}, …]')
+            have = f"of {len(value)}" if isinstance(value, list | tuple) else shorten(value)
+            raise ValueError(f'arms must be a list of 2 to {ARMS}, not {have}: like [{{"name": "LoRA", "change": {{"method": "lora"}}}}, …]')
         arms = tuple(_arm(place, each) for place, each in enumerate(value, 1))
         twice = next((name for name, times in Counter(arm.name for arm in arms).items() if times > 1), None)
         if twice is not None:
@@ -100,8 +102,8 @@ class Comparison(BaseModel):
     @classmethod
     def _seeds(cls, value: Any) -> tuple[int, ...]:
         if not isinstance(value, list | tuple) or not 1 <= len(value) <= SEEDS:
-            have = f"{len(value)}" if isinstance(value, list | tuple) else shorten(value)
-            raise ValueError(f"seeds is {have}: must be a list of 1 to {SEEDS}, like [0, 1, 2]")
+            have = f"of {len(value)}" if isinstance(value, list | tuple) else shorten(value)
+            raise ValueError(f"seeds must be a list of 1 to {SEEDS}, not {have}: like [0, 1, 2]")
         for seed in value:
             if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
                 raise ValueError(f"seeds has {shorten(seed)}: each must be a whole number from 0 to 2,147,483,647")
@@ -114,7 +116,7 @@ class Comparison(BaseModel):
     def _check(self) -> Comparison:
         runs = len(self.arms) * len(self.seeds)
         if runs > RUNS:
-            raise ValueError(f"seeds is {len(self.seeds)} for {len(self.arms)} arms, which is {runs:,} runs: at most {RUNS}, take fewer of one or the other")
+            raise ValueError(f"seeds and arms make {runs:,} runs: at most {RUNS}, take fewer of one or the other")
         if self.measure == "last_loss" and self.base.get("tested_on"):
             raise ValueError(f"measure is {self.measure}: tested_on asks for scores on tests, leave one of the two out")
         if self.measure == "elsewhere" and not self.base.get("tested_on"):
@@ -165,7 +167,7 @@ class Comparison(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """As it was given, without what has its default: short enough for an address. `parse` of it gives an equal comparison."""
         said = {"title": self.title} if self.title else {}
-        more = {key: value for key in ("measure", "train", "looks") if (value := getattr(self, key)) != type(self).model_fields[key].default}
+        more = {key: value for key in ("measure", "train", "by", "looks") if (value := getattr(self, key)) != type(self).model_fields[key].default}
         return {**said, "base": self.base, "arms": [arm.model_dump() for arm in self.arms], "seeds": list(self.seeds), **more}
 
     def to_json(self) -> str:

@@ -42,6 +42,14 @@ class Outcome:
         number = exp(value)
         return f"{number / 1e6:,.1f} MB" if self.unit == "MB" else f"{number:.3g} s" if self.unit == "s" else f"× {number:.2f}"
 
+    def shown(self, value: float) -> float:
+        """The number as an axis has it: no logarithm, and in `units`."""
+        return value if self.factor is None else exp(value) / (1e6 if self.unit == "MB" else 1)
+
+    @property
+    def units(self) -> str:
+        return {"MB": ", MB", "s": ", seconds"}.get(self.unit, " (× base)" if self.factor is not None else "")
+
     def values(self, arm: Row) -> list[float | None]:
         return [self.of(run, arm) for run in arm["runs"]]
 
@@ -90,10 +98,11 @@ def unfit(outcome: Outcome, a: Row, b: Row) -> str:
         return "they were timed on different machines"
     shaken = [arm["name"] for arm in (a, b) if outcome.key in arm.get("loaded", ())]
     if shaken:
-        return f"the time of {' and of '.join(shaken)} cannot be told from what else the machine was doing"
+        return f"the time of {' and of '.join(map(says.named, shaken))} cannot be told from what else the machine was doing"
     formats = [sorted({run["dtype"] for run in arm["runs"] if run["dtype"]}) for arm in (a, b)]
     if (outcome.timed or outcome.bytes) and formats[0] != formats[1] and "auto" in (a["spec"]["dtype"], b["spec"]["dtype"]):
-        return f"they compute in different number formats ({a['name']} {' and '.join(formats[0])}, {b['name']} {' and '.join(formats[1])})"
+        return (f"they compute in different number formats ({says.named(a['name'])} {' and '.join(formats[0])}, {says.named(b['name'])} "
+                f"{' and '.join(formats[1])})")
     return ""
 
 

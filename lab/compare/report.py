@@ -19,6 +19,7 @@ from lab.events import RunResult, finite
 from lab.spec import RunSpec
 
 SCHEMA = 1
+SHORT = 12  # characters of a hash
 ENDED = ("finished", "failed")
 TIMES = tuple(steady.TIMES)  # of one machine, else not comparable
 MIDDLE = (*TIMES, "base_seconds", "peak_bytes", "weights_bytes", "adapter_bytes", "answer_tokens")  # of an arm the median of its runs
@@ -106,7 +107,7 @@ def _run(comparison: Comparison, spec: RunSpec, seed: int, run: RunResult) -> di
         "peak_bytes": memory.get("peak_bytes"), "weights_bytes": (memory.get("parts") or {}).get("weights"),
         "step_seconds": 1 / run.steps_per_second if run.steps_per_second else None,
         "train_seconds": run.seconds.get("training"), "total_seconds": run.seconds.get("total"), "adapter_bytes": run.adapter_bytes or None,
-        "answer_seconds": tuned.seconds / tuned.items if tuned and tuned.seconds and tuned.items else None,
+        "answer_seconds": tuned.seconds / tuned.items if tuned and tuned.seconds and tuned.items and not spares_blocks(spec) else None,
         "alone_seconds": alone.get("tuned"), "merged_seconds": alone.get("merged"), "base_seconds": alone.get("base"),
         "alone_times": _times(alone, "tuned"), "merged_times": _times(alone, "merged"),
         "answer_tokens": (run.seen("read") or {}).get("tokens_per_answer"), "general": general or None, "forgetting": general.get("ratio"),
@@ -114,6 +115,14 @@ def _run(comparison: Comparison, spec: RunSpec, seed: int, run: RunResult) -> di
         "compiled": run.compiled, "dtype": run.started.dtype if run.started else None, "device": run.started.device if run.started else None,
         "shared": _hash(_parts(spec, run, mixed)) if run.started else None,
     }
+
+
+def spares_blocks(spec: RunSpec) -> bool:
+    """Whether the lowest block lies under all that is trained: the engine keeps what such blocks gave for a text, also from one run to the next, so the test
+    texts may have been answered without them, which tells nothing of how long an answer takes."""
+    if not spec.steps or spec.shape.kind not in ("encoder", "decoder") or spec.method.format.key == "peft":
+        return False
+    return not any(place.layer in (0, None) for place in spec.method.places(spec.shape))
 
 
 def _missing(comparison: Comparison, run: RunResult) -> str:
@@ -186,7 +195,7 @@ def _middle(values: Iterable[float | None]) -> float | None:
 
 def _parts(spec: RunSpec, run: RunResult, mixed: bool = False) -> dict[str, str]:
     """What two runs must have in common to be paired, each part as what decides it in the engine: order and head are drawn from generators of their own,
-    which start from the seed alone, so no method can move them."""
+    which start from the seed alone, so no method can move them. Weights and data have the beginning of the hash that is shown of them everywhere."""
     started = run.started
     known = {
         "base weights": [started.weights_sha256],
@@ -199,11 +208,11 @@ def _parts(spec: RunSpec, run: RunResult, mixed: bool = False) -> dict[str, str]
         del known["data"], known["data order"]
         others = {key: (seen["data_sha256"], seen["items"]) for key, seen in (run.seen("transfer") or {}).items()}
         known["test items"] = sorted((others | {str(spec.task): (started.data_sha256, started.items.get("test"))}).items())
-    return {part: _hash(value) for part, value in known.items()}
+    return {part: value[0][:SHORT] if part in ("base weights", "data") else _hash(value) for part, value in known.items()}
 
 
 def _hash(value: Any) -> str:
-    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:SHORT]
 
 
 def _shared(runs: Mapping[str, tuple[RunSpec, RunResult]], seed: int, mixed: bool) -> dict[str, Any]:
@@ -222,14 +231,14 @@ def _found(arms: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]
     found = [f"The arms do not share {', '.join(differ)}: part of a gap may come from there"] if differ else []
     kinds = {arm["name"]: {run["dtype"] for run in arm["runs"] if run["dtype"]} for arm in arms}
     if len(set().union(*kinds.values())) > 1:
-        listed = ", ".join(f"{name} {' and '.join(sorted(kind))}" for name, kind in kinds.items() if kind)
-        found.append(f"The arms compute in different number formats ({listed}): scores may differ a little by that, times and bytes do not compare; the number "
+        each = ", ".join(f"{says.named(name)} {' and '.join(sorted(kind))}" for name, kind in kinds.items() if kind)
+        found.append(f"The arms compute in different number formats ({each}): scores may differ a little by that, times and bytes do not compare; the number "
                      "format in the settings that all arms share settles it")
     return found + [_failure(arm["name"], run) for arm in arms for run in arm["runs"] if run["state"] == "failed"]
 
 
 def _failure(name: str, run: Mapping[str, Any]) -> str:
-    return f"{name} failed with seed {run['seed']}: {run['reason']}"
+    return f"{says.named(name)} failed with seed {run['seed']}: {run['reason']}"
 
 
 def _references(runs: Iterable[RunResult]) -> dict[str, Any]:

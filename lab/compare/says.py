@@ -1,6 +1,7 @@
 """Verdicts in plain words."""
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import exp, floor, log10
 from typing import Any
@@ -11,6 +12,18 @@ from lab.metrics import METRICS
 LOWER = ("perplexity", "loss", "training loss")  # scores that are no metric of a task, and better the lower they are
 DIGITS = {"training loss": 3, "loss": 3}
 MOST_DIGITS = 6
+SEVERAL = re.compile(r"^\d|[,;:]|\band\b|\w{2,}[^\W_sui]s\b", re.IGNORECASE)  # a number, a mark of lists, or a word that looks like a plural
+
+
+def named(name: str) -> str:
+    """A name as it stands in a sentence: in quotes where it would read as a list, or as several things. So each name is one thing, and verbs agree with it."""
+    return f"“{name}”" if SEVERAL.search(name) else name
+
+
+def listed(names: Sequence[str]) -> str:
+    """LoRA, “all 5,992 texts” and full"""
+    told = [named(name) for name in names]
+    return " and ".join([", ".join(told[:-1]), told[-1]]) if len(told) > 1 else "".join(told)
 
 
 def better(metric: str) -> int:
@@ -36,6 +49,7 @@ def verdict(a: str, b: str, gap: Gap, metric: str, more: int | None, corrected: 
             factor: str | None = None) -> str:
     """`corrected` says for what else the interval was widened. `ahead` and `sign` are an outcome's own where it is no score; `factor` where a
     logarithm is compared, so that a difference is told in times: of what, or "" where that is clear."""
+    a, b = named(a), named(b)
     leads = gap.difference * (sign or better(metric)) >= 0
     first, second = (a, b) if leads else (b, a)
     low, high = sorted(bound if gap.difference >= 0 else -bound for bound in (gap.low, gap.high))  # a lead, whoever has it
@@ -58,16 +72,18 @@ def number(value: float, metric: str) -> str:
 
 def same(a: str, b: str, values: Sequence[str], what: str = "score") -> str:
     """`values` are those of either, as they are written."""
-    listed = ", ".join(values[:5]) + (", …" if len(values) > 5 else "")
-    return f"Cannot tell: {a} and {b} have the same {what} in each of {len(values)} seeds ({listed}). More seeds will not tell them apart if that goes on."
+    each = ", ".join(values[:5]) + (", …" if len(values) > 5 else "")
+    return (f"Cannot tell: {named(a)} and {named(b)} have the same {what} in each of {len(values)} seeds ({each}). More seeds will not tell them apart if that "
+            "goes on.")
 
 
 def unfit(a: str, b: str, why: str) -> str:
-    return f"Cannot tell: {a} and {b} are not held against each other, since {why}."
+    return f"Cannot tell: {named(a)} and {named(b)} are not held against each other, since {why}."
 
 
 def vote(name: str, members: int, gap: Gap, metric: str, more: int | None, corrected: str = "") -> str:
     """The gap is over test items: the seeds are inside the vote."""
+    name = named(name)
     amount = f"{_amount(abs(gap.difference), metric)} {_unit(metric)} ({_amount(min(gap.low, gap.high), metric)} to {_amount(gap.high, metric)}{corrected})"
     over = f"over {gap.seeds:,} test items"
     if gap.told:
@@ -79,7 +95,7 @@ def vote(name: str, members: int, gap: Gap, metric: str, more: int | None, corre
 
 
 def fixed(a: str, b: str) -> str:
-    return f"Cannot tell: nothing in {a} or {b} depends on the seed, so all seeds are one and the same run. What can be told is in their items."
+    return f"Cannot tell: nothing in {named(a)} or {named(b)} depends on the seed, so all seeds are one and the same run. What can be told is in their items."
 
 
 def few(paired: int, planned: int, failed: Sequence[str], what: str = "a score") -> str:
@@ -104,7 +120,7 @@ def corrected(pairs: int, looks: int, word: str = "pairs") -> str:
 
 def on_items(a: str, b: str, seed: int, found: OnItems, right: str, corrected_p: float, tests: int) -> str:
     """`right` is what a run has an item: right, or word for word. `corrected_p` is Holm's over all `tests` of this kind."""
-    p = f"{_p(found.p)}{f', {_p(corrected_p)} with Holm over all {tests} such tests here' if tests > 1 else ''}"
+    a, b, p = named(a), named(b), f"{_p(found.p)}{f', {_p(corrected_p)} with Holm over all {tests} such tests here' if tests > 1 else ''}"
     told = "on items of this kind these two runs differ" if corrected_p <= ALPHA else "these two runs cannot be told apart"
     return (f"Seed {seed}: of {found.items:,} items {a} alone has {found.only_a:,} {right} and {b} alone {found.only_b:,} ({found.test}, {p}): {told}. "
             "This is about these runs on new items, not about the methods.")

@@ -34,6 +34,10 @@ def _of(key: str) -> Callable[[Mapping[str, Any]], float | None]:
     return lambda arm: arm.get(key)
 
 
+def _drawn_from(arm: Mapping[str, Any]) -> float | None:
+    return next((run["train_items"] for run in arm["runs"] if run.get("train_items")), None)
+
+
 def measures(metric: str, higher: bool, tested: str = "") -> tuple[Measure, ...]:
     """Of a comparison that is scored by `metric`; `tested` is the metric of its test, where verdicts are about something else."""
     headline = not tested or tested == metric
@@ -47,7 +51,8 @@ def measures(metric: str, higher: bool, tested: str = "") -> tuple[Measure, ...]
         Measure("peak_bytes", "memory", "of one training step at its peak, measured; the median of the seeds", _of("peak_bytes"), size, run="peak_bytes"),
         Measure("step_seconds", "a step", "time of one training step, the median of the seeds", _of("step_seconds"), seconds, run="step_seconds", timed=True),
         Measure("train_seconds", "training", "time of all steps, the median of the seeds", _of("train_seconds"), seconds, run="train_seconds", timed=True),
-        Measure("answer_seconds", "an answer", "time of one test text, many in a batch, with what was trained beside the base's weights",
+        Measure("answer_seconds", "an answer", "time of one test text, many in a batch, with what was trained beside the base's weights; – where nothing "
+                "is trained in the lowest blocks: what they give for a text is kept, so a known text is not read anew",
                 _of("answer_seconds"), seconds, run="answer_seconds", timed=True, always=False),
         Measure("alone_times", "one text", "time of one test text alone, with what was trained beside the base's weights, over that of the untouched base, "
                 "which was asked in turn: what else the machine did hits both; the median of five calls, without the lab's faster blocks; of a written answer "
@@ -67,6 +72,8 @@ def measures(metric: str, higher: bool, tested: str = "") -> tuple[Measure, ...]
                    _of("last_loss"), lambda value: figures(value, 3), run="last_loss", always=False, column=False),) if headline else ()),
         Measure("answer_tokens", "tokens read", "before each answer, virtual tokens and solved examples included", _of("answer_tokens"),
                 lambda value: f"{value:.0f}", run="answer_tokens", always=False, column=False),
+        Measure("train_items", "texts to learn from", "how many labelled texts or images training drew from", _drawn_from, whole, run="train_items",
+                logarithmic=True, always=False, column=False),
         Measure("weights_bytes", "weights", "bytes of all weights in memory, measured in a step", _of("weights_bytes"), size, run="weights_bytes",
                 always=False, column=False),
         Measure("rates", "rates tried", "how many learning rates the default was chosen from on this model; – where it was not, or is not used", _of("rates"),

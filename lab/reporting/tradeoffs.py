@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from math import log10
 from typing import Any
 
-from lab.ui.wording import figures, listing, percent, scored, seconds, size
+from lab.compare.says import listed
+from lab.ui.wording import figures, percent, scored, seconds, size
 
 FEWEST_TASKS = 2  # behind a share of tasks
 FEWEST_AXES = 3  # of a radar
@@ -46,13 +47,14 @@ def axes(report: Mapping[str, Any], evidence: Evidence) -> tuple[list[Axis], lis
     """Those that are known for every arm with a score; and why each other one is left out."""
     arms = [arm for arm in report["arms"] if arm["mean"] is not None]
     apart = len({arm.get("elsewhere", "") for arm in arms}) > 1
+    formats = _formats(arms)
     answers, inference, took = _answers(arms)
     found, missing = [], []
     for name, scale, values, places, said in (
         ("parameters", "fewest numbers trained; 0 is all of the model's, logarithmic", *_few(arms), percent),
-        ("memory", "smallest peak of a step ÷ its own", *_least(arms, "peak_bytes"), size),
-        ("training speed", "shortest step ÷ its own", *(_least(arms, "step_seconds") if not apart else ({}, {})), seconds),
-        ("inference", inference, *(_least(arms, answers) if not apart else ({}, {})), took),
+        ("memory", "smallest peak of a step ÷ its own", *(_least(arms, "peak_bytes") if not formats else ({}, {})), size),
+        ("training speed", "shortest step ÷ its own", *(_least(arms, "step_seconds") if not apart and not formats else ({}, {})), seconds),
+        ("inference", inference, *(_least(arms, answers) if not apart and not formats else ({}, {})), took),
         ("quality", "lead over the most frequent answer ÷ the best lead", *_lead(report, arms), lambda value: scored(value, report["metric"])),
         ("flexibility", "width of the good learning rates, in powers of ten, × share of tasks within 2 points of the best ÷ the best such product",
          *_flexible(arms, evidence), figures),
@@ -62,7 +64,7 @@ def axes(report: Mapping[str, Any], evidence: Evidence) -> tuple[list[Axis], lis
         else:
             missing.append(name)
     keys = {"training speed": "step_seconds", "inference": answers}
-    return found, [f"{name} ({_why(name, apart, [arm['name'] for arm in arms if keys.get(name) in arm.get('loaded', ())])})" for name in missing]
+    return found, [f"{name} ({_why(name, apart, formats, [arm['name'] for arm in arms if keys.get(name) in arm.get('loaded', ())])})" for name in missing]
 
 
 def _answers(arms: Sequence[Mapping[str, Any]]) -> tuple[str, str, Callable[[float], str]]:
@@ -75,13 +77,21 @@ def _answers(arms: Sequence[Mapping[str, Any]]) -> tuple[str, str, Callable[[flo
     return "answer_seconds", "shortest answer ÷ its own, in batches, not merged", seconds
 
 
-def _why(name: str, apart: bool, loaded: Sequence[str]) -> str:
+def _formats(arms: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether arms compute in different number formats though nobody chose that: then neither bytes nor times are the methods' own."""
+    kinds = {run["dtype"] for arm in arms for run in arm["runs"] if run.get("dtype")}
+    return len(kinds) > 1 and any(arm["spec"]["dtype"] == "auto" for arm in arms)
+
+
+def _why(name: str, apart: bool, formats: bool, loaded: Sequence[str]) -> str:
     if name == "flexibility":
         return f"it takes a sweep of learning rates of every arm and scores at default knobs on at least {FEWEST_TASKS} tasks"
+    if formats and name in ("memory", "training speed", "inference"):
+        return "arms compute in different number formats"
     if apart and name in ("training speed", "inference"):
         return "arms were timed on different machines"
     if loaded:
-        return f"this time of {listing(list(loaded))} cannot be told from the machine's load"
+        return f"this time of {listed(loaded)} cannot be told from the machine's load"
     return "not measured for every arm"
 
 

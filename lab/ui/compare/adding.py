@@ -62,7 +62,7 @@ def _fresh(draft: Mapping[str, Any], arms: Sequence[Arm]) -> list[dict[str, Any]
 
 def _room(draft: Mapping[str, Any], more: int) -> None:
     if len(draft["arms"]) + more > ARMS:
-        raise LabError(f"arms is {len(draft['arms']) + more} with these: at most {ARMS} can be compared, remove some first")
+        raise LabError(f"there would be {len(draft['arms']) + more} arms: at most {ARMS} can be compared, remove some first")
 
 
 def _fine(draft: Mapping[str, Any], base: RunSpec, arm: Any) -> RunSpec | None:

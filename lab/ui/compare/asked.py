@@ -34,7 +34,7 @@ def draft_of(asked: Mapping[str, Any]) -> dict[str, Any]:
         raise LabError("the page sent no comparison: load it again")
     found = {key: sent[key] for key in FIELDS if key in sent}
     if len(found["arms"]) > ARMS:
-        raise LabError(f"arms is {len(found['arms'])}: at most {ARMS} can be compared at a time")
+        raise LabError(f"there are {len(found['arms'])} arms: at most {ARMS} can be compared at a time")
     if len(json.dumps(found, default=str).encode()) > LARGEST_SPEC_BYTES:
         raise LabError(f"this comparison has too much text: all its settings together have at most {LARGEST_SPEC_BYTES:,} characters")
     return found | {"seeds": sent.get("seeds", list(SEEDS))}

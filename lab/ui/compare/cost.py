@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lab.compare.says import listed
 from lab.contracts import LabError
 from lab.events import RunResult
 from lab.recording import find
@@ -23,8 +24,15 @@ def cost(bench: Bench, found: Sequence[Part], arms: int, seeds: int) -> str:
     recorded = sum(part.recorded for part in each)
     there = [(recorded, "recorded"), (len(each) - len(waiting) - recorded, "made before")]
     words = [f"{'all' if count == len(each) else count} of them {how}" for count, how in there if count]
-    runs = ", ".join([f"{len(each)} runs ({arms} arms × {seeds} {'seed' if seeds == 1 else 'seeds'})", *words])
+    runs = ", ".join([_counted(len(each), arms, seeds), *words])
     return f"{runs}: nothing has to be trained." if not waiting else f"{runs}; {time(bench, waiting)}{_beyond(waiting)}."
+
+
+def _counted(runs: int, arms: int, seeds: int) -> str:
+    """18 runs (6 arms × 3 seeds); where arms are equal, why there are fewer."""
+    grid = f"{arms} arms × {seeds} seed{'s' * (seeds > 1)}"
+    said = f"{runs} run{'s' * (runs > 1)}"
+    return f"{said} ({grid})" if runs == arms * seeds else f"{said} ({grid} are {arms * seeds}, but arms that are equal are trained once)"
 
 
 def distinct(found: Sequence[Part]) -> list[Part]:
@@ -42,7 +50,7 @@ def time(bench: Bench, waiting: Sequence[Part]) -> str:
     seconds = sum(left(each, part) for part, each in known) / workers
     sources = list(dict.fromkeys(found.source for found in paces.values() if found is not None))
     said = f"{about(seconds)} on {workers} worker{'s' * (workers > 1)}, {sources[0] if len(sources) == 1 else 'as in past runs here or recorded ones'}"
-    others = listing(unknown) if len(unknown) <= 3 else f"{len(unknown)} of the arms"
+    others = listed(unknown) if len(unknown) <= 3 else f"{len(unknown)} of the arms"
     return said + (f"; how long {others} will take beside that is not known" if unknown else "")
 
 

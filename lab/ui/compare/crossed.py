@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from lab import catalogue
+from lab.compare.says import named
 from lab.ui.compare.levels import _clean, mean_said
 from lab.ui.compare.race import short
 from lab.ui.wording import listing, scored
@@ -55,7 +56,7 @@ def says(rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Sequence[float]]]]
         if scores.get(own) and others:
             drops[arm["name"]] = fmean(scores[own]) - fmean(others)
     scale = 100 if metric == "accuracy" else 1
-    lost = listing([f"{name} {'−' if drop < 0 else ''}{abs(scale * drop):.1f}" for name, drop in drops.items()])
+    lost = listing([f"{named(name)} {'−' if drop < 0 else ''}{abs(scale * drop):.1f}" for name, drop in drops.items()])
     counted = "The score that verdicts count is the mean over all these tests." if mixed else "The score that verdicts count is that of the trained task."
     unit = "points" if scale == 100 else metric
     return (f"{unit.capitalize()} lost from the trained task to the mean of the others: {lost}. Tests differ in how hard they are, so read down a column. "

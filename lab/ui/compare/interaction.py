@@ -12,11 +12,12 @@ from statistics import fmean
 from typing import Any
 
 from lab.compare import Comparison, paired, report
+from lab.compare.says import listed, named
 from lab.reporting.measures import half_width
 from lab.ui import charts
 from lab.ui.bench import Bench
 from lab.ui.compare.race import short
-from lab.ui.wording import listing, scored
+from lab.ui.wording import scored
 
 FEWEST_METHODS = 2
 Looks = Mapping[str, Mapping[str, str]]
@@ -127,17 +128,17 @@ def says(sides: Sequence[Side], names: Sequence[str]) -> str:
     gap = gaps[place]
     more = paired.more_seeds(gap, gap.strictness)
     wanted = f"; about {more} more seeds of both would be needed" if more else ""
-    return (f"No interaction can be told, so nothing here says that one of {listing(list(names))} is for labels and another one for texts. The largest, with "
+    return (f"No interaction can be told, so nothing here says that one of {listed(names)} is for labels and another one for texts. The largest, with "
             f"{one.kind} rather than {other.kind} and in shares of the best: {ahead[place]}, over {gap.seeds} seeds{wanted}.")
 
 
 def _turned(a: str, b: str, gap: paired.Gap) -> str:
     """Whoever gains stands first: LoRA gains 3.2 % on head (−1.0 to 7.4)"""
     if not gap.judged:
-        return f"{a} and {b} have too few seeds"
+        return f"{named(a)} and {named(b)} have too few seeds"
     first, second, low, high = (a, b, gap.low, gap.high) if gap.difference >= 0 else (b, a, -gap.high, -gap.low)
     bounds = f"{100 * low:.1f} to {100 * high:.1f}".replace("-", "−")
-    return f"{first} gains {100 * abs(gap.difference):.1f} % on {second} ({bounds})"
+    return f"{named(first)} gains {100 * abs(gap.difference):.1f} % on {named(second)} ({bounds})"
 
 
 def _mean(scores: list[float], metric: str) -> str:

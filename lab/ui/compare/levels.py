@@ -3,12 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log10
+from math import log10
 from statistics import fmean
 from typing import Any
 
 from lab.compare.comparison import TRAINING_LOSS, Comparison
 from lab.compare.outcomes import Outcome, kinds
+from lab.compare.says import named
 from lab.events import LAST_STEPS
 from lab.metrics import METRICS
 from lab.reporting.measures import half_width
@@ -153,7 +154,7 @@ def gap(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
     most = max(rows, key=lambda row: fmean(row.after) - fmean(row.before))
     return pairs(rows, looks, ("training texts", "test texts"), "loss, lower is better", lambda value: figures(value, 3),
                  f"Grey: mean loss of the last {LAST_STEPS} steps, each batch before it was learned from; coloured: loss on test texts, a small mark a seed.",
-                 f"Training and test are furthest apart for {most.name} ({most.said}): the loss on texts that were seen often says little about others.")
+                 f"Training and test are furthest apart for {named(most.name)} ({most.said}): the loss on texts that were seen often says little about others.")
 
 
 def groups(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
@@ -222,7 +223,7 @@ def _seen(report: Mapping[str, Any], looks: Looks, metric: str) -> dict[str, Any
     return pairs(rows, looks, ("kinds seen in training", "kinds never seen"), f"{metric} on test items", lambda value: scored(value, metric),
                  "Grey: kinds that were trained on; coloured: kinds that never occurred, with one small mark a seed. Above the line: the change, ± half "
                  "of its 95 % interval over seeds.",
-                 f"{most.name} changes most from the kinds it was trained on to the others ({most.said}).")
+                 f"{named(most.name)} changes most from the kinds it was trained on to the others ({most.said}).")
 
 
 def votes(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
@@ -237,7 +238,7 @@ def votes(report: Mapping[str, Any], looks: Looks) -> dict[str, Any] | None:
     count = len(next(arm["vote"]["members"] for arm in report["arms"] if arm.get("vote")))
     return pairs(rows, looks, ("mean of the seeds", "their vote"), f"{metric} on test items", lambda value: scored(value, metric),
                  f"Grey: the mean of {count} seeds, each alone; coloured: what most of them answer. ± is one standard error over test items.",
-                 f"A vote gains most for {best.name} ({best.said}). {count} soft prompts can share one base in memory; whole models cannot.")
+                 f"A vote gains most for {named(best.name)} ({best.said}). {count} soft prompts can share one base in memory; whole models cannot.")
 
 
 def _changes(before: Sequence[float], after: Sequence[float], metric: str) -> str:
@@ -268,7 +269,7 @@ def halves(comparison: Comparison, report: Mapping[str, Any], looks: Looks) -> d
         return None
     return pairs(rows, looks, ("lower layers", "upper layers"), f"{metric} on test items", lambda value: scored(value, metric),
                  "Grey: on the lower layers; coloured: on the upper ones, with one small mark a seed. Above the line: the change, ± half of its 95 % interval "
-                 "over seeds.", "From the lower to the upper layers: " + listing([f"{row.name} {row.said}" for row in rows]) + ".")
+                 "over seeds.", "From the lower to the upper layers: " + listing([f"{named(row.name)} {row.said}" for row in rows]) + ".")
 
 
 def sets(report: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -299,7 +300,7 @@ def sets(report: Mapping[str, Any]) -> dict[str, Any] | None:
         "table": {"columns": ["arm", "mean", *(f"seed {seed}" for seed in lines)], "rows": [
             [arm["name"], mean_said([score for score in arm["scores"] if score is not None], metric),
              *("–" if score is None else scored(score, metric) for score in arm["scores"])] for arm in arms]},
-        "says": "From the worst to the best draw of examples: " + listing([f"{name} {_points(metric) * span:.1f}" for name, span in spans.items()])
+        "says": "From the worst to the best draw of examples: " + listing([f"{named(name)} {_points(metric) * span:.1f}" for name, span in spans.items()])
                 + f" {unit}. Where lines cross, which arm is better hangs on the examples.",
     }
 
@@ -309,13 +310,10 @@ def measured(report: Mapping[str, Any], looks: Looks, outcome: Outcome) -> dict[
     rows = [(arm["name"], values) for arm in report["arms"] if (values := [value for value in outcome.values(arm) if value is not None])]
     if not rows:
         return None
-    def at(value: float) -> float:
-        return value if outcome.factor is None else exp(value) / (1e6 if outcome.unit == "MB" else 1)
-
+    at = outcome.shown
     means = [(name, fmean(values), half_width(values) or 0.0) for name, values in rows]
     every = [at(value) for _, values in rows for value in values]
     log = min(every) > 0 and max(every) > SEVERAL * min(every)
-    unit = {"MB": ", MB", "s": ", seconds"}.get(outcome.unit, " (× base)" if outcome.factor is not None else "")
     return {
         "data": [*({"x": [at(value) for value in values], "y": [place] * len(values), "mode": "markers", "hoverinfo": "skip", "opacity": 0.5, **AXES,
                     "name": f"{name} seeds", "marker": {"symbol": f"{looks[name]['symbol']}-open", "size": 7, "color": looks[name]["colour"]}}
@@ -326,7 +324,7 @@ def measured(report: Mapping[str, Any], looks: Looks, outcome: Outcome) -> dict[
                                 "thickness": 2, "width": 6, "color": looks[name]["colour"]},
                     "hovertemplate": f"{_clean(name)}: {_clean(outcome.said(mean))}<extra></extra>"} for place, (name, mean, half) in enumerate(means))],
         "layout": {"xaxis": {"anchor": "y2", "nticks": 6, **({"type": "log"} if log else {}),
-                             "title": {"text": f"{outcome.title}{unit}", "standoff": 6}},
+                             "title": {"text": f"{outcome.title}{outcome.units}", "standoff": 6}},
                    "yaxis2": _names([name for name, _ in rows])},
         "labels": [], "caption": f"{'More' if outcome.better > 0 else 'Less'} is better. Large marks: mean over the seeds with its 95 % interval; small ones: "
                                  "one seed each.",

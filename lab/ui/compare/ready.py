@@ -36,7 +36,7 @@ def _row(results: Results, key: str, asked: Comparison, owner: str) -> dict[str,
     base, arms = asked.base_spec, len(asked.arms)
     models = list(dict.fromkeys(spec.base.title.partition(" (")[0] for spec in asked.specs.values()))
     return {
-        "key": key, "title": asked.title, "group": group(asked), "arms": ", ".join(asked.specs),
+        "key": key, "title": asked.title, "group": group(asked), "arms": "; ".join(asked.specs),
         "about": f"{listing(models)} · {base.goal.title.lower()} · {arms} arms × {len(asked.seeds)} seeds{_hub(asked)}",
         "recorded": recorded, "done": done, "of": len(found), "state": _state(recorded, done, len(found)), "cost": _cost(results.bench, found),
     }

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lab.compare import steady
-from lab.compare.report import TIMES
+from lab.compare.report import SHORT, TIMES
+from lab.compare.says import named
 from lab.ui.compare.parts import Part
 from lab.ui.wording import listing
 
 HERE = "this lab"
-SHORT = 12  # characters of a hash
 
 
 def machine(part: Part) -> str:
@@ -112,4 +112,4 @@ def gone(found: Sequence[Part], before: Any) -> list[str]:
     for part in found:
         if (part.arm, part.seed) in seen and part.state in ("missing", "known"):
             lost.setdefault(part.arm, []).append(str(part.seed))
-    return [f"{arm}, seed{'s' * (len(seeds) > 1)} {listing(seeds)}: the run was deleted, so it is not counted" for arm, seeds in lost.items()]
+    return [f"{named(arm)}, seed{'s' * (len(seeds) > 1)} {listing(seeds)}: the run was deleted, so it is not counted" for arm, seeds in lost.items()]

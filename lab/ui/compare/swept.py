@@ -114,9 +114,9 @@ def says(swept: Swept, lines: Sequence[tuple[Series, Sequence[Point]]], good: Se
     for series, points in lines:
         best = (max if higher else min)(points, key=lambda point: point.mean)
         near = [point for point in points if abs(point.mean - best.mean) <= best.error and point is not best]
-        of = f"{series.name}: best" if series.name else "Best"
-        beside = f"; {listing([_said(point.x, swept.key) for point in near])} within its standard error" if near else ""
-        said.append(f"{of} at {swept.word} {_said(best.x, swept.key)} ({scored(best.mean, metric)}){beside}.")
+        of = f"{series.name}: best mean" if series.name else "Best mean"
+        beside = f"; within its standard error: {listing([_said(point.x, swept.key) for point in near])}" if near else ""
+        said.append(f"{of} {scored(best.mean, metric)}, at {_said(best.x, swept.key)} ({swept.word}){beside}.")
     for series, (low, high, below, above) in good:
         where = f"from {plain(low)} to {plain(high)}, a factor of {figures(high / low)}" if high > low else f"at {plain(low)} alone"
         end = ", and perhaps beyond: the grid ends there" if below or above else ""
