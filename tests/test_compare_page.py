@@ -21,7 +21,7 @@ from lab.contracts import LabError
 from lab.engine import train
 from lab.events import Evaluated, Failed, Started, Stepped
 from lab.recording import Recorded
-from lab.reporting.front import front
+from lab.reporting.front import cost_of, front
 from lab.reporting.measures import half_width, measures
 from lab.spec import RunSpec
 from lab.store import Store
@@ -270,6 +270,30 @@ def test_runs_beside_recorded_ones_are_made_in_their_number_format(page: Callabl
     assert any(f"LoRA {there}, head {here}" in text and "scores may differ a little" in text for text in told["warnings"])
 
 
+MOVED = [{"name": "LoRA", "change": {}}, {"name": "full", "change": {"method": "full"}}]
+
+
+def test_all_arms_compute_in_one_number_format_where_some_must_and_it_is_said_before(page: Callable[..., Page]) -> None:
+    """Full fine-tuning is float32 whatever the machine likes."""
+    seen, chosen = page(), draft(MOVED, seeds=[0], dtype="auto")
+    said = seen.ask("plan", chosen)
+    assert [text for text in said["warnings"] if text.startswith("all arms compute in float32") and text.endswith("(full)")]
+    seen.ask("look", chosen, go=True)
+    assert sorted((run.settings["method"]["name"], run.settings["dtype"]) for run in seen.bench.store.history("me", limit=9)) == [
+        ("full", "auto"), ("lora", "float32")]
+    assert all(spec.dtype == "auto" for spec in Comparison.parse(chosen).runs.values()), "what was recorded of these runs is found as before"
+    alone = seen.ask("plan", draft(seeds=[0], dtype="auto"))
+    assert not [text for text in alone["warnings"] if "compute in" in text], "what all may choose alike is left to the machine"
+
+
+def test_a_number_format_that_was_chosen_stays_and_what_it_spoils_is_said_before(page: Callable[..., Page]) -> None:
+    seen, chosen = page(), draft([{"name": "LoRA", "change": {"dtype": "bfloat16"}}, MOVED[1]], seeds=[0], dtype="auto")
+    assert any("different number formats (LoRA: bfloat16; full: float32)" in text and "neither memory nor times compare" in text
+               for text in seen.ask("plan", chosen)["warnings"])
+    seen.ask("look", chosen, go=True)
+    assert "bfloat16" in {run.settings["dtype"] for run in seen.bench.store.history("me", limit=9)}
+
+
 def test_what_was_recorded_for_a_question_goes_before_an_equal_run_recorded_for_itself(page: Callable[..., Page], workshop: Any, tmp_path: Path) -> None:
     wanted = Comparison.parse(draft(seeds=[0])).run("LoRA", 0)
     record([wanted], workshop, tmp_path / "asked")
@@ -318,6 +342,7 @@ def test_the_result_has_verdict_table_front_and_what_is_shared(made: tuple[Page,
     rows = {row["name"]: row["cells"] for row in result["table"]["rows"]}
     assert "±" in rows["LoRA"]["score"]["text"] and rows["LoRA"]["trainable"]["value"] > rows["head"]["trainable"]["value"]
     assert rows["LoRA"]["score"]["exact"].count("seed") == 3 and rows["LoRA"]["rates"]["text"] == "–"
+    assert result["axes"] == {"x": "trainable", "y": "score"}
     assert result["scatter"]["table"]["columns"][1:3] == ["trained", "accuracy"] and "On the front:" in result["scatter"]["says"]
     assert result["shared"]["same"] and len(result["shared"]["rows"]) == 3 and "base weights" in result["shared"]["says"]
     assert len({row[1] for row in result["shared"]["rows"]}) == 3 and len(result["on_items"]) == 3
@@ -345,7 +370,7 @@ def test_every_arm_has_its_script_and_an_encoder_says_why_it_forgets_nothing(mad
 
 def test_equal_arms_are_counted_as_the_one_training_that_they_are(page: Callable[..., Page]) -> None:
     said = page().ask("plan", draft([*PAIR, {"name": "LoRA again", "change": {}}]))
-    assert said["left"] == 6 and said["cost"].startswith("6 runs (3 arms × 3 seeds)")
+    assert said["left"] == 6 and said["cost"].startswith("6 runs (3 arms × 3 seeds are 9, but arms that are equal are trained once)")
 
 
 def test_an_arm_without_a_script_says_why() -> None:
@@ -492,6 +517,24 @@ def test_a_finished_run_is_put_beside_another_method(page: Callable[..., Page]) 
     assert list(comparison.specs) == ["LoRA", "Prompt tuning"] and comparison.seeds == (4, 5, 6) and comparison.run("LoRA", 4) == spec
     other = seen.ask("beside", spec={**BASE, "method": "prompt_tuning"})["draft"]
     assert [arm["name"] for arm in other["arms"]] == ["Prompt tuning", "LoRA"]
+
+
+def test_a_score_is_drawn_against_a_cost_in_which_the_arms_differ() -> None:
+    chosen = measures("accuracy", True)
+
+    def drawn(**costs: list[float]) -> str:
+        rows = [{"name": str(place), "loaded": [], "runs": [{"train_items": 100}], **{key: values[place] for key, values in costs.items()}} for place in (0, 1)]
+        found = cost_of(rows, chosen)
+        return found.key if found else ""
+
+    assert drawn(trainable=[10, 20], peak_bytes=[5, 5]) == "trainable"
+    assert drawn(trainable=[10, 10], peak_bytes=[50, 60]) == "peak_bytes"
+    assert drawn(trainable=[10, 10], peak_bytes=[100, 101]) == "", "a percent is none to draw"
+    fewer = [{"name": "few", "loaded": [], "trainable": 10, "runs": [{"train_items": 16}]}, {"name": "all", "loaded": [], "trainable": 10,
+                                                                                              "runs": [{"train_items": 5992}]}]
+    assert cost_of(fewer, chosen).key == "train_items"
+    shaken = [{"name": str(place), "loaded": ["train_seconds"], "train_seconds": 1.0 + place, "runs": []} for place in (0, 1)]
+    assert cost_of(shaken, chosen) is None, "a time that is the machine's load is no cost"
 
 
 def test_the_front_has_what_nothing_beats_in_both() -> None:

@@ -10,6 +10,8 @@ import { ask, el, fill, say } from "./dom.js";
 import { comparisonOpened, goTo, known, question, recall, remember, setComparison, taken, who } from "./session.js";
 
 const PAUSE = 250, FIRST = 300, FAST = 1200, HIDDEN = 5000; // milliseconds: after the last key, and between questions until the first point and while runs go on
+const ALIKE = "All arms are alike but for what you change, and each is run once with each seed.", THEN = "Then it is said which differences are more than luck.";
+const OFFER = "Showing the result is a look at its verdicts, and counts as one.";
 const LOST = { error: "The lab cannot be reached. What you chose is kept; try again in a moment." };
 
 export function mount(element, { props, server, watch }) {
@@ -17,7 +19,7 @@ export function mount(element, { props, server, watch }) {
   if (holder.childElementCount) return;
   watch("value", () => known(props.value));
   known(props.value);
-  const page = { draft: null, plan: null, view: null, started: false, go: false, without: [], again: [], asked: 0, turn: 0, timer: 0, chart: "", x: "trainable", y: "score", mark: "", had: [] };
+  const page = { draft: null, plan: null, view: null, started: false, go: false, without: [], again: [], asked: 0, turn: 0, timer: 0, chart: "", x: "", y: "", mark: "", had: [], wanted: false };
 
   const trouble = el("div", { class: "notice", role: "alert", hidden: true });
   const spoken = el("p", { class: "hidden-text", role: "status", "aria-live": "polite" });
@@ -27,7 +29,7 @@ export function mount(element, { props, server, watch }) {
   const base = createBase({ draft: () => page.draft, changed: change, ask: asked });
   const arms = createArms({ draft: () => page.draft, changed: change, ask: asked });
   const race = createRace({ stopArm, chart: (measure) => { page.chart = measure; look(); }, open: openRun });
-  const result = createResult({ ask: asked, more: addSeeds, axes: (axes) => { Object.assign(page, axes); look(); } });
+  const result = createResult({ ask: asked, more: addSeeds, by: readBy, axes: (axes) => { Object.assign(page, axes); look(); } });
   const ready = createReady({ ask: asked, open: openQuestion });
   const gone = el("div", { class: "notice", role: "status", hidden: true });
   const run = el("button", { type: "button", class: "main", id: "compare-run", onclick: () => begin() }, "Run");
@@ -39,11 +41,12 @@ export function mount(element, { props, server, watch }) {
   const count = el("span", { class: "soft" });
   const fold = el("details", { class: "compare-build", open: true }, el("summary", {}, "Arms ", count), arms.node, warnings);
   const main = el("div", { class: "compare-main" }, gone, result.node, race.node, fold, go);
+  const lead = el("p", { class: "soft" }, `${ALIKE} ${THEN}`);
   const heading = el("h2", { tabindex: "-1" }, "Compare side by side");
   const bench = el("div", { class: "compare-bench" }, ready.node, base.node, main);
   fill(holder, el("div", { class: "lab compare-page" },
     el("div", { class: "compare-head" }, el("div", { class: "words" }, heading,
-      el("p", { class: "soft" }, "Every arm gets the same weights, data order, head and test items, once for each seed. Then it is said which differences are more than luck.")),
+      lead),
       el("div", { class: "buttons" }, share, anew)), trouble, spoken, bench));
   window.addEventListener("lab-handed", () => { if (page.draft) handed(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden && going()) look(); });
@@ -71,7 +74,7 @@ export function mount(element, { props, server, watch }) {
     if (link) return openLink(link);
     if (kept?.draft?.base) {
       Object.assign(page, { started: Boolean(kept.started), go: Boolean(kept.go), without: kept.without || [], had: kept.had || [] });
-      return take(kept.draft, true);
+      return take(kept.draft, { goOn: true });
     }
     return take(structuredClone(menus.blank));
   }
@@ -84,16 +87,16 @@ export function mount(element, { props, server, watch }) {
       return fail(`This link cannot be read; here is an empty comparison instead. ${capital(found.error)}`);
     }
     looks.note(found.pairs, found.looked);
-    const kept = recall("compare"); // the same one as before goes on as it was
-    if (JSON.stringify(kept?.draft) === JSON.stringify(found.draft)) Object.assign(page, { started: Boolean(kept.started), go: Boolean(kept.go), without: kept.without || [], had: kept.had || [] });
-    return take(found.draft, true);
+    const kept = recall("compare"), said = (draft) => JSON.stringify(Object.entries(draft || {}).sort()); // the same one as before goes on as it was
+    if (said(kept?.draft) === said(found.draft)) Object.assign(page, { started: Boolean(kept.started), go: Boolean(kept.go), without: kept.without || [], had: kept.had || [] });
+    return take(found.draft, { goOn: true, wanted: found.looked.length > 0 });
   }
 
   async function openQuestion(key) {
     const found = await asked("question", { key });
     if (found.error) return ready.fail(capital(found.error));
     fold.open = true;
-    await take(found.draft);
+    await take(found.draft, { wanted: true });
     bench.scrollIntoView({ block: "start" });
     return heading.focus({ preventScroll: true });
   }
@@ -101,7 +104,7 @@ export function mount(element, { props, server, watch }) {
   // Settings that come from another tab: a run of its own against another method.
   async function handed() {
     const wanted = taken("compare");
-    if (wanted?.comparison) { await take(wanted.comparison); return true; }
+    if (wanted?.comparison) { await take(wanted.comparison, { wanted: true }); return true; }
     if (!wanted?.spec) return false;
     const found = await asked("beside", { spec: wanted.spec });
     if (found.error) return fail(found.error);
@@ -109,10 +112,11 @@ export function mount(element, { props, server, watch }) {
     return true;
   }
 
-  // A comparison as a whole.
-  function take(draft, goOn = false) {
+  // A comparison as a whole; where its result is `wanted` and all its runs are there, it is shown at once.
+  function take(draft, { goOn = false, wanted = false } = {}) {
     page.draft = draft;
     if (!goOn) forget();
+    page.wanted = wanted;
     arms.close();
     base.show();
     return plan();
@@ -128,7 +132,7 @@ export function mount(element, { props, server, watch }) {
   }
 
   function forget() {
-    Object.assign(page, { started: false, go: false, without: [], again: [], view: null, mark: "", had: [] });
+    Object.assign(page, { started: false, go: false, without: [], again: [], view: null, mark: "", had: [], wanted: false });
     page.turn += 1;
     gone.hidden = true;
     race.hide();
@@ -161,6 +165,7 @@ export function mount(element, { props, server, watch }) {
     if (empty) ready.show();
     else ready.hide();
     say(heading, page.draft.title || "Compare side by side");
+    say(lead, `${answer.common || ALIKE} ${THEN}`);
     say(count, empty ? "" : `${few} of at most 12`);
     share.hidden = anew.hidden = empty;
     go.hidden = empty;
@@ -197,7 +202,7 @@ export function mount(element, { props, server, watch }) {
 
   function begin() {
     const { view } = page, failed = Boolean(view && page.started && !view.left && !view.stopped && view.failed);
-    Object.assign(page, { started: true, go: true, without: [], again: view?.stopped ? ["cancelled"] : [] });
+    Object.assign(page, { started: true, go: true, without: [], again: view?.stopped ? ["cancelled"] : [], mark: "" });
     fold.open = false;
     keep();
     say(spoken, "The comparison has begun.");
@@ -230,17 +235,17 @@ export function mount(element, { props, server, watch }) {
     const before = page.view;
     page.view = view;
     const all = view.done + view.failed === view.of;
-    if (!page.started && (view.way > 0 || all)) page.started = true;
+    if (!page.started && (view.way > 0 || (all && page.wanted))) page.started = true;
     lost(view);
     if (page.go && !view.left) Object.assign(page, { go: false, again: [] });
     keep();
-    say(cost, [view.cost, capital(view.full)].filter(Boolean).join(" "));
+    say(cost, [view.cost, all && !page.started ? OFFER : "", capital(view.full)].filter(Boolean).join(" "));
     drawButtons();
     if (!page.started) return;
     if (!before && (view.way || all)) fold.open = false;
     const over = Boolean(view.result?.verdicts.over);
     race.show(view, { over, chart: view.chart, live: going() });
-    result.show(view.result, { x: page.x, y: page.y, live: going() });
+    result.show(view.result, { live: going() });
     if (over) {
       looks.note(view.pairs, [view.result.seeds]);
       addressed();
@@ -293,6 +298,14 @@ export function mount(element, { props, server, watch }) {
     stop.disabled = false;
     if (answer.error) fail(answer.error);
     look();
+  }
+
+  // Another outcome is read of the same runs: it goes into the address, and starts nothing.
+  function readBy(key) {
+    const { by: _, ...rest } = page.draft;
+    page.draft = key ? { ...rest, by: key } : rest;
+    keep();
+    plan();
   }
 
   // More seeds after the verdicts were read: the same arms, another look.

@@ -17,7 +17,7 @@ export function createFigures() {
 
   // `wanted` shows what the verdicts are about: it is turned to when that is chosen, and left when another one is clicked.
   function show(figures, wanted = "", by = "") {
-    const turned = state.by !== "" && by !== state.by;
+    const turned = by !== state.by;
     Object.assign(state, { figures, by });
     node.hidden = !figures.length;
     if (!figures.length) return;

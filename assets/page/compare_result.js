@@ -11,10 +11,10 @@ const MANY = 6; // verdicts with one, the clearest first
 const FILES = [["html", "Report (HTML)", "one file that opens offline"], ["table", "Table (CSV)", "a row an arm"], ["csv", "Runs (CSV)", "a row a run"], ["items", "Items (CSV)", "each answer of each run"],
   ["json", "Everything (JSON)", "all numbers and verdicts"], ["comparison", "The comparison (JSON)", "to run it with python -m lab compare"]];
 
-export function createResult({ ask, more, axes }) {
+export function createResult({ ask, more, by: chose, axes }) {
   const state = { figure: "", measures: "", table: "", scatter: null, zoom: "", by: "", about: "", result: null };
   const verdicts = el("div", { class: "compare-verdicts" });
-  const by = el("select", { id: "compare-by", onchange: () => { state.by = by.value; read(); } });
+  const by = el("select", { id: "compare-by", onchange: () => { state.by = by.value; chose(by.value === state.about ? "" : by.value); read(); } });
   const chooser = el("div", { class: "compare-by", hidden: true }, el("label", { for: "compare-by" }, "Compare by"), by);
   const table = createTable();
   const x = el("select", { id: "compare-x", onchange: () => axes({ x: x.value }) });
@@ -56,22 +56,23 @@ export function createResult({ ask, more, axes }) {
       table.show(result.table);
     }
     read();
-    menus(result.measures, chosen);
+    const { axes: drawn } = result;
+    menus(result.measures, drawn);
     if (JSON.stringify(result.scatter) !== state.figure) {
       state.figure = JSON.stringify(result.scatter);
-      Object.assign(state, { scatter: result.scatter, zoom: `${chosen.x} ${chosen.y}` });
+      Object.assign(state, { scatter: result.scatter, zoom: `${drawn.x} ${drawn.y}` });
       fill(key, result.table.rows.map((row) => el("li", {}, el("i", { style: { background: row.colour } }), row.name)));
       picture();
-      say(front, result.scatter ? result.scatter.says : chosen.x === chosen.y ? "Choose two different measures." : "No arm has both measures yet.");
+      say(front, result.scatter ? result.scatter.says : result.no_axis || (drawn.x === drawn.y ? "Choose two different measures." : "No arm has both measures yet."));
     }
     items.show(result);
     redraw(shared, result.shared, () => sharing(result.shared));
   }
 
   // What there is to read it by; first what it is about.
-  function offer({ outcomes, verdicts: said }) {
+  function offer({ outcomes, by: wanted, verdicts: said }) {
     const about = outcomes[0].key;
-    if (about !== state.about || !outcomes.some((each) => each.key === state.by)) Object.assign(state, { about, by: about });
+    Object.assign(state, { about, by: outcomes.some((each) => each.key === wanted) ? wanted : about });
     redraw(by, outcomes.map((each) => [each.key, each.title]), () => outcomes.map((each) => el("option", { value: each.key }, each.title)));
     by.value = state.by;
     chooser.hidden = !said.over || outcomes.length < 2;
@@ -133,14 +134,14 @@ export function createResult({ ask, more, axes }) {
     if (scatter) drawFigure(plot, narrow.matches ? { ...scatter, data: scatter.data.map((trace) => (trace.mode === "markers+text" ? { ...trace, mode: "markers" } : trace)) } : scatter, zoom);
   }
 
-  function menus(measures, chosen) {
+  function menus(measures, drawn) {
     const now = JSON.stringify(measures);
     if (now !== state.measures) {
       state.measures = now;
       for (const select of [x, y]) fill(select, measures.map((each) => el("option", { value: each.key }, each.title)));
     }
-    x.value = chosen.x;
-    y.value = chosen.y;
+    x.value = drawn.x;
+    y.value = drawn.y;
   }
 
   function sharing({ says, columns, rows }) {

@@ -9,6 +9,20 @@ from lab.reporting.measures import Measure, shaken, spread
 Point = tuple[str, tuple[float, float, float], tuple[float, float, float]]  # an arm's name; value, below and above of each measure
 
 
+COSTS = ("trainable", "train_items", "peak_bytes", "train_seconds")  # what a score may cost, the steadiest first
+APART = 1.05  # a smaller ratio between the largest and the smallest is none to draw
+
+
+def cost_of(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure]) -> Measure | None:
+    """The first cost in which arms differ, and which none of them owes to the machine's load; None where they all cost the same."""
+    by_key = {each.key: each for each in chosen}
+    for measure in (by_key[key] for key in COSTS):
+        values = [value for arm in arms if (value := measure.of(arm)) is not None]
+        if len(values) > 1 and max(values) > APART * min(values) and not any(shaken(measure, arm) for arm in arms):
+            return measure
+    return None
+
+
 def placed(arms: Sequence[Mapping[str, Any]], x: Measure, y: Measure) -> tuple[list[Point], list[str]]:
     """The arms that have both; and those of them that no front is made of, since a time cannot be told from the machine's load."""
     points = [(arm["name"], over, up) for arm in arms if (over := spread(x, arm)) is not None and (up := spread(y, arm)) is not None]

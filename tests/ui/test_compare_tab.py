@@ -113,7 +113,8 @@ def test_bad_values_are_told_in_words_and_lose_nothing(opened: Callable[..., Any
     page.fill("#compare-knob-rank", "2")
     page.wait_for_function("document.querySelector('#compare-run')?.disabled === false")
     assert "rank 2" in page.locator(".compare-arm").first.inner_text()
-    for field, value, words, right in (("#compare-seeds", "none", "Seeds is none: must be 1 to 200", "3"), ("#compare-base-steps", "many", "Steps is", "4")):
+    for field, value, words, right in (("#compare-seeds", "none", "The number of seeds must be 1 to 200, not “none”", "3"),
+                                       ("#compare-base-steps", "many", "Steps is", "4")):
         page.fill(field, value)
         page.locator(".compare-go .error-text", has_text=words).wait_for()
         page.fill(field, right)

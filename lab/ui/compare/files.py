@@ -36,7 +36,7 @@ def file(format: str, stand: Stand, made: Mapping[str, Any], items: TestItems) -
             told = sources(stand.counted, made["apart"])
             said = " ".join(filter(None, (told["says"], told["apart"])))
             results = {part.spec.fingerprint: part.result for part in stand.counted if part.ended}
-            return {"name": f"{name}-report.html", "text": reporting.of_comparison(made, results, said, made["evidence"])}
+            return {"name": f"{name}-report.html", "text": reporting.of_comparison(made, results, said, made["evidence"], stand.looks)}
     raise LabError(f'unknown kind of file "{format[:40]}": there are csv, table, items, json, comparison, html')
 
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 from typing import Any
 
+from lab.compare.says import listed
 from lab.compare.steady import MARK
 from lab.reporting.front import Point, front, placed
 from lab.reporting.measures import Measure
 from lab.ui.charts import GREY
 from lab.ui.compare.race import short
-from lab.ui.wording import listing
 
 Box = tuple[float, float, float, float]  # left, right, bottom, top
 LETTER, LINE = 0.012, 0.06  # of the chart: width of a letter, height of a name
@@ -29,9 +29,9 @@ def scatter(arms: Sequence[Mapping[str, Any]], looks: Mapping[str, Mapping[str, 
                  *(_mark(point, looks[point[0]], x, y, where, point[0] in hollow) for point, where in zip(points, _beside(points, x, y), strict=True))],
         "layout": {"xaxis": {**_axis(x, [point[1] for point in points]), "anchor": "y2"},
                    "yaxis2": {"domain": [0, 1], **_axis(y, [point[2] for point in points])}},
-        "labels": [], "caption": f"{_caption(x, y)}{f' Hollow and {MARK}: not told from the load of the machine.' if hollow else ''}",
+        "labels": [], "caption": f"{_caption(x, y)}{_marks([looks[name] for name, _, _ in points if name not in hollow], bool(hollow))}",
         "alt": f"Chart of {y.title} by {x.title}. " + "; ".join(f"{name}: {x.said(over[0])}, {y.said(up[0])}" for name, over, up in points)
-               + f". On the front: {listing([name for name, _, _ in best]) or 'none'}.",
+               + f". On the front: {listed([name for name, _, _ in best]) or 'none'}.",
         "table": {"columns": ["arm", x.title, y.title, "on the front"],
                   "rows": [[name, _said(x, over), _said(y, up), f"not judged ({MARK})" if name in hollow else "yes" if any(name == each[0] for each in best)
                             else "no"] for name, over, up in points]},
@@ -39,9 +39,15 @@ def scatter(arms: Sequence[Mapping[str, Any]], looks: Mapping[str, Mapping[str, 
     }
 
 
+def _marks(looks: Sequence[Mapping[str, str]], hollow: bool) -> str:
+    """What marks that are not filled mean; nothing where all are."""
+    again = " An open mark: another arm has the same colour." if any(look["dash"] != "solid" for look in looks) else ""
+    return again + (f" Faint, open and {MARK}: a time not told from the load of the machine." if hollow else "")
+
+
 def _told(best: Sequence[str], hollow: Sequence[str]) -> str:
-    on = f"On the front: {listing(list(best))}. No other arm is at least as good in both and better in one." if best else "Nothing can be put on a front."
-    return f"{on} Not judged: {listing(list(hollow))}, whose time cannot be told from the load of the machine." if hollow else on
+    on = f"On the front: {listed(best)}. No other arm is at least as good in both and better in one." if best else "Nothing can be put on a front."
+    return f"{on} Not judged: {listed(hollow)}, whose time cannot be told from the load of the machine." if hollow else on
 
 
 def _mark(point: Point, look: Mapping[str, str], x: Measure, y: Measure, where: str, hollow: bool) -> dict[str, Any]:

@@ -22,7 +22,8 @@ KEPT_LENSES = (*KEPT, "scoring")  # what is kept of a recorded run, and how far 
 @dataclass(frozen=True)
 class Part:
     """An arm with a seed. `made` says where and how it was recorded, of a run that was; `known` that an equal run has ended here, whoever made it; `alike` are
-    the settings with which a missing run is made, where they name a number format that was left open: that of the recorded ones beside it."""
+    the settings with which a missing run is made, where they name a number format that was left open: that of the recorded ones beside it, or of
+    the other arms."""
 
     arm: str
     seed: int
@@ -94,7 +95,7 @@ def parts(results: Results, comparison: Comparison, owner: str) -> list[Part]:
     """Seed by seed over all arms, so that one point of everything comes first."""
     bench, specs = results.bench, {spec.fingerprint: spec for spec in comparison.runs.values()}
     recorded = _recorded(bench, specs)
-    kind = format_of(recorded.values())
+    kind = format_of(recorded.values()) or shared_format(specs.values())
     alike = {fingerprint: other for fingerprint, spec in specs.items() if fingerprint not in recorded and (other := _alike(spec, kind)) is not None}
     own = mine(bench, [*specs.values(), *alike.values()], owner)
     hashes: dict[tuple[str, str | None], tuple[str, str]] = {}
@@ -115,6 +116,13 @@ def format_of(recorded: Iterable[Kept]) -> str:
     """The number format of recorded runs, where all have the same one; else nothing."""
     kinds = {kept.result.started.dtype for kept in recorded if kept.result.started}
     return kinds.pop() if len(kinds) == 1 and kinds <= set(get_args(Dtype)) else ""
+
+
+def shared_format(specs: Iterable[RunSpec]) -> str:
+    """The number format of all arms that leave it open, where some would have float32 anyway, since they train the base's weights, and others might not; else
+    nothing. An arm whose format was chosen keeps it."""
+    moves = {spec.method.trains_base for spec in specs if spec.dtype == "auto"}
+    return "float32" if len(moves) == 2 else ""
 
 
 def _alike(spec: RunSpec, kind: str) -> RunSpec | None:

@@ -15,6 +15,7 @@ from lab.compare.report import judged_by, known_outcomes
 from lab.contracts import LabError
 from lab.owndata.shelf import is_own
 from lab.reporting.evidence import evidence
+from lab.reporting.front import cost_of
 from lab.reporting.measures import Measure, measures
 from lab.sweeping import note_rates
 from lab.ui import address
@@ -32,6 +33,7 @@ from lab.ui.compare.verdicts import aside, more, shared, verdicts, winners
 from lab.ui.wording import scored
 
 KEPT_REPORTS = 16
+SAME = "These arms cost the same: they differ neither in what is trained nor in texts, memory or time. Choose two other measures to draw them."
 GOING = ("queued", "running")
 FAILED = re.compile(r" failed with seed \d+: ")  # the report says it for each run, the page once for all that had the same reason
 
@@ -155,6 +157,7 @@ def shown(stand: Stand, made: Mapping[str, Any], asked: Mapping[str, Any]) -> di
     counted = stand.counted
     said = verdicts(made, sum(part.ended for part in counted), len(counted))
     missing = [name for name in stand.comparison.specs if name not in stand.judged.specs]
+    x, y = axes(made, chosen, asked)
     return {
         "verdicts": said, "more": more(made), "outcomes": _outcomes(stand.judged, made, counted), "looks": made["looks"]["says"], "seeds": made["seeds"],
         "warnings": [*(text for text in made["warnings"] if not FAILED.search(text)),
@@ -164,7 +167,8 @@ def shown(stand: Stand, made: Mapping[str, Any], asked: Mapping[str, Any]) -> di
         "sources": sources(counted, made["apart"]), "shared": shared(made), "questions": made["questions"],
         "hints": [text for text in (made["load"], _no_forgetting(stand.judged, made)) if text], "scripts": made["scripts"],
         "measures": [{"key": each.key, "title": each.title} for each in chosen if any(each.of(arm) is not None for arm in made["arms"])],
-        "scatter": _scatter(stand, made, chosen, asked),
+        "scatter": _scatter(stand, made, x, y) if x and y else None, "axes": {"x": x.key if x else "", "y": y.key}, "no_axis": "" if x else SAME,
+        "by": stand.judged.by,
         "on_items": [{"seed": row["seed"], "says": row["says"]} for row in made["on_items"]],
     }
 
@@ -201,9 +205,13 @@ def scripts(judged: Comparison) -> list[dict[str, str]]:
     return found
 
 
-def _scatter(stand: Stand, made: Mapping[str, Any], chosen: Sequence[Measure], asked: Mapping[str, Any]) -> dict[str, Any] | None:
+def axes(made: Mapping[str, Any], chosen: Sequence[Measure], asked: Mapping[str, Any]) -> tuple[Measure | None, Measure]:
+    """What is drawn against what: as it was asked for, else the score against the first cost in which the arms differ, if there is one."""
     by_key = {each.key: each for each in chosen}
-    x, y = by_key.get(str(asked.get("x")), by_key["trainable"]), by_key.get(str(asked.get("y")), by_key["score"])
+    return by_key.get(str(asked.get("x"))) or cost_of(made["arms"], chosen), by_key.get(str(asked.get("y"))) or by_key["score"]
+
+
+def _scatter(stand: Stand, made: Mapping[str, Any], x: Measure, y: Measure) -> dict[str, Any] | None:
     found = scatter(made["arms"], stand.looks, x, y)
     if found and made["apart"] and (x.timed or y.timed):
         found["says"] = f"Times of recorded arms are of another machine, so this compares machines as well. {found['says']}"

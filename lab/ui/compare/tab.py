@@ -10,12 +10,12 @@ from typing import Any
 import gradio as gr
 
 from lab import catalogue
-from lab.compare import warnings
+from lab.compare import Comparison, in_common, warnings
 from lab.contracts import LabError
 from lab.spec import RunSpec
 from lab.ui import offered
 from lab.ui.bench import Bench
-from lab.ui.compare import adding, arms, forms, parts, ready
+from lab.ui.compare import adding, arms, formats, forms, parts, ready
 from lab.ui.compare import asked as sent
 from lab.ui.compare.cost import cost, distinct
 from lab.ui.compare.files import file
@@ -23,6 +23,7 @@ from lab.ui.compare.items import TestItems, disagreements
 from lab.ui.compare.result import Reports, Stand, told
 from lab.ui.planned import stop, submit
 from lab.ui.view import answered, view
+from lab.ui.wording import listing
 
 PLACE = re.compile(r'^arm "(.*?)": ', re.DOTALL)
 
@@ -155,6 +156,13 @@ def planned(bench: Bench, results: parts.Results, draft: Mapping[str, Any], owne
         return {**said, "error": {"text": text[arm.end():] if arm else text, "arm": arm[1] if arm else "", "field": text.partition(" ")[0]}}
     found = parts.parts(results, comparison, owner)
     each = distinct(found)
-    return {**said, "warnings": warnings(comparison), "pairs": sent.pairs(comparison),
-            "cost": cost(bench, found, len(comparison.arms), len(comparison.seeds)), "left": sum(not part.ended for part in each),
+    return {**said, "warnings": [*warnings(comparison), *formats.told(bench, found)], "pairs": sent.pairs(comparison),
+            "cost": cost(bench, found, len(comparison.arms), len(comparison.seeds)), "common": common(comparison), "left": sum(not part.ended for part in each),
             "known": sum(part.state == "known" for part in each)}
+
+
+def common(comparison: Comparison) -> str:
+    """Every arm gets the same weights, head and test items, once for each seed; the data order is not the same for all."""
+    same, apart = in_common(comparison)
+    differ = f" Not the same for all: {listing(apart)}." if apart else ""
+    return f"Every arm gets the same {listing(same)}, once for each seed.{differ}"
