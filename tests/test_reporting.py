@@ -13,6 +13,7 @@ from lab.reporting import of_comparison, of_run
 from lab.reporting.figures import Curve, Dot, Spread, curves, grouped, intervals, scattered
 from lab.reporting.measures import columns, half_width, measures
 from lab.spec import RunSpec
+from lab.ui.looks import looks
 
 MARKUP = "<img src=x onerror=alert(1)>"
 BASE = {"model": "seed-bert", "task": "toy", "method": "lora", "steps": 12, "eval_items": 100}
@@ -75,7 +76,7 @@ def test_a_comparison_is_told_whole_and_asks_nobody() -> None:
     plain = re.sub(r"<[^>]+>", " ", text)
     assert told["pairs"][0]["says"].split(MARKUP)[-1][:40] in plain and "Made here." in plain
     assert "5.00 MB" in plain.replace("\u202f", " ") and "ab" * 32 in plain and "peft 0.21" in plain and '"seeds"' in plain.replace("&quot;", '"')
-    assert text.count('class="c0 thick"') >= 2 and text.count("<polyline") == 2 * (len(told["seeds"]) + 1) + 1, "curves, and the front"
+    assert text.count('class="c0 thick"') >= 2 and "#0072B2" in text and  text.count("<polyline") == 2 * (len(told["seeds"]) + 1) + 1, "curves, and the front"
 
 
 def test_a_report_has_the_columns_the_intervals_and_the_figures_of_the_page() -> None:
@@ -134,3 +135,35 @@ def test_figures_lie_inside_their_frame_and_name_round_numbers() -> None:
     assert len(places) == 5 and places == sorted(places[:2]) + places[2:] and places[-1] == max(places)
     assert curves([], "x", "y") == intervals([], "x") == curves([Curve([(1, 2)], 0)], "x", "y") == ""
     assert "<polyline" in curves([Curve([(1, 2.0), (2, 2.0)], 0)], "x", "y"), "a constant is a line"
+
+
+def test_the_figure_of_the_question_comes_first_and_arms_look_as_on_the_page() -> None:
+    told, results = compared(measure="peak_bytes", by="last_loss")
+    for place, arm in enumerate(told["arms"]):
+        for run in arm["runs"]:
+            run["peak_bytes"] = (1 + place) * 1_000_000 + run["seed"]
+    text = of_comparison(told, results)
+    heads = re.findall(r"<h2>(.*?)</h2>", text)
+    assert heads.index("Memory of a step") == heads.index("Verdicts") + 1 < heads.index("Scores"), heads
+    assert "memory of a step, MB" in text
+    way = looks(list(Comparison.parse(told["comparison"]).specs.values()))
+    assert all(f"svg .c{place} {{ stroke: {each['colour']}; }}" in text for place, each in enumerate(way))
+    wide = {arm["name"]: {"colour": "#123456", "dash": "dash"} for arm in told["arms"]}
+    assert "stroke: #123456" in of_comparison(told, results, drawn=wide)
+    assert "Memory of a step" not in of_comparison(*compared())
+
+
+def test_an_outcome_that_is_read_beside_has_its_own_verdicts() -> None:
+    told, results = compared(by="gap")
+    for arm in told["arms"]:
+        for run in arm["runs"]:
+            run |= {"test_loss": 0.5 + 0.01 * run["seed"], "last_loss": 0.4}
+    text = of_comparison(told, results)
+    part = re.search(r"<h2>Gap between training and test</h2>(.*?)</section>", text, re.DOTALL)[1]
+    assert "<svg" in part and "<li>" in part
+
+
+def test_what_spans_powers_of_ten_is_marked_at_them() -> None:
+    rows = [Spread("a", 0, [1.0], 1.0, None, None), Spread("b", 1, [1000.0], 1000.0, None, None)]
+    drawn = intervals(rows, "times", True)
+    assert re.findall(r'class="tick" x="[\d.]+" y="[\d.]+">([\d,]+)<', drawn) == ["1", "10", "100", "1,000"] and "times (logarithmic)" in drawn

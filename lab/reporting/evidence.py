@@ -44,7 +44,8 @@ def evidence(comparison: Comparison, sweeps: Sweeps, shelf: Shelf | None = None,
 
 
 def _as_it_comes(spec: RunSpec) -> bool:
-    return spec.method == type(spec.method)() and follows(spec) and not spec.quantization and not spec.shuffle_labels
+    usual = RunSpec.parse({"model": spec.model, "task": spec.task, "method": spec.method.key}).method
+    return spec.method == usual and follows(spec) and not spec.quantization and not spec.shuffle_labels
 
 
 def _metric(task: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures of a report as SVG text: curves against the step, and scores with their intervals. Colours are the style sheet's, so they follow light and dark."""
+"""Figures of a report as SVG text: curves against the step, and scores with their intervals. Colours are the style sheet's: each arm's own."""
 from __future__ import annotations
 
 import math
@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from lab.ui.wording import figures
+
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 150, 14, 40
+TICK_ROOM = 40  # pixels between two numbers of an axis
 ROW = 30  # pixels for one line of `intervals`
 COLOURS = 12  # classes c0 … c11 of the style sheet
 
@@ -48,20 +51,20 @@ def curves(drawn: Sequence[Curve], x: str, y: str) -> str:
     below = -math.inf
     for curve in named:
         below = max(up(curve.points[-1][1]) + 4, below + 15)
-        parts.append(f'<text class="c{curve.colour % COLOURS}" x="{WIDTH - RIGHT + 6}" y="{below:.1f}">{escape(_short(curve.name))}</text>')
+        parts.append(f'<text x="{WIDTH - RIGHT + 6}" y="{below:.1f}">{_named(curve.name, curve.colour)}</text>')
     return _svg(HEIGHT, parts, f"{y} against {x}: {', '.join(curve.name for curve in named)}")
 
 
-def intervals(rows: Sequence[Spread], x: str) -> str:
+def intervals(rows: Sequence[Spread], x: str, logarithmic: bool = False) -> str:
     known = [value for row in rows for value in (*row.values, row.low, row.high) if value is not None]
     if not known:
         return ""
     height = ROW * len(rows) + BOTTOM + TOP
-    across = _Axis(known, LEFT + RIGHT, WIDTH - 20)
-    parts = [_ticks(across, height - BOTTOM, x)]
+    across = (_Decades if logarithmic else _Axis)(known, LEFT + RIGHT, WIDTH - 20)
+    parts = [_ticks(across, height - BOTTOM, f"{x} (logarithmic)" if logarithmic else x)]
     for number, row in enumerate(rows):
         middle, colour = TOP + ROW * (number + 0.5), f"c{row.colour % COLOURS}"
-        parts.append(f'<text class="name" x="{LEFT + RIGHT - 12}" y="{middle + 4}">{escape(_short(row.name, 28))}</text>')
+        parts.append(f'<text class="name" x="{LEFT + RIGHT - 12}" y="{middle + 4}">{escape(_short(row.name, 32))}</text>')
         if row.low is not None and row.high is not None:
             parts.append(f'<line class="{colour} thick" x1="{across(row.low):.1f}" x2="{across(row.high):.1f}" y1="{middle}" y2="{middle}"/>')
         parts += [f'<circle class="{colour} one" cx="{across(value):.1f}" cy="{middle}" r="3"/>' for value in row.values]
@@ -107,7 +110,7 @@ def scattered(dots: Sequence[Dot], x: str, y: str, said: Callable[[float], str])
         colour, at = f"c{dot.colour % COLOURS}", across(dot.x)
         parts.append(f'<line class="{colour}" x1="{at:.1f}" x2="{at:.1f}" y1="{up(dot.y - dot.half):.1f}" y2="{up(dot.y + dot.half):.1f}"/>')
         parts.append(f'<circle class="{colour} mean" cx="{at:.1f}" cy="{up(dot.y):.1f}" r="5"/>')
-        parts.append(f'<text class="{colour}" x="{at + 8:.1f}" y="{up(dot.y) - 6:.1f}">{escape(_short(dot.name))}</text>')
+        parts.append(f'<text x="{at + 8:.1f}" y="{up(dot.y) - 6:.1f}">{escape(_short(dot.name))}</text>')
     return _svg(HEIGHT, parts, f"{y} against {title}; on the front: {', '.join(dot.name for dot in best)}")
 
 
@@ -125,7 +128,7 @@ def grouped(rows: Sequence[tuple[str, Sequence[tuple[int, str, float, str]]]], x
             at, end = top + bar * place, across(length)
             parts.append(f'<rect class="c{colour % COLOURS}" x="{across(0.0):.1f}" y="{at:.1f}" width="{end - across(0.0):.1f}" height="{bar - 2}"/>')
             words = f"{_short(arm)} {said}"
-            parts.append(f'<text class="c{colour % COLOURS}" x="{end + 5:.1f}" y="{at + bar - 2:.1f}" font-size="10">{escape(words)}</text>')
+            parts.append(f'<text x="{end + 5:.1f}" y="{at + bar - 2:.1f}" font-size="10">{escape(words)}</text>')
         top += bar * len(bars) + room
     return _svg(height, parts, f"{x}: {', '.join(name for name, _ in rows)}")
 
@@ -150,7 +153,10 @@ def against(lines: Sequence[Line], x: str, y: str, logarithmic: bool) -> str:
     def across(value: float) -> float:
         return LEFT + 24 + ((math.log10(value) if logarithmic else value) - low) / (high - low) * (WIDTH - RIGHT - LEFT - 48)
 
-    marks = "".join(f'<text class="tick" x="{across(value):.1f}" y="{HEIGHT - BOTTOM + 16}">{escape(said)}</text>' for value, said in places.items())
+    told: list[float] = []
+    for value in sorted(places, reverse=True):  # the largest is always named, others where there is room
+        told += [value] if not told or across(told[-1]) - across(value) >= TICK_ROOM else []
+    marks = "".join(f'<text class="tick" x="{across(value):.1f}" y="{HEIGHT - BOTTOM + 16}">{escape(places[value])}</text>' for value in told)
     middle = f'<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{HEIGHT - BOTTOM + 32}">{escape(x)}</text>'
     parts = [_grid(up, y), marks, middle]
     for line in lines:
@@ -160,7 +166,7 @@ def against(lines: Sequence[Line], x: str, y: str, logarithmic: bool) -> str:
         parts.append(f'<polyline class="{colour} thick" points="{corners}"/>')
         parts += [f'<line class="{colour}" x1="{at:.1f}" x2="{at:.1f}" y1="{under:.1f}" y2="{over:.1f}"/>' for at, _, under, over in ends]
         parts += [f'<circle class="{colour} mean" cx="{at:.1f}" cy="{height:.1f}" r="4"/>' for at, height, _, _ in ends]
-        parts.append(f'<text class="{colour}" x="{WIDTH - RIGHT + 6}" y="{ends[-1][1] + 4:.1f}">{escape(_short(line.name))}</text>' if line.name else "")
+        parts.append(f'<text x="{WIDTH - RIGHT + 6}" y="{ends[-1][1] + 4:.1f}">{_named(line.name, line.colour)}</text>' if line.name else "")
     return _svg(HEIGHT, parts, f"{y} against {x}")
 
 
@@ -185,6 +191,25 @@ class _Axis:
         return f"{value:,.{max(0, -math.floor(math.log10(self.step) + 1e-9))}f}"
 
 
+class _Decades(_Axis):
+    """The same for what spans powers of ten: those are marked, or where there are too few of them the two ends."""
+
+    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
+        super().__init__([math.log10(value) for value in values], start, end)
+        self.low, self.high = math.log10(min(values)), math.log10(max(values))
+        whole = [10.0**power for power in range(math.ceil(self.low - 1e-9), math.floor(self.high + 1e-9) + 1)]
+        self.marked = whole if len(whole) > 1 else [10**self.low, 10**self.high]
+
+    def __call__(self, value: float) -> float:
+        return super().__call__(math.log10(value))
+
+    def marks(self) -> list[float]:
+        return self.marked
+
+    def said(self, value: float) -> str:
+        return figures(value)
+
+
 def _round(step: float) -> float:
     """1, 2 or 5 times a power of ten, not below `step`."""
     power = 10.0 ** math.floor(math.log10(step))
@@ -205,6 +230,11 @@ def _ticks(axis: _Axis, bottom: float, name: str) -> str:
 
 def _svg(height: float, parts: Sequence[str], about: str) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(about)}">{"".join(parts)}</svg>'
+
+
+def _named(name: str, colour: int) -> str:
+    """A name behind a dot of its line's colour."""
+    return f'<tspan class="c{colour % COLOURS}">● </tspan>{escape(_short(name))}'
 
 
 def _short(name: str, most: int = 20) -> str:

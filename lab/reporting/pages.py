@@ -4,62 +4,78 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from statistics import fmean
 from typing import Any
 
-from lab.compare.comparison import TRAINING_LOSS
-from lab.compare.says import with_warning
+from lab.compare.comparison import TRAINING_LOSS, Comparison
+from lab.compare.outcomes import Outcome
+from lab.compare.report import judged_by, known_outcomes
+from lab.compare.says import listed, with_warning
 from lab.events import RunResult
 from lab.reporting.figures import Curve, Dot, Spread, curves, grouped, intervals, scattered
-from lab.reporting.front import front, placed
+from lab.reporting.front import cost_of, front, placed
 from lab.reporting.measures import Measure, columns, half_width, measures, told
 from lab.reporting.tradeoffs import FEWEST_AXES, Evidence, axes
 from lab.reporting.varied import by_number, tested, voted
+from lab.ui import charts
+from lab.ui.looks import looks
 from lab.ui.wording import listing, percent, score, seconds, size, whole
 
 NOTHING = Evidence()
+Looks = Mapping[str, Mapping[str, str]]
+SEVERAL = 20  # times the smallest value: from there on an axis is logarithmic
 SMOOTH = 9  # steps of a training loss that are averaged for a curve
 STYLE = """
 :root { color-scheme: light dark; --ink: light-dark(#1b2430, #e6ebf1); --soft: light-dark(#5a6675, #9fb0c3); --line: light-dark(#d9dfe6, #33404f);
-  --paper: light-dark(#fff, #141b24);
-  --c0: light-dark(#0067a8, #56b4e9); --c1: light-dark(#c2410c, #f0894a); --c2: light-dark(#007a5a, #2fc59b); --c3: light-dark(#a3368a, #df8cc6);
-  --c4: light-dark(#8a6a00, #e6b800); --c5: light-dark(#4b4fc4, #9a9df5); --c6: light-dark(#8b1e3f, #e9718f); --c7: light-dark(#3f6212, #a3cf5d);
-  --c8: light-dark(#5b4636, #c9a98f); --c9: light-dark(#0e7490, #67d3e8); --c10: light-dark(#6b21a8, #c792ea); --c11: light-dark(#475569, #b6c2d1); }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere;
+  --paper: light-dark(#fff, #141b24); }
+body { max-width: 82rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere;
   background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } .soft, .tick { color: var(--soft); fill: var(--soft); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; } th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line);
-  text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th:first-child, td:first-child, td.words { text-align: left; white-space: normal; } th:first-child, td:first-child { min-width: 8rem; }
+p, li { max-width: 60rem; } .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
+th, td { padding: .3rem .5rem; border-bottom: 1px solid var(--line); text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th { white-space: normal; overflow-wrap: normal; vertical-align: bottom; }
+th:first-child, td:first-child, td.words { text-align: left; white-space: normal; } th:first-child, td:first-child { min-width: 7rem; }
+dl.columns { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .85rem; color: var(--soft); max-width: 60rem; }
+dl.columns dd { margin: 0; } dl.columns dt { color: var(--ink); }
 pre { overflow-x: auto; padding: .8rem; border: 1px solid var(--line); border-radius: .4rem; font-size: .8rem; } ul.verdicts li { margin: .4rem 0; }
-svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg .grid { stroke: var(--line); } svg .tick { text-anchor: middle; }
-svg .tick.left, svg .name { text-anchor: end; } svg text { fill: var(--ink); stroke: none; } svg text.tick { fill: var(--soft); }
+svg { width: 100%; max-width: 60rem; height: auto; font: 12px system-ui, sans-serif; } svg .grid { stroke: var(--line); } svg .tick { text-anchor: middle; }
+svg .tick.left, svg .name { text-anchor: end; } svg text { fill: var(--ink); stroke: var(--paper); stroke-width: 3px; paint-order: stroke; }
+svg text.tick { fill: var(--soft); }
 svg polyline, svg line { fill: none; } svg .thick { stroke-width: 2.5; } svg .thin { stroke-width: 1; opacity: .45; } svg .one { opacity: .5; }
 svg .stairs { stroke: var(--soft); stroke-dasharray: 5 4; }
-""" + "".join(f"svg .c{number} {{ stroke: var(--c{number}); }} svg :is(circle, text, rect).c{number} {{ fill: var(--c{number}); stroke: none; }}\n"
-              for number in range(12))
+@page { size: A4 landscape; margin: 12mm; }
+@media print { :root { color-scheme: light; } body { max-width: none; margin: 0; font-size: 10pt; } .wide, pre { overflow: visible; }
+  pre { white-space: pre-wrap; }  table { font-size: 6.5pt; } th, td { padding: .2rem .25rem; } th:first-child, td:first-child { min-width: 4rem; }
+  svg, tr, li { break-inside: avoid; } h2 { break-after: avoid; } }
+"""
+STROKES = {"solid": "none", "dash": "9 6", "dot": "2 5", "dashdot": "9 5 2 5", "longdash": "16 6"}
+ALONE = ({"colour": charts.BLUE, "dash": "solid"},)  # of one run
+OWN = ("score", "last_loss", "vote")  # outcomes that have a section of their own
 
 
-def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], made: str = "", known: Evidence = NOTHING) -> str:
+def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], made: str = "", known: Evidence = NOTHING, drawn: Looks | None = None) -> str:
     """`report` is what lab.compare.report says, `results` its runs by the fingerprint of their spec. `made` says when and where, where it is known;
-    `known` is what is known of the arms beside their runs."""
+    `known` is what is known of the arms beside their runs; `drawn` how the page draws them, where it draws more of them."""
     metric, arms = report["metric"], report["arms"]
     chosen = measures(metric, report["higher_is_better"], report["test_metric"])
-    title = report["title"] or f"A comparison of {', '.join(arm['name'] for arm in arms)}"
+    title = report["title"] or f"A comparison of {listed([arm['name'] for arm in arms])}"
     seeds = ", ".join(map(str, report["seeds"]))
-    word, drawn = by_number(report)
+    asked = Comparison.parse(report["comparison"])
+    ways = drawn or dict(zip(asked.specs, looks(list(asked.specs.values())), strict=True))
+    word, swept = by_number(report)
     body = [
-        _section("Verdicts", "<ul class='verdicts'>" + "".join(f"<li>{escape(with_warning(pair))}</li>" for pair in report["pairs"]) + "</ul>"
-                 + _soft(report["questions"]["over_seeds"]) + _soft(report["looks"]["says"])),
+        _section("Verdicts", _told(report["pairs"]) + _soft(report["questions"]["over_seeds"]) + _soft(report["looks"]["says"])),
+        *(_outcome(asked, report, key) for key in first(asked, report)),
+        _section(f"By {word}", swept + _soft("Bars are 95 % intervals of the mean over seeds.")) if swept else "",
         _section("Scores", intervals([row for number, arm in enumerate(arms) if (row := _spread(arm, number))],
                                      metric if metric == TRAINING_LOSS else f"{metric} on test items")
                  + _soft("A small dot is one seed, a large one their mean, a bar the 95 % interval of the mean over seeds.")),
-        _section(f"By {word}", drawn + _soft("Bars are 95 % intervals of the mean over seeds.")) if drawn else "",
         *(_section(name, _table(*table)) for name, table in (("Tested on other tasks", tested(report)), ("A vote of the seeds", voted(report))) if table),
         _section("Training", curves(_learned(report, results), "step", "training loss, smoothed")
                  + _soft("Thin lines are single seeds, thick ones their mean.")),
         _section("Numbers", _table(("arm", *(each.title for each in columns(chosen, arms))),
                                    [(arm["name"], *(told(each, arm) for each in columns(chosen, arms))) for arm in arms])
-                 + _soft("± is half of the 95 % interval of an arm's mean over its seeds.") + _soft(report["load"])),
+                 + _soft("± is half of the 95 % interval of an arm's mean over its seeds.") + _soft(report["load"]) + _meant(columns(chosen, arms))),
         _section("What does a score cost?", _front(arms, chosen)),
         _section("Trade-offs", _trade_offs(report, known)),
         _section("Warnings", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in report["warnings"]) + "</ul>") if report["warnings"] else "",
@@ -69,7 +85,7 @@ def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], m
                  + _soft("Here ± is the standard error of this score over test items.")),
         _again(report["comparison"], "python -m lab compare comparison.json --out DIR", results.values()),
     ]
-    return _page(title, f"{len(arms)} arms, seeds {seeds}. {report['state'].capitalize()}. {made}", body)
+    return _page(title, f"{len(arms)} arms, seeds {seeds}. {report['state'].capitalize()}. {made}", body, [ways[arm["name"]] for arm in arms])
 
 
 def of_run(result: RunResult, title: str, made: str = "") -> str:
@@ -86,7 +102,7 @@ def of_run(result: RunResult, title: str, made: str = "") -> str:
         _section("Scores", _table(("who", "score", "metric", "items"), scores)
                  + _soft("± is the standard error over test items: other items would give another score. What another seed changes is not in it."))
         if scores else "",
-        _section("Training", curves([Curve(losses, 11), Curve(_smooth(losses), 0, "loss, smoothed")], "step", "training loss")),
+        _section("Training", curves([Curve(losses, 0), Curve(_smooth(losses), 0, "loss, smoothed")], "step", "training loss")),
         _section("What it cost", _table(("", ""), costs)) if costs else "",
         _section("Examples", _table(("text", "right answer", "before", "after"), [
             tuple(str(sample.get(part, "")) for part in ("text", "label", "before", "after")) for sample in (result.seen("samples") or [])[:8]])),
@@ -95,9 +111,56 @@ def of_run(result: RunResult, title: str, made: str = "") -> str:
     return _page(title, f"{result.state.capitalize()}{': ' + result.reason if result.reason else ''}. {made}", body)
 
 
-def _page(title: str, about: str, body: Iterable[str]) -> str:
+def first(asked: Comparison, report: Mapping[str, Any]) -> list[str]:
+    """The outcomes whose figures stand before the scores: that of the question, where it is about something else, and the one it is read by."""
+    about = "gap" if asked.measure == "score" and asked.train else asked.measure
+    return [key for key in dict.fromkeys((about, asked.by)) if key in known_outcomes(asked, report) and key not in OWN]
+
+
+def _outcome(asked: Comparison, report: Mapping[str, Any], key: str) -> str:
+    """An outcome with the mean of each arm, its interval and its seeds; and its verdicts, where it is not what the comparison is about."""
+    outcome = known_outcomes(asked, report)[key]
+    rows = [(number, arm["name"], values) for number, arm in enumerate(report["arms"]) if (values := _values(outcome, arm))]
+    spreads = []
+    for number, name, values in rows:
+        mean, half = fmean(values), half_width(values)
+        ends = (outcome.shown(mean - half), outcome.shown(mean + half)) if half is not None else (None, None)
+        spreads.append(Spread(name, number, [outcome.shown(value) for value in values], outcome.shown(mean), *ends))
+    every = [value for row in spreads for value in row.values]
+    wide = outcome.factor is not None and bool(every) and max(every) > SEVERAL * min(every)
+    pairs = [] if key == asked.measure else (report.get("by") or {}).get(key) or judged_by(asked, report, [key])[key]
+    said = _told(pairs) if pairs else ""
+    title = outcome.title[:1].upper() + outcome.title[1:]
+    return _section(title, intervals(spreads, f"{outcome.title}{outcome.units}", wide) + _soft("A small dot is one seed, a large one their mean, a bar "
+                    f"the 95 % interval of the mean over seeds; {'more' if outcome.better > 0 else 'less'} is better. {outcome.note}") + said)
+
+
+def _told(pairs: Iterable[Mapping[str, Any]]) -> str:
+    """What can be told stands first."""
+    rows = sorted(pairs, key=lambda pair: pair["verdict"] == "cannot_tell")
+    return "<ul class='verdicts'>" + "".join(f"<li>{escape(with_warning(pair))}</li>" for pair in rows) + "</ul>"
+
+
+def _values(outcome: Outcome, arm: Mapping[str, Any]) -> list[float]:
+    return [value for value in outcome.values(arm) if value is not None]
+
+
+def _meant(shown: Sequence[Measure]) -> str:
+    """What each column of the table says."""
+    return "<dl class='columns'>" + "".join(f"<dt>{escape(each.title)}</dt><dd>{escape(each.help)}</dd>" for each in shown) + "</dl>"
+
+
+def _coloured(ways: Sequence[Mapping[str, str]]) -> str:
+    """A class an arm."""
+    return "".join(f"svg .c{number} {{ stroke: {way['colour']}; }} svg :is(circle, rect, tspan).c{number} {{ fill: {way['colour']}; stroke: none; }} "
+                   f"svg polyline.c{number} {{ stroke-dasharray: {STROKES[way['dash']]}; }} "
+                   + ("" if way["dash"] == "solid" else f"svg circle.mean.c{number} {{ fill: var(--paper); stroke: {way['colour']}; stroke-width: 2; }}")
+                   + "\n" for number, way in enumerate(ways))
+
+
+def _page(title: str, about: str, body: Iterable[str], ways: Sequence[Mapping[str, str]] = ALONE) -> str:
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-            f"<style>{STYLE}</style></head><body><h1>{escape(title)}</h1>{_soft(about)}{''.join(body)}</body></html>\n")
+            f"<style>{STYLE}{_coloured(ways)}</style></head><body><h1>{escape(title)}</h1>{_soft(about)}{''.join(body)}</body></html>\n")
 
 
 def _section(title: str, inside: str) -> str:
@@ -129,15 +192,16 @@ def _again(asked: Mapping[str, Any], command: str, results: Iterable[RunResult])
 
 
 def _front(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure]) -> str:
-    """The score against what is trained, as the page shows it first."""
-    by_key = {each.key: each for each in chosen}
-    x, y = by_key["trainable"], by_key["score"]
+    """The score against a cost in which the arms differ, as the page shows it first; nothing where they cost the same."""
+    x, y = cost_of(arms, chosen), next(each for each in chosen if each.key == "score")
+    if x is None:
+        return ""
     points, hollow = placed(arms, x, y)
     best = front([point for point in points if point[0] not in hollow], x, y)
     numbers = {arm["name"]: number for number, arm in enumerate(arms)}
     dots = [Dot(name, numbers[name], at[0], up[0], up[1], any(name == each[0] for each in best)) for name, at, up in points]
-    drawn = scattered(dots, "numbers that are trained, fewer is better", y.title, x.said)
-    return drawn + _soft(f"On the front: {listing([name for name, _, _ in best])}. No other arm is at least as good in both and better in one. Bars are 95 % "
+    drawn = scattered(dots, f"{x.title}, less is better", y.title, x.said)
+    return drawn + _soft(f"On the front: {listed([name for name, _, _ in best])}. No other arm is at least as good in both and better in one. Bars are 95 % "
                          "intervals over seeds.") if drawn else ""
 
 

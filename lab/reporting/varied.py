@@ -26,7 +26,7 @@ def by_number(report: Mapping[str, Any]) -> tuple[str, str]:
     for series in found.series:
         points = sorted(point for name, value in series.points if name in arms and (point := _point(arms[name][1], value)) is not None)
         if points:
-            lines.append(Line(series.name, arms[series.points[0][0]][0], points))
+            lines.append(Line(series.name, min(arms[name][0] for name, _ in series.points if name in arms), points))
     values = [point[0] for line in lines for point in line.points]
     log = bool(values) and min(values) > 0 and max(values) >= LOGARITHMIC * min(values)
     return found.word, against(lines, f"{found.word}{' (logarithmic)' if log else ''}", report["metric"], log)
