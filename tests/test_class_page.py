@@ -467,6 +467,21 @@ def test_the_desk_sees_who_runs_and_waits_and_stops_a_run(bench: Bench) -> None:
     assert "unknown run" in tell(bench, "cancel", client, token=token, run="none")["error"]
 
 
+def test_the_desk_sees_whose_runs_are_to_follow(bench: Bench) -> None:
+    join(bench, ANN, "Ann")
+    client, token = at_the_desk(bench)
+    assert (before := tell(bench, "queue", client, token=token))["following"] == 0 and before["follow"] == ""
+    seeds = [RunSpec.parse({**TOY.to_dict(), "seed": seed}) for seed in range(3)]
+    bench.following.add(seeds, ANN)
+    bench.following.add(seeds[:1], EVE)
+    seen = tell(bench, "queue", client, token=token)
+    assert seen["following"] == 4 and seen["follow"].startswith("4 more runs follow as there is room")
+    assert ": 3 of Ann; 1 of browser " in seen["follow"] and EVE not in json.dumps(seen)
+    bench.following.drop([seeds[0].fingerprint], EVE)
+    bench.following.drop([spec.fingerprint for spec in seeds[:2]], ANN)
+    assert tell(bench, "queue", client, token=token)["follow"].startswith("1 more run follows as there is room")
+
+
 def test_progress_and_predictions_of_the_class(bench: Bench) -> None:
     register = Register(bench.store)
     for owner, name, step, guess, choice in ((ANN, "Ann", 2, 73_728, 1), (BOB, "Bob", 19, 1000, 2), (EVE, "Eve", 0, 900, 2)):

@@ -98,11 +98,12 @@ export function createDesk(again) {
 
   const PAINT = {
     queue: (found) => [
-      el("dl", { class: "class-figures" }, [{ name: "Members", value: String(found.members), about: "have joined" }, { name: "Running", value: String(found.running), about: `${found.waiting} waiting` }, ...found.capacity]
+      el("dl", { class: "class-figures" }, [{ name: "Members", value: String(found.members), about: "have joined" }, { name: "Running", value: String(found.running), about: [`${found.waiting} waiting`, found.following ? `${found.following} to follow` : ""].filter(Boolean).join(", ") }, ...found.capacity]
         .map((each) => el("div", {}, el("dt", {}, each.name), el("dd", {}, each.value, el("small", {}, each.about))))),
       el("section", { class: "class-card" }, el("h3", {}, "Who runs and who waits"),
         found.rows.length ? scrolled("Runs", el("table", { class: "class-table" }, el("thead", {}, el("tr", {}, ["who", "what", "state", "since", ""].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, found.rows.map(run))))
-          : el("p", { class: "soft" }, "Nothing runs and nothing waits."))],
+          : el("p", { class: "soft" }, "Nothing runs and nothing waits."),
+        found.follow ? el("p", { class: "soft" }, found.follow) : null)],
     progress: (found) => el("section", { class: "class-card" }, el("h3", {}, "How far everybody is"), el("p", { class: "soft" }, "A column a lesson; its title shows when you point at it."), progressTable(found)),
     predictions: (found) => {
       const menu = el("select", { id: "class-lesson", onchange: () => { Object.assign(state, { lesson: menu.value, truth: false }); menu.blur(); look("predictions"); } }, found.lessons.map((each) => el("option", { value: each.key }, `${each.title}${each.members ? ` (${each.members})` : ""}`)));

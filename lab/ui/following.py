@@ -59,6 +59,10 @@ class Following:
     def left(self, owner: str) -> int:
         return self.store.rows("SELECT count(*) FROM planned WHERE owner = ?", owner)[0][0]
 
+    def owners(self) -> list[tuple[str, int]]:
+        """Who has how many, in the order in which they began to wait."""
+        return [(owner, count) for owner, count in self.store.rows("SELECT owner, count(*) FROM planned GROUP BY owner ORDER BY min(number)")]
+
     def tend(self, owner: str) -> str:
         """Submit those that there is room for, first come, first served. Returns why one could not be; what no room will help is forgotten."""
         trouble = ""

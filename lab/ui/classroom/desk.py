@@ -5,7 +5,7 @@ The secret is sent once and compared in constant time; what the browser keeps is
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.routing import Route
@@ -91,7 +91,7 @@ def routes(bench: Bench, scores: Scores) -> list[Route]:
 
 
 def going(bench: Bench) -> dict[str, Any]:
-    """What runs and what waits, in the order in which it will run."""
+    """What runs and what waits, in the order in which it will run; and whose runs are to follow, for which there is no room yet."""
     names = named(bench)
     running = [run for run in bench.store.in_state("running", LISTED) if run.kind != "question"]
     waiting = bench.store.queue(limit=LISTED)
@@ -99,7 +99,18 @@ def going(bench: Bench) -> dict[str, Any]:
     rows = [{**_row(run, names), "place": 0, "since": _ago(now - (run.started or now)), "wait": ""} for run in running]
     for place, (run, left) in enumerate(zip(waiting, bench.paces.waits(waiting, workers), strict=True), 1):
         rows.append({**_row(run, names), "place": place, "since": _ago(now - run.created), "wait": wording.about(left) if left is not None else ""})
-    return {"rows": rows, "running": len(running), "waiting": len(waiting)}
+    follow = bench.following.owners()
+    return {"rows": rows, "running": len(running), "waiting": len(waiting), "following": sum(count for _, count in follow),
+            "follow": told_follow(follow, names)}
+
+
+def told_follow(follow: Sequence[tuple[str, int]], names: Callable[[str], str]) -> str:
+    """12 more follow as there is room for them, of comparisons and experiments: 8 of Ann; 4 of browser 1a2b"""
+    count = sum(each for _, each in follow)
+    if not count:
+        return ""
+    whose = "; ".join(f"{each} of {names(owner)}" for owner, each in follow[:LISTED])
+    return f"{count:,} more run{'s follow' if count > 1 else ' follows'} as there is room, of comparisons and experiments that were started: {whose}."
 
 
 def named(bench: Bench) -> Callable[[str], str]:
