@@ -181,7 +181,7 @@ def test_the_menu_has_this_browsers_finished_runs(bench: Bench, trained: Any, as
     first, second = trained(), trained(method={"name": "prompt_tuning", "virtual_tokens": 3})
     bench.store.submit(RunSpec.parse(TINY), "me")
     assert [each["run"] for each in ask("runs", owner="me")["mine"]] == [second, first] and ask("runs", owner="other")["mine"] == []
-    assert ask("runs", owner="me")["mine"][0]["told"].startswith("toy, 3 virtual tokens, 3 steps · ")
+    assert ask("runs", owner="me")["mine"][0]["told"].startswith("toy, 3 virtual tokens, 3 steps, seed 0 · ")
 
 
 def test_one_browser_asks_little_at_a_time_and_reads_its_own_answers_only(bench: Bench, trained: Any, ask: Any) -> None:

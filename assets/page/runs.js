@@ -4,6 +4,7 @@ import { draw, figureHolder, showChart } from "./figure.js";
 import { files } from "./pieces.js";
 import { goTo, handOver, known, offers, question, STATES, who } from "./session.js";
 
+const WHEN = { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" }; // 30 Nov 2026, 11:57
 const FILTERS = [["", "every state"], ["finished", "finished"], ["running", "running"], ["queued", "waiting"], ["failed", "failed"], ["cancelled", "stopped"]];
 
 export function mount(element, { props, server, watch }) {
@@ -76,7 +77,7 @@ export function mount(element, { props, server, watch }) {
       el("div", { class: "about" }, el("span", { class: "name", title: name }, name), " ", el("span", { class: `chip ${run.state}` }, STATES[run.state] || run.state), el("p", {}, run.settings),
         run.reason && run.state === "failed" ? el("p", {}, run.reason) : null, files(run.files)),
       el("span", { class: "value" }, run.score || "–", el("small", {}, "test score")), el("span", { class: "value" }, run.share || "–", el("small", {}, "trained")),
-      el("span", { class: "value" }, new Date(run.at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" }), el("small", {}, run.seconds || " ")),
+      el("span", { class: "value" }, new Date(run.at * 1000).toLocaleString("en-GB", WHEN), el("small", {}, run.seconds || " ")),
       el("div", { class: "buttons" }, el("button", { type: "button", class: "plain", onclick: () => open(run.id) }, "Open"),
         run.state === "queued" || !offers("inside") ? null : el("button", { type: "button", class: "plain", onclick: () => handOver("inside", { run: run.id }) }, "Look inside"), el("button", { type: "button", class: "plain", onclick: () => rename(run) }, "Rename"),
         el("button", { type: "button", class: "plain", onclick: () => remove(run) }, "Delete")));

@@ -110,10 +110,11 @@ class Runs:
 
 
 def told(settings: Mapping[str, Any]) -> str:
-    """What tells runs of one method apart."""
+    """What tells runs of one method apart, down to the seed."""
     method = settings["method"]
     knobs = [words.format(method[key]) for key, words in TOLD.items() if method.get(key)]
-    return ", ".join([task_said(settings.get("task")), *knobs, *([f"{settings['steps']} steps"] if settings.get("steps") else [])])
+    return ", ".join([task_said(settings.get("task")), *knobs, *([f"{settings['steps']} steps"] if settings.get("steps") else []),
+                      *([f"seed {settings['seed']}"] if "seed" in settings else [])])
 
 
 def _about(key: str, settings: Mapping[str, Any], spec: RunSpec | None) -> dict[str, Any]:
