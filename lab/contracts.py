@@ -280,6 +280,7 @@ class Task:
     recalls: bool = False  # the test asks for what was trained on: only items whose `document` is among the training items are asked
     inks: int = 0  # of an image task: the value of the darkest pixel
     defaults: Mapping[str, Any] = field(default_factory=dict)  # spec defaults that suit it, in place of the model's
+    start: str = ""  # the words that a prompt of vectors starts from here, in place of the method's own, which ask for a sentiment
     gone: str = ""  # of an uploaded set: why its items cannot be read any more
 
     @property

@@ -124,7 +124,7 @@ class RunSpec(BaseModel):
             return data
         try:
             model, shape = _model_and_shape(data["model"])
-            method = cls._method(data["method"])
+            method = _started(cls._method(data["method"]), data["method"], known_task(data.get("task") or (model.defaults.get("task") if model else None)))
             support = method.supports(shape)
         except LabError as error:
             raise ValueError(str(error)) from None
@@ -296,6 +296,14 @@ def _model_and_shape(model: Any) -> tuple[Model | None, Shape]:
         return None, shape_of_class(model["config"], model.get("class"))
     entry = catalogue.find("models", model)
     return entry, shape_of(entry.config)
+
+
+def _started(method: Method, said: Any, task: Task | None) -> Method:
+    """A method that starts from the words of a text starts from those of the task, where it has some and nobody chose others."""
+    if task is None or not task.start or getattr(method, "init", "") != "text" or not hasattr(method, "text"):
+        return method
+    chosen = isinstance(said, Method) or (isinstance(said, Mapping) and said.get("text") is not None)
+    return method if chosen else method.model_copy(update={"text": task.start})
 
 
 def _labels(model: Any) -> int:

@@ -133,3 +133,16 @@ def test_anything_at_all_is_a_spec_or_a_clear_error(data: dict[str, object], kno
             RunSpec.parse(tried)
         except LabError as error:
             assert str(error) and "Traceback" not in str(error)
+
+
+@pytest.mark.parametrize(("task", "words"), [("movies", "Classify the sentiment"), ("headline", "Classify the sentiment"), ("short_qa", "Answer the question"),
+                                             ("new_facts", "Complete the sentence")])
+def test_a_prefix_starts_from_words_that_fit_the_task_where_none_was_recorded(task: str, words: str) -> None:
+    """Runs on headlines were recorded from the sentiment's words: equal runs stay equal."""
+    asked = {"model": "seed-llama", "task": task}
+    spec = RunSpec.parse({**asked, "method": "prefix_tuning"})
+    assert spec.method.text.startswith(words) and RunSpec.from_json(spec.to_json()) == spec
+    assert RunSpec.parse({**asked, "method": {"name": "prefix_tuning", "text": "mine"}}).method.text == "mine"
+    assert RunSpec.parse({**asked, "method": {"name": "prompt_tuning", "init": "text"}}).method.text.startswith(words)
+    untold = RunSpec.parse({**asked, "method": {"name": "prompt_tuning", "init": "random"}}).method
+    assert untold.text == type(untold)().text, "what counts for nothing stays as it was"

@@ -41,6 +41,7 @@ def entry(kept: Kept) -> Task:
         rule="Uploaded by who uses it: the lab has not looked at how labels or answers were made.", licence=OWN,
         source="An uploaded file, which is not published.",
         prompt="{text}\nAnswer:" if writes else "Text: {text}\nLabel:", metric=kept.metric, metrics=kept.metrics, read=partial(read, key=kept.key),
+        start="Answer the text:" if writes else "Label the text:",
         labels=kept.labels, words=kept.words, answer_tokens=kept.answer_tokens, defaults=_defaults(kept, writes), gone=said_gone(kept) if kept.gone else "",
     )
 

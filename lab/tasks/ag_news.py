@@ -39,6 +39,7 @@ entry = Task(
     labels=LABELS,
     words=tuple(f" {label}" for label in LABELS),
     prompt="News: {text}\nTopic:",
+    start="Name the topic of the news: world, sports, business or technology:",
     metric="accuracy",
     read=read,
     hub=HUB,

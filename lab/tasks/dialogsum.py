@@ -50,6 +50,7 @@ entry = Task(
     source="Yulong Chen, Yang Liu, Liang Chen and Yue Zhang (2021): DialogSum: A Real-Life Scenario Dialogue Summarization Dataset. Findings of ACL. "
            "knkarthick/dialogsum on the Hub.",
     prompt="Dialogue:\n{text}\n\nSummary:",
+    start="Summarise the dialogue in one or two sentences:",
     wordings=(
         "{text}\n\nIn short, what the two people talk about:",
         "Summarise the dialogue in one or two sentences.\n\n{text}\n\nSummary:",

@@ -36,6 +36,7 @@ entry = Task(
     licence="CC0-1.0",
     source="Made by the lab; the ways of asking follow Berglund et al. (2023) and Meng et al. (2022).",
     prompt="{text}",
+    start="Complete the sentence with what is known:",
     metric="exact match",
     metrics=("token F1",),
     answer_tokens=16,

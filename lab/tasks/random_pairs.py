@@ -23,6 +23,7 @@ entry = Task(
     licence="CC0-1.0",
     source="Made by the lab.",
     prompt="{text} ->",
+    start="Write the word that belongs to this one:",
     metric="exact match",
     answer_tokens=12,
     recalls=True,

@@ -24,6 +24,7 @@ entry = Task(
     licence="CC0-1.0",
     source="Made by the lab; scored as in SQuAD (Rajpurkar et al., 2016).",
     prompt="Passage: {text}\nAnswer:",
+    start="Answer the question about the passage in a few words:",
     wordings=(
         "{text}\nThe answer in a few words of the passage:",
         "Read the passage and answer the question with words from it.\n\n{text}\nShort answer:",

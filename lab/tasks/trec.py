@@ -40,6 +40,7 @@ entry = Task(
     labels=LABELS,
     words=tuple(f" {label}" for label in LABELS),
     prompt="Question: {text}\nAnswer type:",
+    start="Name what the question asks for, a thing, a description, people, a place or a number:",
     metric="accuracy",
     read=read,
     hub=HUB,

@@ -150,7 +150,10 @@ def _knob(knob: Mapping[str, Any], spec: RunSpec) -> dict[str, Any]:
     low, high = knob["low"], knob["high"]
     if name == "layers":  # a method cannot reach more blocks than there are
         high = min(high or shape.layers, shape.layers)
-    return _control(name, _kind(knob), spec.method.model_dump(mode="json")[name], low, high, _choices(knob, shape), knob["help"],
+    usual = spec.method.model_dump(mode="json")[name]
+    if name == "text" and spec.task and spec.goal.start:
+        usual = spec.goal.start
+    return _control(name, _kind(knob), usual, low, high, _choices(knob, shape), knob["help"],
                     small=f"peft: {knob['peft']}" if knob["peft"] else "", advanced=knob["advanced"], part="method")
 
 
