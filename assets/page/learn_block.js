@@ -61,7 +61,7 @@ function createChoice(block, context, name) {
   }
 
   if (kept !== undefined && block.options[kept]) answer(kept);
-  return { node: box, settle: () => { if (!marked) shownBack(false); }, waits: () => (context.kept().answers?.[block.name] === undefined ? "Answer the question to go on." : "") };
+  return { node: box, settle: () => { if (!marked) shownBack(false); }, waits: () => (context.kept().answers?.[block.name] === undefined ? "Answer the question above to go on." : "") };
 }
 
 // A sentence of the field, and what these very runs say of it.

@@ -7,7 +7,7 @@ export function createGuess(block, context) {
   if (!teacher.predicts) return { node: el("div", { hidden: true }) };
   const state = { mode: "open" }; // then "locked", once a part of the result has been seen, and "again" where it is guessed knowing that
   const made = KINDS[block.asks](block, kept(), () => { if (state.mode === "open") told(); });
-  const done = el("p", { class: "says", role: "status" });
+  const done = el("p", { class: "says", role: "status", tabindex: -1 });
   const button = el("button", { type: "button", class: "plain", onclick: () => keep() });
   const asItIs = el("button", { type: "button", class: "plain", hidden: true, onclick: () => { made.agree(); keep(); } }, "I think it is this order"); // shown where nothing was moved
   const again = el("button", { type: "button", class: "plain", hidden: true, onclick: () => reopen() }, "Guess again, now that you know");
@@ -30,6 +30,14 @@ export function createGuess(block, context) {
     else if (state.mode === "open") told();
   }
 
+  // A button that goes away leaves the keyboard at what is said beside it.
+  function offer(...shown) {
+    for (const each of [button, asItIs, again, leave]) {
+      if (each === document.activeElement && !shown.includes(each)) done.focus({ preventScroll: true });
+      each.hidden = !shown.includes(each);
+    }
+  }
+
   function changed(from) {
     const now = made.value();
     return now !== null && JSON.stringify(now) !== JSON.stringify(from);
@@ -39,10 +47,9 @@ export function createGuess(block, context) {
   function told() {
     const guess = kept();
     const first = guess === undefined, differs = !first && changed(guess);
-    button.hidden = !first && !differs;
     button.textContent = first ? "That is my guess" : "Keep the changed guess";
     if (first) return;
-    asItIs.hidden = true;
+    offer(...(differs ? [button] : []));
     say(done, differs ? `Still kept: ${said(block, guess)}. What you have just set counts only once you press “Keep the changed guess”.`
       : `Kept: ${said(block, guess)}. You will see it beside the result${block.settled.length > 1 ? ` in “${block.answered_in}”` : ""}. Until then you can change it above.`);
   }
@@ -59,8 +66,7 @@ export function createGuess(block, context) {
     box.disabled = true;
     made.set(kept());
     made.lock?.(true); // what is no form control does not follow the fieldset
-    button.hidden = asItIs.hidden = leave.hidden = true;
-    again.hidden = false;
+    offer(again);
     stays();
   }
 
@@ -75,8 +81,7 @@ export function createGuess(block, context) {
     box.disabled = false;
     made.lock?.(false);
     made.set(kept("second") ?? kept());
-    again.hidden = true;
-    button.hidden = leave.hidden = false;
+    offer(button, leave);
     button.textContent = "Keep this as my second guess";
     say(done, `${reason()}, so a guess from now on is made with that knowledge: it is kept as your second, beside the first (${said(block, kept())}), which is what the result is held against.`);
   }

@@ -79,7 +79,7 @@ export function createLesson(server, { close, progress, open, looked, resultSeen
     const waiting = (state.blocks.at(-1) || []).find((each) => each.waits && each.waits());
     const last = behind() >= sequence.length;
     next.disabled = Boolean(waiting);
-    say(why, waiting ? waiting.waits() : last ? "This was the last step: finish it here." : `Done here. What comes next: ${sequence[behind()].heading}`);
+    say(why, waiting ? waiting.waits() : last ? "This was the last step." : `Go on with “${sequence[behind()].heading}”.`);
     next.textContent = last ? "Finish the lesson" : "Next";
     foot.hidden = !end.hidden;
     say(where, `Lesson ${state.lesson.number} · step ${behind()} of ${sequence.length}`);

@@ -248,7 +248,7 @@ def test_nothing_that_tells_the_result_is_visible_before_it_is_shown(visitor: Ca
     assert "LoRA itself is explained" in last(page).inner_text() and page.locator(".learn-foot .main").is_enabled()
     assert "Some MB" in last(page).locator(".learn-gap").inner_text(), "the gap is that of the guess that was kept"
     assert guess.locator("input").first.is_disabled() and "so this guess stays" in guess.locator(".says").inner_text()
-    assert "What comes next: What training keeps" in page.locator(".learn-foot .hint").inner_text()
+    assert "Go on with “What training keeps”." in page.locator(".learn-foot .hint").inner_text()
 
 
 def test_a_guess_that_is_made_again_says_that_the_result_was_seen(visitor: Callable[..., Any]) -> None:
