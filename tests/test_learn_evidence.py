@@ -14,6 +14,7 @@ from lab.museum import exhibits
 from lab.recording import shelf
 from lab.store import Store
 from lab.ui.bench import Bench
+from lab.ui.charts import Curve, learning
 from lab.ui.learn import blocks, evidence, results
 from lab.ui.learn.course import Course
 from lab.ui.learn.evidence import wrong
@@ -52,6 +53,18 @@ def test_the_answers_that_were_given_stand_beside_the_right_ones() -> None:
     assert "for 60% of them" in told["caption"]
 
 
+def test_an_error_bar_of_a_share_ends_where_shares_end() -> None:
+    """All 40 validation texts were answered rightly: a standard error more would be above 1."""
+    exhibit = exhibits(ROOT / "assets" / "museum")["wrong-template"]
+    (bars,) = told_wrong("wrong-template")["figure"]["data"]
+    drawn = [(bars["x"], bars["error_x"]), *((trace["y"], trace["error_y"]) for trace in learning([Curve("", "lora", exhibit.result, 100)])["data"]
+                                              if "error_y" in trace)]
+    assert len(drawn) == 3 and any(1.0 in scores for scores, _ in drawn)
+    for scores, error in drawn:
+        for score, up, down in zip(scores, error["array"], error["arrayminus"], strict=True):
+            assert score - down >= 0 and score + up <= 1.0 and down > 0
+
+
 def test_charts_of_a_diagnosis_have_its_numbers() -> None:
     (tokens,) = told_wrong("cut-off")["figure"]["data"]
     assert tokens["x"][0] == pytest.approx(8.0, abs=0.05) and tokens["x"][1] > 20, "what the same texts fill where they may"
@@ -79,7 +92,8 @@ def test_a_run_of_ones_own_that_goes_wrong_says_so_and_a_recorded_one_does_not(t
         (found,) = failure({"run": run.id, "owner": "me"})["wrong"]
         assert found["key"] == "steps-too-large" and found["says"] == "The loss ran away." and found["advice"] and found["above"]
         assert "only the browser" in failure({"run": run.id, "owner": "somebody else"})["error"]
-        course, lesson, known = SimpleNamespace(bench=bench), SimpleNamespace(runs={"x": spec}), SimpleNamespace(runs={spec.fingerprint: broken.result})
+        course = SimpleNamespace(bench=bench, made=lambda lesson, name: None)
+        lesson, known = SimpleNamespace(runs={"x": spec}), SimpleNamespace(runs={spec.fingerprint: broken.result})
         mine, recorded = (results.run(course, lesson, "x", known, live) for live in (True, False))
         assert "steps-too-large" in [each["key"] for each in mine["wrong"]] and not recorded["wrong"]
 

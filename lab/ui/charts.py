@@ -19,7 +19,7 @@ FROZEN, TRAINABLE = GREY, VERMILLION
 COLOURS = (BLUE, GREEN, PURPLE, ORANGE, SKY, VERMILLION)  # of methods; the last is also what is trainable, so the commonest do without it
 MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star", "hexagon")
 USUAL = ("lora", "full", "prompt_tuning", "head", "prefix_tuning", "houlsby")  # these six never share a colour
-REFERENCES = {"majority": "most frequent answer", "base": "untouched model", "prompt": "hand-written prompt"}
+REFERENCES = {"majority": "most frequent answer", "base": "untouched model", "prompt": "hand-written prompt", "reloaded": "loaded again"}
 POINTS = 600  # of one line; more cannot be seen
 SMOOTHED = 10  # steps
 TWO_LINES = 1.75  # of the height of one
@@ -117,7 +117,7 @@ def _scores(curve: Curve, metric: str, named: bool) -> list[dict[str, Any]]:
     traces = [{
         "x": [seen.step for seen in looks], "y": [seen.score for seen in looks], "name": f"{name}{small}", "mode": "lines+markers" if few else "lines",
         "line": {"color": colour(curve.method), "width": 2, "dash": "dot" if few else "solid"}, "marker": {"symbol": _symbol(curve), "size": 8},
-        "error_y": {"type": "data", "array": [seen.standard_error for seen in looks], "thickness": 1, "width": 0, "visible": few},
+        "error_y": {**error_bars(looks), "thickness": 1, "width": 0, "visible": few},
         "customdata": [[seen.items, seen.standard_error] for seen in looks],
         "hovertemplate": f"step %{{x}}: %{{y:.3f}} ± %{{customdata[1]:.3f}} on %{{customdata[0]}} {small}<extra></extra>", "xaxis": "x", "yaxis": "y2",
     }] if looks else []
@@ -125,11 +125,22 @@ def _scores(curve: Curve, metric: str, named: bool) -> list[dict[str, Any]]:
         traces.append({
             "x": [curve.result.step], "y": [final.score], "name": f"{name}{large}", "mode": "markers", "xaxis": "x", "yaxis": "y2",
             "marker": {"symbol": _symbol(curve), "size": 13, "color": colour(curve.method), "line": {"width": 2}},
-            "error_y": {"type": "data", "array": [final.standard_error], "thickness": 2, "width": 5, "color": colour(curve.method)},
+            "error_y": {**error_bars([final]), "thickness": 2, "width": 5, "color": colour(curve.method)},
             "customdata": [[final.items, final.standard_error]], "cliponaxis": False,
             "hovertemplate": f"%{{y:.3f}} ± %{{customdata[1]:.3f}} on %{{customdata[0]}} {large}<extra></extra>",
         })
     return traces
+
+
+def error_bars(seen: Sequence[Evaluated]) -> dict[str, Any]:
+    """A standard error each way, and no further than the scale goes: a share is never above 1."""
+    return {"type": "data", "symmetric": False, "array": [min(each.standard_error, _most(each) - each.score) for each in seen],
+            "arrayminus": [min(each.standard_error, each.score) for each in seen]}
+
+
+def _most(seen: Evaluated) -> float:
+    metric = METRICS.get(seen.metric)
+    return 1.0 if metric is None else metric.most if metric.higher_is_better else float("inf")  # of bad texts more than every word may have to be edited
 
 
 def _final(curve: Curve, metric: str) -> Evaluated | None:

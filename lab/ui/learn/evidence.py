@@ -66,7 +66,7 @@ def scores(spec: RunSpec, result: RunResult, sound: Recorded | None) -> Evidence
     seen = [(name, result.scores.get(who), who) for who, name in WHO.items()] + [("this run, while it learned", last, "validation")]
     rows = [(name, each, charts.VERMILLION if who == "tuned" else charts.GREY) for name, each, who in seen if each is not None and each.metric == tuned.metric]
     drawn = _lying([(name, each.score, colour) for name, each, colour in rows], tuned.metric, 2)
-    drawn["data"][0] |= {"error_x": {"type": "data", "array": [each.standard_error for _, each, _ in rows], "thickness": 1.5, "width": 5}}
+    drawn["data"][0] |= {"error_x": {**charts.error_bars([each for _, each, _ in rows]), "thickness": 1.5, "width": 5}}
     drawn["table"] = {"columns": ["who answers", tuned.metric], "rows": [[name, score(each.score, each.standard_error, each.metric)] for name, each, _ in rows]}
     what = f" “While it learned” is its last look at {last.items:,} validation texts." if last is not None and last.metric == tuned.metric else ""
     return {"figure": drawn | {"caption": f"Scores on {tuned.items:,} {asked(spec.task, 'test')}; bars are one standard error.{what}",
