@@ -23,15 +23,21 @@ class Diagnosis(ABC):
 
     key: ClassVar[str]
     title: ClassVar[str]  # its name: what is wrong, in few words
-    about: ClassVar[str]  # for the museum's label: what was done, and what one would see without a diagnosis
+    about: ClassVar[str]  # what was done to the museum's run; what that shows is said by `found`
     knob: ClassVar[str] = ""
     shown: ClassVar[Literal["loss", "scores", "counts", "memory", "answers"]]  # where on the page it is to be seen
     broken: ClassVar[Mapping[str, Any]]  # the spec of the exhibit
+    mistaken: ClassVar[tuple[str, str, str]]  # three others that one may take its exhibit for, and that do not fit it
 
     @classmethod
     @abstractmethod
     def found(cls, spec: RunSpec, result: RunResult) -> str | None:
         """What is wrong, with the numbers of this run; None where it is not so, or cannot be told."""
+
+    @classmethod
+    @abstractmethod
+    def against(cls, spec: RunSpec, result: RunResult) -> str:
+        """What in a finished run speaks against this name, with its numbers; asked only where it was not found."""
 
     @classmethod
     @abstractmethod

@@ -1,6 +1,8 @@
 """Each way to go wrong is found in the events of the run that is broken so, and in no recorded run that is sound."""
 from __future__ import annotations
 
+import json
+import re
 from math import hypot
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ from lab.events import Evaluated, Failed, Finished, Observed, RunResult, Started
 from lab.museum import exhibits, spec_of
 from lab.recording import read, shelf
 from lab.spec import RunSpec
-from lab.ui.learn.halls import CHOICES, labels
+from lab.ui.learn.halls import labels, shown
 
 ROOT = Path(__file__).parent.parent
 BY_ARITHMETIC = {"above-break-even", "cut-off", "nothing-frozen"}
@@ -79,7 +81,33 @@ def test_no_name_that_is_right_as_well_is_offered_beside_the_right_one() -> None
     for each in shown:
         right = {seen.key for seen in diagnose(found[each["key"]].result)}
         offered = [name["key"] for name in each["names"]]
-        assert len(offered) == CHOICES and right & set(offered) == {each["key"]}
+        assert len(set(offered)) == 4 and right & set(offered) == {each["key"]}
+
+
+def test_a_wrong_name_is_answered_with_a_number_of_the_run_that_speaks_against_it() -> None:
+    found = exhibits(ROOT / "assets" / "museum")
+    for key, recorded in found.items():
+        for other in DIAGNOSES[key].mistaken:
+            said = DIAGNOSES[other].against(recorded.spec, recorded.result)
+            assert said.endswith(".") and re.search(r"\d", said), (key, other, said)
+    assert "26.6" in DIAGNOSES["cut-off"].against(found["nothing-moves"].spec, found["nothing-moves"].result)
+    assert "143 of 200" in DIAGNOSES["one-answer"].against(found["wrong-template"].spec, found["wrong-template"].result)
+
+
+def test_the_first_exhibit_shows_one_fault_alone() -> None:
+    """A rank above break-even does no harm by itself: the run learns, and only the count is odd."""
+    result = exhibits(ROOT / "assets" / "museum")["above-break-even"].result
+    assert [each.key for each in diagnose(result)] == ["above-break-even"]
+    assert result.scores["tuned"].score - result.scores["base"].score > 2 * hypot(result.scores["tuned"].standard_error, result.scores["base"].standard_error)
+
+
+def test_a_label_does_not_tell_what_was_turned() -> None:
+    found = exhibits(ROOT / "assets" / "museum")
+    said = {each["key"]: each["says"] for each in labels(SimpleNamespace(museum=found))}
+    assert "rank" not in said["above-break-even"] and "zero" not in said["nothing-moves"] and "rank 8" in said["steps-too-large"]
+    for key in found:
+        before = shown(SimpleNamespace(museum=found, recorded=()), key)
+        assert "loaded" not in json.dumps([before["figure"], before["learned"]]).lower(), key
 
 
 def test_a_learning_rate_of_nothing_is_told_as_that() -> None:

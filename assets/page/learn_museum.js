@@ -11,7 +11,7 @@ const LOST = "The lab cannot be reached; try again in a moment.";
 export function createMuseum(server) {
   const list = el("div", { class: "museum-list" });
   const node = el("section", { class: "learn-museum", "aria-label": "Museum of failures", hidden: true }, el("h2", {}, "Museum of failures"),
-    el("p", { class: "lead" }, "Runs that were broken on purpose. Look at what such a run shows, and say what went wrong; then the lab names it from the run's own events, as it does with yours."), list);
+    el("p", { class: "lead" }, "Runs that were broken on purpose. Look at what such a run shows, and say what went wrong; then the lab names it from the run's own events, as it does with yours. If a knob of the method was turned, the label leaves it out."), list);
 
   async function show() {
     const found = await question(server, "museum", {}).catch(() => ({ error: LOST }));
@@ -36,12 +36,12 @@ export function createMuseum(server) {
     }
     const picture = el("div", { class: "learn-result-body" });
     const told = el("div", { class: "museum-told", role: "status" });
-    const box = el("fieldset", { class: "learn-question" }, el("legend", {}, el("span", { class: "tag" }, "What went wrong?"), "Look at the loss, the scores and the memory."),
+    const box = el("fieldset", { class: "learn-question" }, el("legend", {}, el("span", { class: "tag" }, "What went wrong?"), "Look at the loss, the scores, the count and the memory."),
       answers(`exhibit-${each.key}`, each.names.map((name) => name.title), each.names.findIndex((name) => name.key === kept), (place) => choose(each.names[place].key)));
     fill(body, el("p", { class: "soft" }, found.chip), picture, box, told);
     drawRun(picture, found);
     explainBelow([box]);
-    if (kept) answer(kept);
+    if (each.names.some((name) => name.key === kept)) answer(kept);
 
     function choose(key) {
       remember("museum", { ...(recall("museum") || {}), [each.key]: key });
@@ -50,8 +50,10 @@ export function createMuseum(server) {
 
     function answer(key) {
       const right = key === each.key;
-      fill(told, el("p", { class: right ? "says right" : "says wrong" }, right ? "✓ That is it." : "✗ Not this one."), el("p", {}, el("b", {}, `${found.title}. `), found.about),
-        found.diagnoses.map(diagnosis),
+      const [main, ...others] = found.diagnoses;
+      fill(told, el("p", { class: right ? "says right" : "says wrong" }, right ? "✓ That is it." : `✗ Not this one. ${found.against[key] || ""}`),
+        el("p", {}, el("b", {}, "What was done: "), found.about), diagnosis(main),
+        others.length ? el("p", {}, "The same mistake shows in another way as well:") : null, others.map(diagnosis),
         el("button", { type: "button", class: "plain", onclick: () => trainDraft(found.draft) }, "Open it in Train, and mend it"));
       explain(told.querySelectorAll("p"));
     }

@@ -11,6 +11,7 @@ class AdapterNotLoaded(Diagnosis):
              "PeftModel.from_pretrained. LoRA's B starts at 0, so this is the base again, and no error says so.")
     knob = "mistake"
     shown = "scores"
+    mistaken = ("by-heart", "nothing-moves", "wrong-template")
     broken = {"model": "seed-llama", "task": "toy", "method": {"name": "lora", "targets": ["all"]}, "steps": 100, "lr": 0.01, "eval_items": 200,
               "mistake": "fresh_adapter"}
 
@@ -23,6 +24,14 @@ class AdapterNotLoaded(Diagnosis):
         as_before = " All its answers are those of the model before training: what was trained is in the folder, and not in this model." if old else ""
         return (f"At the end of training {tuned.score:.3f} of the test texts were answered rightly. Loaded again, the run answers {loaded.score:.3f} rightly, "
                 f"and only {seen['same']:,} of {seen['items']:,} texts as it did.{as_before}")
+
+    @classmethod
+    def against(cls, spec: RunSpec, result: RunResult) -> str:
+        seen = result.seen("reloaded")
+        if seen:
+            return (f"Saved and loaded again it gave {seen['same']:,} of {seen['items']:,} texts the answer that it had given before: what was trained "
+                    "was there.")
+        return f"The score of {result.scores['tuned'].score:.3f} is that of the very model that had been trained: nothing was loaded in between."
 
     @classmethod
     def advice(cls, spec: RunSpec) -> str:

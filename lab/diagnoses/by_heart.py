@@ -10,9 +10,10 @@ LEARNED = 0.1  # of the first loss
 class ByHeart(Diagnosis):
     key = "by-heart"
     title = "The texts were learned by heart"
-    about = "Thirty-two texts, seen a hundred times each. The loss goes to nothing, and the test does not follow."
+    about = "Only 32 texts were given to learn from, for 200 steps of 16. The falling loss looks like success."
     knob = "train_items"
     shown = "scores"
+    mistaken = ("cut-off", "nothing-to-learn", "steps-too-large")
     broken = {"model": "minilm-l6", "task": "movies", "method": {"name": "lora", "rank": 32, "alpha": 64.0}, "lr": 0.003, "train_items": 32, "steps": 200}
 
     @classmethod
@@ -26,6 +27,12 @@ class ByHeart(Diagnosis):
             return None
         return (f"Each of the {items:,} texts was seen {often:.0f} times and the loss on them fell from {ends[0]:.2f} to {ends[1]:.3f}, yet "
                 f"{1 - tuned.score:.0%} of the test texts are answered wrongly: what was learned is these texts.")
+
+    @classmethod
+    def against(cls, spec: RunSpec, result: RunResult) -> str:
+        items, ends = result.started.items.get("train", 0), losses(result)
+        read = f"The {spec.steps} steps read {spec.steps * spec.batch:,} texts, from a set of {items:,}"
+        return f"{read}, and the loss ended at {ends[1]:.2f}: of texts that are known by heart it is next to 0." if ends else f"{read}."
 
     @classmethod
     def advice(cls, spec: RunSpec) -> str:

@@ -11,10 +11,10 @@ FAR = 4.0  # spacings between neighbouring words
 class LeftTheWords(Diagnosis):
     key = "left-the-words"
     title = "The prompt has the wrong size"
-    about = ("A soft prompt whose vectors start as standard random numbers, as in many scripts. "
-             "They are many times longer than those of any word, and drown the text.")
+    about = "The vectors of the soft prompt started as standard random numbers, as in many scripts. So long, they drown the text behind them."
     knob = "lr"
     shown = "scores"
+    mistaken = ("cut-off", "nothing-to-learn", "steps-too-small")
     broken = {"model": "minilm-l6", "task": "movies", "method": {"name": "prompt_tuning", "init": "random"}}
 
     @classmethod
@@ -27,6 +27,14 @@ class LeftTheWords(Diagnosis):
             return None
         return (f"{longer} of {len(drift['norm_percentile'])} vectors are longer than nearly every word's, and the middle one lies "
                 f"{median(drift['nearest']):.0f} times as far from its nearest word as neighbouring words do. The score is no better than without a prompt.")
+
+    @classmethod
+    def against(cls, spec: RunSpec, result: RunResult) -> str:
+        drift = result.seen("prompt_drift")
+        if not drift:
+            return f"{spec.method.title} has no prompt whose vectors could be too long."
+        return (f"Among its vectors the middle one lies {median(drift['nearest']):.1f} times as far from its nearest word as neighbouring words do: "
+                "that is no other size.")
 
     @classmethod
     def advice(cls, spec: RunSpec) -> str:

@@ -7,9 +7,10 @@ from lab.spec import RunSpec
 class NothingMoves(Diagnosis):
     key = "nothing-moves"
     title = "A and B are both zero and stay so"
-    about = "LoRA with both A and B started at zero. The run ends without an error, the loss falls with the head, and LoRA has not moved at all."
+    about = "LoRA was started with A at zero as well as B. The run ends without an error, and the head alone makes the loss fall."
     knob = "init"
     shown = "loss"
+    mistaken = ("cut-off", "nothing-to-learn", "steps-too-small")
     broken = {"model": "minilm-l6", "task": "movies", "method": {"name": "lora", "init": "zero_a"}}
 
     @classmethod
@@ -22,6 +23,15 @@ class NothingMoves(Diagnosis):
                     "parts are multiplied by 0: look at scales and start values.")
         return (f"At all {len(seen)} looks the gradients of A and of B were exactly 0: that of A has B as a factor and that of B has A, and both are 0. "
                 "The method has added nothing.")
+
+    @classmethod
+    def against(cls, spec: RunSpec, result: RunResult) -> str:
+        looks = [(each.step, each.value) for each in result.observed if each.lens == "gradient_norms" and each.value]
+        if not looks:
+            return f"{spec.method.title} has no A and no B."
+        step, norms = looks[-1]
+        found = ", ".join(f"{name} {value:.2g}" for name, value in norms.items())
+        return f"At step {step} the gradients were not 0 (their norms: {found}), so what the method trains did move."
 
     @classmethod
     def advice(cls, spec: RunSpec) -> str:

@@ -1,9 +1,12 @@
 """Labels that do not belong to their texts: a loss may still fall, and nothing of it is true."""
+from math import log
+
 from lab.diagnosed import Diagnosis, above, learned, losses, rate
 from lab.events import RunResult
 from lab.spec import RunSpec
 
 CHANCE = 2.0  # standard errors from the score of the commonest label
+CLEAR = 3.0
 TEXTS = 50  # to learn from: fewer teach little, whatever their labels are
 SEEN = 800  # texts in all steps together: with fewer a run may just not have got anywhere
 HALF = 0.5  # of the first loss
@@ -12,9 +15,10 @@ HALF = 0.5  # of the first loss
 class NothingToLearn(Diagnosis):
     key = "nothing-to-learn"
     title = "The labels seem to say nothing about the texts"
-    about = "The labels of the training texts were drawn at random. The run looks like any other, until it is asked about texts it has not seen."
+    about = "The labels of the training texts were drawn at random, and nothing else was changed."
     knob = "shuffle_labels"
     shown = "scores"
+    mistaken = ("by-heart", "one-answer", "steps-too-small")
     broken = {"model": "minilm-l6", "task": "movies", "method": "lora", "shuffle_labels": True}
 
     @classmethod
@@ -37,6 +41,16 @@ class NothingToLearn(Diagnosis):
                 "either")
         return (f"{what}, and the score on texts it has not seen, {tuned:.3f}, cannot be told from that of the commonest label, {majority:.3f}. "
                 "Perhaps labels and texts do not belong together, or the texts do not tell what the labels ask.")
+
+    @classmethod
+    def against(cls, spec: RunSpec, result: RunResult) -> str:
+        over, tuned, majority = above(result, "majority"), result.scores["tuned"].score, result.scores["majority"].score
+        if over is not None and over > CLEAR:
+            return (f"The test score, {tuned:.3f}, lies {over:.0f} standard errors above that of the commonest label, {majority:.3f}: so the labels did tell "
+                    "something about the texts.")
+        worst, guessing = max(loss for _, loss in result.losses if loss is not None), log(len(spec.goal.labels))
+        return (f"At one step the loss rose to {worst:.2f}. Labels that say nothing would keep it near {guessing:.2f}, which is what guessing costs: "
+                "something drove it up.")
 
     @classmethod
     def advice(cls, spec: RunSpec) -> str:

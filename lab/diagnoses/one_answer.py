@@ -11,9 +11,9 @@ ALWAYS = 0.97
 class OneAnswer(Diagnosis):
     key = "one-answer"
     title = "It gives the same answer to everything"
-    about = ("A model that was driven too hard and now says the same to every text. "
-             "A score of a half looks like half the way; it is what one constant answer gets.")
+    about = "All numbers of the model were trained, at 30 times the learning rate that suits that. A score of a half looks like half the way."
     shown = "answers"
+    mistaken = ("cut-off", "nothing-to-learn", "steps-too-small")
     broken = {"model": "minilm-l6", "task": "movies", "method": "full", "lr": 0.003}
 
     @classmethod
@@ -28,6 +28,15 @@ class OneAnswer(Diagnosis):
         does = "has learned to answer, not to read" if spec.steps else "answers and does not read"
         return (f"{times:,} of {len(said):,} texts got the answer “{spec.goal.labels[int(letter, 36)]}”, so the score of {tuned.score:.3f} is what that "
                 f"label's share gives ({result.scores['majority'].score:.3f}): it {does}.")
+
+    @classmethod
+    def against(cls, spec: RunSpec, result: RunResult) -> str:
+        said = (result.seen("answers") or {}).get("tuned", "")
+        if not said:
+            return "What it answered was not kept, so nothing here says that it was always the same."
+        letter, times = Counter(said).most_common(1)[0]
+        return (f"It said “{spec.goal.labels[int(letter, 36)]}” to {times:,} of {len(said):,} test texts, and something else to the other "
+                f"{len(said) - times:,}.")
 
     @classmethod
     def advice(cls, spec: RunSpec) -> str:

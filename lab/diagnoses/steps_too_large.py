@@ -10,9 +10,10 @@ FAR = 3  # times the default
 class StepsTooLarge(Diagnosis):
     key = "steps-too-large"
     title = "The steps are too large"
-    about = "LoRA at 33 times its usual learning rate. The loss jumps instead of falling, and each step undoes what the one before has found."
+    about = "LoRA was given 33 times its usual learning rate. Each step undoes what the one before has found."
     knob = "lr"
     shown = "loss"
+    mistaken = ("nothing-moves", "nothing-to-learn", "steps-too-small")
     broken = {"model": "minilm-l6", "task": "movies", "method": "lora", "lr": 0.1}
 
     @classmethod
@@ -29,6 +30,13 @@ class StepsTooLarge(Diagnosis):
         fell = f"the loss went from {ends[0]:.2f} to {ends[1]:.2f}"
         ended = ", and the score is that of always giving the commonest label" if chance else ""
         return f"The learning rate is {number(spec.lr)}, {spec.lr / rate(spec).default:.0f} times the usual one of {spec.method.title}; {fell}{ended}."
+
+    @classmethod
+    def against(cls, spec: RunSpec, result: RunResult) -> str:
+        ends, low, high = losses(result), rate(spec).low, rate(spec).high
+        fell = f" And the loss fell from {ends[0]:.2f} to {ends[1]:.2f}; steps that are too long keep it up." if ends and ends[1] < ends[0] else ""
+        known = f"; {spec.method.title} is known to learn between {number(low)} and {number(high)}" if high else ""
+        return f"The learning rate is {number(spec.lr)}{known}.{fell}"
 
     @classmethod
     def advice(cls, spec: RunSpec) -> str:

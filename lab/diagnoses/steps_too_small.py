@@ -10,9 +10,10 @@ FAR = 3  # times below the band
 class StepsTooSmall(Diagnosis):
     key = "steps-too-small"
     title = "The steps are too small"
-    about = "LoRA with a hundredth of its usual learning rate. The loss falls, since the head learns at a rate of its own, and nothing of it comes from LoRA."
+    about = "LoRA was given a hundredth of its usual learning rate. The head has a rate of its own, so the loss falls all the same."
     knob = "lr"
     shown = "scores"
+    mistaken = ("cut-off", "nothing-moves", "nothing-to-learn")
     broken = {"model": "minilm-l6", "task": "movies", "method": "lora", "lr": 0.00003}
 
     @classmethod
@@ -26,6 +27,12 @@ class StepsTooSmall(Diagnosis):
         head = " What the loss lost can come from the head alone, which has a learning rate of its own." if result.started.counts["head"] else ""
         return (f"The learning rate is {number(spec.lr)}, {rate(spec).low / spec.lr:.0f} times below the lowest with which {spec.method.title} is "
                 f"known to learn, and the score ({tuned.score:.3f}) cannot be told from that of the untouched model ({base.score:.3f}).{head}")
+
+    @classmethod
+    def against(cls, spec: RunSpec, result: RunResult) -> str:
+        low = rate(spec).low
+        known = f", and {spec.method.title} is known to learn from {number(low)} on" if low else ""
+        return f"The learning rate is {number(spec.lr)}{known}: that is no small step."
 
     @classmethod
     def advice(cls, spec: RunSpec) -> str:

@@ -15,6 +15,7 @@ class WrongTemplate(Diagnosis):
              "one of them.")
     knob = "mistake"
     shown = "scores"
+    mistaken = ("adapter-not-loaded", "by-heart", "one-answer")
     broken = {"model": "seed-llama", "task": "toy", "method": {"name": "lora", "targets": ["all"]}, "steps": 100, "lr": 0.01, "eval_items": 200,
               "mistake": "other_wording"}
 
@@ -24,6 +25,14 @@ class WrongTemplate(Diagnosis):
         if result.state != "finished" or tuned is None:
             return None
         return _asked_otherwise(result, tuned) or _badly_asked(spec, result, tuned)
+
+    @classmethod
+    def against(cls, spec: RunSpec, result: RunResult) -> str:
+        if spec.shape.kind == "encoder":
+            return f"{spec.base.title} reads the bare text: there are no words around it that could fit or not."
+        tuned = result.scores["tuned"]
+        return (f"In the words that it had learned with, the trained model answered {tuned.score:.3f} of {tuned.items:,} test texts rightly, and in the same "
+                "words it was asked again.")
 
     @classmethod
     def advice(cls, spec: RunSpec) -> str:
