@@ -19,7 +19,7 @@ class StepTimes(Measurement):
 
     key = "step-times"
     title = "A step of full fine-tuning against a step of LoRA"
-    about = ("The same batches go through both methods in turn: forward, backward, and the optimiser's update. "
+    about = ("The same batches go through both methods in turn: forward, backward, and the optimizer's update. "
              "How many times as long does a step of full fine-tuning take?")
     source = "Hu et al. 2021, section 4.2"
     gives = {

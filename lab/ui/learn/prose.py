@@ -106,5 +106,6 @@ def formula(latex: str, display: bool = False) -> Node:
 
 def _math(element: ElementTree.Element) -> Node:
     kept = {name: value for name, value in element.attrib.items() if name in ("display", "stretchy", "mathvariant", "accent", "columnalign", "width", "fence")}
-    texts = [element.text.strip()] if element.text and element.text.strip() else []
+    text = (element.text or "").strip(" \t\n")  # no more than that: a space in a formula is one that does not break
+    texts = [text] if text else []
     return [element.tag.rpartition("}")[2], kept, *texts, *map(_math, element)]
