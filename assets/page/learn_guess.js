@@ -15,8 +15,10 @@ export function createGuess(block, context) {
   const box = el("fieldset", { class: "guess-box", "aria-label": "Your guess" }, made.node);
   const node = el("fieldset", { class: "learn-question predict" }, el("legend", {}, el("span", { class: "tag" }, "Predict"), block.ask), box, el("div", { class: "buttons" }, button, asItIs, again, leave), done);
 
+  // One that no longer fits, since the lesson was changed, is none.
   function kept(part = "guesses") {
-    return context.kept()[part]?.[block.name];
+    const guess = context.kept()[part]?.[block.name];
+    return FITS[block.asks](block, guess) ? guess : undefined;
   }
 
   // The first guess is what the result is held against; one that was made after the result was seen is kept beside it, as the second.
@@ -97,6 +99,13 @@ export function createGuess(block, context) {
 
 const KINDS = { number, choice, order, curve: createCurve };
 
+const FITS = {
+  number: (block, guess) => Number.isFinite(guess),
+  choice: (block, guess) => Number.isInteger(guess) && guess >= 1 && guess <= block.options.length,
+  order: (block, guess) => Array.isArray(guess) && guess.length === block.items.length && block.items.every((item) => guess.includes(item.key)),
+  curve: (block, guess) => Array.isArray(guess) && guess.length === block.arms.length,
+};
+
 // A guess in words.
 export function said(block, guess) {
   if (block.asks === "choice") return block.options[guess - 1];
@@ -144,10 +153,8 @@ function choice(block, kept, changed) {
 
 // Moved by buttons, which work with mouse, finger and keyboard alike.
 function order(block, kept, changed) {
-  const named = (keys) => keys.map((key) => block.items.find((item) => item.key === key)).filter(Boolean);
-  const before = named(kept || []);
-  const fits = before.length === block.items.length; // the lesson may have been changed since
-  const state = { items: fits ? before : [...block.items], touched: fits };
+  const named = (keys) => keys.map((key) => block.items.find((item) => item.key === key));
+  const state = { items: kept ? named(kept) : [...block.items], touched: kept !== undefined };
   const list = el("ol", { class: "guess-order" });
   const hint = el("p", { class: "hint" });
   const spoken = el("p", { class: "hidden-text", role: "status" });
@@ -170,6 +177,6 @@ function order(block, kept, changed) {
   };
   paint();
   return { node: el("div", { class: "guess-arms" }, hint, list, spoken), value: () => (state.touched ? state.items.map((item) => item.key) : null), agree: () => { state.touched = true; paint(); },
-    set: (keys) => { if (named(keys).length === block.items.length) Object.assign(state, { items: named(keys), touched: true }); paint(); },
+    set: (keys) => { Object.assign(state, { items: named(keys), touched: true }); paint(); },
     missing: "Nothing has been moved yet, so this is no guess. Move them until the one you expect to be largest is on top; or, if this is the order that you expect, press “I think it is this order”." };
 }
