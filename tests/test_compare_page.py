@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +22,7 @@ from lab.contracts import LabError
 from lab.engine import train
 from lab.events import Evaluated, Failed, Started, Stepped
 from lab.recording import Recorded
-from lab.reporting.front import cost_of, front
+from lab.reporting.front import cost_of, front, placed
 from lab.reporting.measures import half_width, measures
 from lab.spec import RunSpec
 from lab.store import Store
@@ -30,6 +31,7 @@ from lab.sweeping import Sweep, Tried
 from lab.ui import charts
 from lab.ui.bench import Bench, Limits
 from lab.ui.compare import adding, arms, asked, parts
+from lab.ui.compare.front import LETTER, _beside, _boxes, _overlap, _shares
 from lab.ui.compare.items import PAGE, Given
 from lab.ui.compare.result import scripts
 from lab.ui.compare.tab import questions
@@ -559,3 +561,20 @@ def test_half_an_interval_is_students() -> None:
 def test_adding_never_makes_more_than_can_be_compared() -> None:
     with pytest.raises(LabError, match="at most 12"):
         adding.suspects(draft([{"name": f"arm {place}", "change": {"lr": 0.001 * (place + 1)}} for place in range(12)]))
+
+
+def test_names_beside_their_marks_keep_clear_of_each_other_and_are_nearest_to_their_own() -> None:
+    """Of the arms that learn from 16 to 5,992 texts the last two stand close together."""
+    by_key = {each.key: each for each in measures("accuracy", True)}
+    texts = {"16 texts": 16, "64 texts": 64, "256 texts": 256, "1,024 texts": 1024, "4,096 texts": 4096, "all 5,992 texts": 5992}
+    rows = [{"name": name, "trainable": count, "loaded": [], "runs": [{"score": score + wide} for wide in (-0.002, 0.0, 0.002)]}
+            | {"mean": score} for (name, count), score in zip(texts.items(), (0.597, 0.726, 0.807, 0.830, 0.829, 0.834), strict=True)]
+    x, y = by_key["trainable"], by_key["score"]
+    points = placed(rows, x, y)[0]
+    ways = _beside(points, x, y)
+    spots = list(zip(_shares(x, [point[1] for point in points]), _shares(y, [point[2] for point in points]), strict=True))
+    boxes = [_boxes(*spot, LETTER * len(name))[way] for name, spot, way in zip(texts, spots, ways, strict=True)]
+    assert not [pair for pair in combinations(boxes, 2) if _overlap(*pair)], ways
+    for own, (left, right, bottom, top) in enumerate(boxes):
+        away = [((left + right) / 2 - at) ** 2 + ((bottom + top) / 2 - height) ** 2 for at, height in spots]
+        assert min(away) == away[own], (list(texts)[own], ways)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil, floor, log10
+from math import ceil, floor, hypot, log10
 from typing import Any
 
 from lab.compare.says import listed
@@ -13,7 +13,8 @@ from lab.ui.charts import GREY
 from lab.ui.compare.race import short
 
 Box = tuple[float, float, float, float]  # left, right, bottom, top
-LETTER, LINE = 0.012, 0.06  # of the chart: width of a letter, height of a name
+LETTER, LINE = 0.009, 0.06  # of the chart: width of a letter, height of a name
+ROUNDS = 3  # of placing all names
 
 
 def scatter(arms: Sequence[Mapping[str, Any]], looks: Mapping[str, Mapping[str, str]], x: Measure, y: Measure) -> dict[str, Any] | None:
@@ -63,18 +64,31 @@ def _mark(point: Point, look: Mapping[str, str], x: Measure, y: Measure, where: 
 
 
 def _beside(points: Sequence[Point], x: Measure, y: Measure) -> list[str]:
-    """Where each name stands, so that it covers as little as possible of the marks and of the names before it. In parts of the chart's width and height."""
+    """Where each name stands, so that it covers as little as possible of marks and of other names, and is nearest to its own mark. In parts of the chart's
+    width and height. Names are placed in turn, a few times over: the first ones then know of the last."""
     spots = list(zip(_shares(x, [point[1] for point in points]), _shares(y, [point[2] for point in points]), strict=True))
-    taken = [(at - 0.01, at + 0.01, height - 0.02, height + 0.02) for at, height in spots]
-    found = []
-    for (name, _, _), (at, height) in zip(points, spots, strict=True):
-        wide = LETTER * len(short(name))
-        boxes = {f"{up} {side}": (left, left + wide, bottom, bottom + LINE) for side, left in (("right", at + 0.012), ("left", at - wide - 0.012))
-                 for up, bottom in (("top", height + 0.015), ("bottom", height - LINE - 0.015))}
-        where = min(boxes, key=lambda place: sum(_overlap(boxes[place], other) for other in taken) + _outside(boxes[place]))
-        taken.append(boxes[where])
-        found.append(where)
-    return found
+    marks = [(at - 0.01, at + 0.01, height - 0.02, height + 0.02) for at, height in spots]
+    choices = [_boxes(*spot, LETTER * len(short(name))) for (name, _, _), spot in zip(points, spots, strict=True)]
+    found: list[str | None] = [None] * len(points)
+    for place in list(range(len(points))) * ROUNDS:
+        others = [choices[other][where] for other, where in enumerate(found) if where and other != place]
+        found[place] = min(choices[place], key=lambda way: _cost(choices[place][way], place, spots, [*marks, *others]))
+    return [where or "top right" for where in found]
+
+
+def _boxes(at: float, height: float, wide: float) -> dict[str, Box]:
+    """Where a name may stand at a mark: the usual places first."""
+    across = {"right": at + 0.012, "left": at - wide - 0.012, "center": at - wide / 2}
+    up = {"top": height + 0.015, "bottom": height - LINE - 0.015, "middle": height - LINE / 2}
+    ways = (*((vertical, side) for vertical in ("top", "bottom") for side in ("right", "left", "center")), ("middle", "right"), ("middle", "left"))
+    return {f"{vertical} {side}": (across[side], across[side] + wide, up[vertical], up[vertical] + LINE) for vertical, side in ways}
+
+
+def _cost(box: Box, own: int, spots: Sequence[tuple[float, float]], taken: Sequence[Box]) -> float:
+    """What it covers, what sticks out, and whether another mark is nearer to its middle than its own."""
+    middle = ((box[0] + box[1]) / 2, (box[2] + box[3]) / 2)
+    away = [hypot(at - middle[0], height - middle[1]) for at, height in spots]
+    return sum(_overlap(box, other) for other in taken) + _outside(box) + (0.02 if min(away) < away[own] else 0.0)
 
 
 def _shares(measure: Measure, seen: Sequence[tuple[float, float, float]]) -> list[float]:
