@@ -239,7 +239,7 @@ export function mount(element, { props, server, watch }) {
     lost(view);
     if (page.go && !view.left) Object.assign(page, { go: false, again: [] });
     keep();
-    say(cost, [view.cost, all && !page.started ? OFFER : "", capital(view.full)].filter(Boolean).join(" "));
+    say(cost, [view.cost, view.left === view.known && !page.started ? OFFER : "", capital(view.full)].filter(Boolean).join(" "));
     drawButtons();
     if (!page.started) return;
     if (!before && (view.way || all)) fold.open = false;

@@ -78,6 +78,17 @@ def test_questions_come_first_and_one_click_shows_a_recorded_result(opened: Call
     page.wait_for_selector(".compare-question:visible")
 
 
+def test_a_recorded_comparison_that_was_built_offers_its_result_and_counts_no_look_until_it_is_shown(opened: Callable[..., Any]) -> None:
+    page = opened()
+    page.evaluate("kept => localStorage.setItem('peft-lab-compare', JSON.stringify({draft: kept}))", {key: SWEEP[key] for key in ("base", "arms", "seeds")})
+    page.reload()
+    page.locator(".compare-cost", has_text="all of them recorded: nothing has to be trained. Showing the result is a look at its verdicts").wait_for()
+    assert page.locator("#compare-run").inner_text() == "Show the result" and page.locator(".compare-result").is_hidden() and "looked" not in page.url
+    page.click("#compare-run")
+    page.locator(".compare-from", has_text="All 9 runs were recorded on").wait_for()
+    page.wait_for_function("location.search.includes('looked=3')")
+
+
 def test_an_arm_of_ones_own_stands_beside_recorded_ones_and_a_deleted_run_is_said(opened: Callable[..., Any], lab: Any) -> None:
     page = opened("a-sweep")
     page.locator(".compare-from", has_text="All 9 runs were recorded on").wait_for()

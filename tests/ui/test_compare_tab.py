@@ -179,6 +179,7 @@ def test_a_result_is_read_by_another_outcome_with_its_figure(opened: Callable[..
     assert page.locator("#compare-by").input_value() == "score" and page.locator("input[name=compare-figure]:checked").input_value() == "scores"
     page.select_option("#compare-by", "peak_bytes")
     page.locator(".compare-verdicts .told", has_text="head takes less memory than LoRA by a factor of").wait_for()
+    page.wait_for_function("decodeURIComponent(location.search).includes('\"by\":\"peak_bytes\"')")
     assert "was not planned to be read by memory of a step" in page.locator(".compare-aside").inner_text()
     assert page.locator("input[name=compare-figure]:checked").input_value() == "by peak_bytes"
     assert "memory of a step, MB" in page.locator(".compare-figures .plot .xtitle").text_content()
