@@ -117,7 +117,7 @@ export function unitOf(value, unit) {
   const few = (amount) => Number(amount.toPrecision(3)).toLocaleString("en");
   if (unit === "share") return `${few(100 * value)} %`;
   if (unit === "bytes") {
-    const [size, name] = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [1, "bytes"]].find(([each]) => Math.abs(value) >= each) || [1, "bytes"];
+    const [size, name] = [[1e9, "GB"], [1e6, "MB"], [1e3, "KB"], [1, "bytes"]].find(([each]) => Math.abs(value) >= each) || [1, "bytes"];
     return `${few(value / size)} ${name}`;
   }
   if (unit === "seconds") return `${few(value)} s`;

@@ -205,7 +205,10 @@ def _scores(course: Course, lesson: Lesson, of: str, known: Known, place: Place)
 
 def _answers(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
     spec, result = _result(lesson, of, known)
-    return {"learned": cards.learned(result, spec.shape), "samples": True} if result else NOT_YET
+    if result is None:
+        return NOT_YET
+    learned = cards.learned(result, spec.shape)
+    return {"learned": learned, "samples": True} if learned["samples"] else {"says": ["No single answers were kept of this run; its score stands above."]}
 
 
 def _table(course: Course, lesson: Lesson, of: str, known: Known, place: Place) -> dict[str, Any]:
