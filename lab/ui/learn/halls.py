@@ -16,6 +16,7 @@ from lab.ui.learn.evidence import wrong
 from lab.ui.picture import made, picture, reference, sentence, settled
 
 LATER = "asked again, later"  # of a score whose usual name says what went wrong
+LATER_ROW = {"name": "Asked again, later", "about": "the same texts, once the run was put to use"}
 
 
 def labels(bench: Bench) -> list[dict[str, Any]]:
@@ -49,6 +50,7 @@ def shown(bench: Bench, key: Any) -> dict[str, Any]:
     recorded, diagnosis = bench.museum[key], catalogue.find("diagnoses", key)
     spec, settings = recorded.spec, recorded.spec.to_dict()
     seen = picture(spec, settings, settled(spec, settings), _unnamed(recorded.result), recorded.result.state, reference(bench.recorded, settings))
+    seen["learned"]["rows"] = [{**row, **LATER_ROW} if row["who"] == LATER else row for row in seen["learned"]["rows"]]
     found = wrong(spec, recorded.result, bench.recorded)
     against = {each: catalogue.find("diagnoses", each).against(spec, recorded.result) for each in diagnosis.mistaken}
     return {"about": diagnosis.about, "against": against, "diagnoses": sorted(found, key=lambda each: each["key"] != key),
