@@ -108,7 +108,7 @@ export function createResult({ ask, more, by: chose, axes }) {
     const there = found.filter((each) => each.href), reasons = new Map();
     for (const { name, why } of found) if (why) reasons.set(why, [...(reasons.get(why) || []), name]);
     return [there.length ? ["Script and notebook of an arm: ", there.map((each, place) => [place ? ", " : "", el("a", { href: each.href, download: each.file }, each.name)]), ". "] : null,
-      [...reasons].map(([why, names]) => el("small", { class: "soft" }, `None of ${names.join(", ")}: ${why.replace(/\.?$/, ".")} `))];
+      [...reasons].map(([why, names]) => el("small", { class: "soft" }, `None of ${names.join("; ")}: ${why.replace(/\.?$/, ".")} `))];
   }
 
   function told({ verdicts: said, looks, warnings, more: offer, note }) {

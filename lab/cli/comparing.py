@@ -14,7 +14,7 @@ from lab.cli.printing import REPORT, printed, said_score, write
 from lab.compare import Comparison, compare, warnings
 from lab.compare.report import ENDED
 from lab.compare.running import Began, Compared, Ended, Happened, Progress
-from lab.compare.says import with_warning
+from lab.compare.says import listed, with_warning
 from lab.compare.steady import MARK
 from lab.comparing import Shelf
 from lab.events import Preparing, RunResult
@@ -39,7 +39,7 @@ def _compare(options: argparse.Namespace) -> int:
     for warning in warnings(comparison):
         print(f"warning: {warning}", file=sys.stderr)
     seeds = f"{len(comparison.seeds)} seed{'' if len(comparison.seeds) == 1 else 's'}"
-    print(f"{len(comparison.arms)} arms, {seeds}: {', '.join(comparison.specs)}. Loading torch …", file=sys.stderr)
+    print(f"{len(comparison.arms)} arms, {seeds}: {listed(list(comparison.specs))}. Loading torch …", file=sys.stderr)
     spin_briefly(os.environ)
     from lab.engine import Workshop
 

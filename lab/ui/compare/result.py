@@ -11,7 +11,8 @@ from typing import Any
 
 from lab import export
 from lab.compare import Comparison, report
-from lab.compare.report import judged_by, known_outcomes
+from lab.compare.report import judged_by, known_outcomes, spares_blocks
+from lab.compare.says import listed
 from lab.contracts import LabError
 from lab.owndata.shelf import is_own
 from lab.reporting.evidence import evidence
@@ -165,7 +166,7 @@ def shown(stand: Stand, made: Mapping[str, Any], asked: Mapping[str, Any]) -> di
                      *(f"{name} was stopped: it is not judged" for name in missing)],
         "table": table(made["arms"], chosen, stand.looks, winners(made), made["apart"], made["measure"]), "figures": made["figures"],
         "sources": sources(counted, made["apart"]), "shared": shared(made), "questions": made["questions"],
-        "hints": [text for text in (made["load"], _no_forgetting(stand.judged, made)) if text], "scripts": made["scripts"],
+        "hints": [text for text in (made["load"], _untimed(stand.judged), _no_forgetting(stand.judged, made)) if text], "scripts": made["scripts"],
         "measures": [{"key": each.key, "title": each.title} for each in chosen if any(each.of(arm) is not None for arm in made["arms"])],
         "scatter": _scatter(stand, made, x, y) if x and y else None, "axes": {"x": x.key if x else "", "y": y.key}, "no_axis": "" if x else SAME,
         "by": stand.judged.by,
@@ -179,6 +180,13 @@ def _outcomes(judged: Comparison, made: Mapping[str, Any], counted: Sequence[Par
     return [{"key": key, "title": outcome.title, "verdicts": verdicts(made, ended, len(counted), made["by"][key], key),
              "more": more(made, made["by"][key], key), "says": aside(outcome, about, len(known) - 1, made["looks"]["spent"]),
              "shown": shows(key, about, made["figures"]), "figure": made["figures_by"].get(key)} for key, outcome in known.items()]
+
+
+def _untimed(judged: Comparison) -> str:
+    """Whose answers in batches would seem faster than they are."""
+    arms = [name for name, spec in judged.specs.items() if spares_blocks(spec)]
+    return (f"No time of an answer is told of {listed(arms)}: nothing is trained in the lowest blocks, so the lab keeps what those give for a text and does "
+            "not read a known text anew. One text alone is read from the start by every arm.") if arms else ""
 
 
 def _no_forgetting(judged: Comparison, made: Mapping[str, Any]) -> str:
