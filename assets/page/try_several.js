@@ -27,6 +27,7 @@ export function createSeveral({ server }) {
   pace.node.hidden = true;
 
   async function show() {
+    if (!node.childElementCount) fill(node, el("p", { class: "soft", role: "status" }, "asking for your runs …"));
     const found = await question(server, "beside", { owner: await who() }).catch(() => ({ error: LOST }));
     if (found.error) { fill(node, left); go.trouble(found.error); return; }
     chooser.show(found);
