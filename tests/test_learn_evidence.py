@@ -93,8 +93,8 @@ def test_a_run_of_ones_own_that_goes_wrong_says_so_and_a_recorded_one_does_not(t
         assert found["key"] == "steps-too-large" and found["says"] == "The loss ran away." and found["advice"] and found["above"]
         assert "only the browser" in failure({"run": run.id, "owner": "somebody else"})["error"]
         course = SimpleNamespace(bench=bench, made=lambda lesson, name: None)
-        lesson, known = SimpleNamespace(runs={"x": spec}), SimpleNamespace(runs={spec.fingerprint: broken.result})
-        mine, recorded = (results.run(course, lesson, "x", known, live) for live in (True, False))
+        lesson, runs = SimpleNamespace(runs={"x": spec}), {spec.fingerprint: broken.result}
+        mine, recorded = (results.run(course, lesson, "x", SimpleNamespace(runs=runs, own=own)) for own in ({"x": {}}, {}))
         assert "steps-too-large" in [each["key"] for each in mine["wrong"]] and not recorded["wrong"]
 
 

@@ -154,7 +154,7 @@ def test_a_measurement_is_made_by_a_worker_and_judges_the_claims(ask: Any, bench
                                if getattr(event, "lens", "") == MEASURED else event for event in events[1:])])
     assert known["measuring"]({"run": run, "owner": "me"})["state"] == "finished"
     mine, recorded = (known["result"]({**said, "guesses": {"moved": 1}, "live": live, "owner": "me"}) for live in ({"start": run}, {}))
-    assert (mine["chip"], recorded["chip"][:8]) == ("your own measurement", "recorded")
+    assert (mine["own"], mine["chip"], recorded["own"], recorded["chip"][:8]) == (True, "your own measurement", False, "recorded")
     assert mine["rows"][0]["value"] == "0.500" and recorded["rows"][0]["value"] == "0.000"
     assert recorded["answers"]["moved"]["near"] and not mine["answers"]["moved"]["near"], "the guess is held against this very measurement"
     assert "error" in known["result"]({**said, "live": {"start": run}, "owner": "somebody else"})
@@ -189,7 +189,7 @@ def test_a_run_waits_until_there_is_one(ask: Any, bench: Bench, workshop: Any) -
     assert bench.store.claim("worker")
     bench.store.append(run, train(bench.lessons["01-small"].runs["small"], workshop, out=bench.store.folder(run)))
     found = ask("result", lesson="01-small", kind="run", name="small", guesses={"count": 5}, live={"small": run})
-    assert found["chip"] == "your run" and found["answers"]["count"]["says"] == "There are more." and found["learned"]["rows"]
+    assert found["own"] and found["chip"] == "your run" and found["answers"]["count"]["says"] == "There are more." and found["learned"]["rows"]
     assert ask("claim", lesson="01-small", name="few", live={"small": run})["verdict"] == "holds"
     assert ask("begin", lesson="01-small", name="small")["run"]  # an equal run is taken from the history or made again
     for name, key in (("curve", "chart"), ("said", "samples")):

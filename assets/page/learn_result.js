@@ -60,24 +60,26 @@ export function createResult(server, block, context) {
     if (!kept().seen?.includes(block.name)) context.keep({ seen: [...(kept().seen || []), block.name] });
   }
 
-  // Of one's own run, or of the recorded one, which stays beside it.
-  async function reveal(mineToo, words = "") {
+  // Of one's own run, where there is one, or of the recorded one, which stays beside it.
+  async function reveal(ownOne, words = "") {
     state.runs = runsNow();
-    const { [block.name]: left, ...others } = kept().runs || {};
-    const found = await question(server, "result", { lesson: context.lesson.key, kind: block.kind, name: block.name, guesses: kept().guesses, live: mineToo ? kept().runs : others, owner: await who() }).catch(() => ({ error: LOST }));
+    const live = ownOne ? kept().runs : { ...kept().runs, [block.name]: undefined };
+    const found = await question(server, "result", { lesson: context.lesson.key, kind: block.kind, name: block.name, guesses: kept().guesses, live, owner: await who() }).catch(() => ({ error: LOST }));
     if (!context.alive()) return;
+    if (found.error && ownOne && block.recorded && found.error !== LOST) { reveal(false, `Your own is not here any more: ${found.error}`); return; }
     if (found.error) { say(status, found.error); return; }
     if (found.waiting) { say(status, block.kind === "compare" ? "There is no result yet: start it in Compare, and come back when an arm has all its seeds." : "There is no result yet: run it yourself."); return; }
-    state[mineToo ? "mine" : "theirs"] = found;
+    const isOwn = ownOne && found.own; // a run of the lesson as it was before a change is none of this one
+    state[isOwn ? "mine" : "theirs"] = found;
     if (!state.live) say(status, words);
-    const part = mineToo ? mine : theirs;
-    part.head(mineToo ? "finished" : found.chip, "finished");
+    const part = isOwn ? mine : theirs;
+    part.head(isOwn ? "finished" : found.chip, "finished");
     DRAWN[block.kind](part.body, found);
-    if (mineToo || !state.mine) answered(found);
+    if (isOwn || !state.mine) answered(found);
     seen();
     tell();
     context.settle();
-    if (state.live && !mineToo) theirs.node.scrollIntoView({ block: "nearest" });
+    if (state.live && !isOwn) theirs.node.scrollIntoView({ block: "nearest" });
   }
 
   function answered(found) {

@@ -74,7 +74,7 @@ class Known:
     lesson: Lesson
     runs: Mapping[str, RunResult] = field(default_factory=dict)
     measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what somebody measured themselves, whole: {"values", "columns", "rows"}
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by name what somebody ran, {}, or measured: {"values", "columns", "rows"}
 
     def asked(self, asked: Asked) -> Sample:
         found = self.sample(asked.measure, asked.of)

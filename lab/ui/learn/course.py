@@ -58,9 +58,10 @@ class Course:
                     continue
                 if name in lesson.runs and run.fingerprint == lesson.runs[name].fingerprint:
                     runs[run.fingerprint] = self.bench.store.result(run.id)
+                    own[name] = {}
                 elif name in lesson.matter.measurements and run.fingerprint == measuring_of(lesson, name).fingerprint:
                     own[name] = self._result(run.id).seen(MEASURED)
-        return Known(lesson, runs, {**found.measured, **{name: each["values"] for name, each in own.items()}}, own)
+        return Known(lesson, runs, {**found.measured, **{name: each["values"] for name, each in own.items() if each}}, own)
 
     def _read(self, key: str) -> Known:
         """What comes with the lab, and what its host has recorded."""

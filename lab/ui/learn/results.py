@@ -39,16 +39,17 @@ NOT_YET = {"waiting": True}
 ONLY_WHOLE = " A lesson counts those of arms that have all their seeds; Compare counts each."
 
 
-def run(course: Course, lesson: Lesson, name: str, known: Known, live: bool) -> dict[str, Any]:
+def run(course: Course, lesson: Lesson, name: str, known: Known) -> dict[str, Any]:
     """The chart, what was learned, trained and spent, of the student's own run or the recorded one; {"waiting"} where there is neither."""
     spec = lesson.runs[name]
     result = known.runs.get(spec.fingerprint)
     if result is None:
         return NOT_YET
     settings = spec.to_dict()
+    own = name in known.own
     seen = picture(spec, settings, settled(spec, settings), result, "finished", reference(course.bench.recorded, settings))
-    found = wrong(spec, result, course.bench.recorded) if live else []  # what is odd in a recorded run is for the student to see
-    return {"chip": "your run" if live else _recorded(course.made(lesson, name)), "wrong": found,
+    found = wrong(spec, result, course.bench.recorded) if own else []  # what is odd in a recorded run is for the student to see
+    return {"own": own, "chip": "your run" if own else _recorded(course.made(lesson, name)), "wrong": found,
             **{key: seen[key] for key in ("figure", "learned", "trained", "cost", "asked", "nothing")}}
 
 
@@ -99,7 +100,7 @@ def measured(course: Course, lesson: Lesson, name: str, known: Known, place: Pla
         values = {key: value for key, value in values.items() if key in asked_so_far(lesson, name, place)}
     rows = [{"about": kind.gives[key].about, "value": said(value, kind.gives[key].unit), "error": f"± {said(error, kind.gives[key].unit)}" if error else ""}
             for key, (value, error) in values.items()]
-    return {"title": kind.title, "rows": rows, "chip": "your own measurement" if own else _recorded(found["made"]),
+    return {"title": kind.title, "rows": rows, "own": bool(own), "chip": "your own measurement" if own else _recorded(found["made"]),
             "table": {"columns": found["columns"], "rows": [[_cell(cell) for cell in row] for row in found["rows"]]}}
 
 
