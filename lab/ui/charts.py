@@ -22,7 +22,8 @@ USUAL = ("lora", "full", "prompt_tuning", "head", "prefix_tuning", "houlsby")  #
 REFERENCES = {"majority": "most frequent answer", "base": "untouched model", "prompt": "hand-written prompt", "reloaded": "loaded again"}
 POINTS = 600  # of one line; more cannot be seen
 SMOOTHED = 10  # steps
-TWO_LINES = 1.75  # of the height of one
+LABEL = 0.12  # height of a name beside the lower half of a chart of 340 pixels, of that half
+TWO_LINES = 1.8  # of the height of one
 FEW = 40  # looks that can be told apart as marks
 
 
@@ -78,7 +79,7 @@ def learning(curves: Sequence[Curve], references: Mapping[str, Evaluated] | None
             "yaxis2": {"domain": [0, 0.46], "range": [low, top], "nticks": 4, "title": {"text": metric}},
             "shapes": [_line(seen.score) for seen in lines.values()],
         },
-        "labels": spread([*_line_labels(lines), *_end_labels(curves, metric)], 0.095 * (top - low), top), "caption": _caption(curves, metric),
+        "labels": spread([*_line_labels(lines), *_end_labels(curves, metric)], LABEL * (top - low), top), "caption": _caption(curves, metric),
         "alt": _alt(curves, lines), "table": _table(curves, lines),
     }
 
