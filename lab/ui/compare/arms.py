@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab import describe
-from lab.compare import differences
+from lab.compare import differences, shared_format
 from lab.contracts import LabError
 from lab.spec import RunSpec
 from lab.sweeping import rates_tried
 from lab.ui import controls
 from lab.ui.bench import Bench
 from lab.ui.compare.asked import arm_spec, base_spec
-from lab.ui.compare.parts import shared_format
 from lab.ui.looks import looks
 from lab.ui.wording import percent, plain, size, whole
 

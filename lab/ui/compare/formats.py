@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lab.compare import shared_format
 from lab.compare.says import listed, named
 from lab.ui.bench import Bench
-from lab.ui.compare.parts import Part, shared_format
+from lab.ui.compare.parts import Part
 
 OPEN = "auto"  # what this machine finds faster: known when a run begins
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, get_args
 
-from lab.compare import Comparison
+from lab.compare import Comparison, shared_format
 from lab.comparing import KEPT, Kept
 from lab.events import Event, RunResult, fold
 from lab.spec import Dtype, RunSpec
@@ -116,13 +116,6 @@ def format_of(recorded: Iterable[Kept]) -> str:
     """The number format of recorded runs, where all have the same one; else nothing."""
     kinds = {kept.result.started.dtype for kept in recorded if kept.result.started}
     return kinds.pop() if len(kinds) == 1 and kinds <= set(get_args(Dtype)) else ""
-
-
-def shared_format(specs: Iterable[RunSpec]) -> str:
-    """The number format of all arms that leave it open, where some would have float32 anyway, since they train the base's weights, and others might not; else
-    nothing. An arm whose format was chosen keeps it."""
-    moves = {spec.method.trains_base for spec in specs if spec.dtype == "auto"}
-    return "float32" if len(moves) == 2 else ""
 
 
 def _alike(spec: RunSpec, kind: str) -> RunSpec | None:
