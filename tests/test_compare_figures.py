@@ -64,7 +64,7 @@ def test_methods_are_dots_with_their_trade_offs() -> None:
     assert [row[0] for row in found["scores"]["table"]["rows"]] == ["LoRA", "head", "full"] and "most frequent answer 0.500" in found["scores"]["caption"]
     assert found["tradeoffs"]["table"] == found["bars"]["table"], "the same numbers"
     assert found["tradeoffs"]["says"].startswith("Left out: inference (not measured for every arm) and flexibility (it takes a sweep of learning rates")
-    assert [name for name, _ in found["tradeoffs"]["notes"]] == ["parameters", "memory", "training speed", "inference", "quality"]
+    assert [name for name, _ in found["tradeoffs"]["notes"]] == ["parameters", "memory", "training speed", "quality"]
 
 
 def test_axes_are_shares_of_the_best_and_never_guessed() -> None:

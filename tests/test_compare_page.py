@@ -312,7 +312,7 @@ def test_the_cost_says_what_is_known_and_what_is_not(page: Callable[..., Page], 
     cost = made[0].ask("plan", draft(third))["cost"]
     assert "6 of them made before" in cost and "is not known yet" in cost
     more = made[0].ask("plan", draft(third, seeds=[0, 1, 2, 3]))["cost"]
-    assert "how long bias will take beside that is not known" in more and "on 1 worker, as in" in more
+    assert "how long “bias” will take beside that is not known" in more and "on 1 worker, as in" in more
 
 
 def test_the_loss_is_drawn_until_there_is_a_score(page: Callable[..., Page], workshop: Any) -> None:

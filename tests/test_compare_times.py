@@ -105,7 +105,7 @@ def test_a_busy_machine_shows_in_the_base_beside_an_arm() -> None:
 
     _, made, _ = compared(1.0, one_text)
     assert [arm["loaded"] for arm in made["arms"]] == [[], ["step_seconds", "train_seconds", "alone_seconds"], []]
-    assert "(head: a step, training, an answer)" in made["load"]
+    assert "(head: a step, training)" in made["load"]
     for arm in made["arms"]:
         arm["elsewhere"] = "another machine" if arm["name"] == "head" else ""
     steady.mark(made["arms"])
