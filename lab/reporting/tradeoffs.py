@@ -4,7 +4,7 @@ Each axis goes from 0 to 1, and 1 is the best of these arms:
     parameters       how few are trained, on a logarithmic scale from all of the model's numbers (0) to the fewest here (1)
     memory           the smallest peak of a step here / an arm's own
     training speed   the shortest step here / an arm's own
-    inference        the shortest answer here / an arm's own, in batches and not merged; where that time is the machine's load, or none, one text alone over the base's
+    inference        the shortest answer here / an arm's own, in batches and not merged; where that is the machine's load, or none, one text over the base's
     quality          the lead over always giving the most frequent answer, as a share of the best lead here
     flexibility      (width of the good learning rates, in powers of ten) × (share of tasks within 2 points of the best at default knobs), over the best here
 """
