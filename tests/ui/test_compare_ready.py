@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -80,8 +81,8 @@ def test_questions_come_first_and_one_click_shows_a_recorded_result(opened: Call
 
 def test_a_recorded_comparison_that_was_built_offers_its_result_and_counts_no_look_until_it_is_shown(opened: Callable[..., Any]) -> None:
     page = opened()
-    page.evaluate("kept => localStorage.setItem('peft-lab-compare', JSON.stringify({draft: kept}))", {key: SWEEP[key] for key in ("base", "arms", "seeds")})
-    page.reload()
+    built = json.dumps({key: SWEEP[key] for key in ("base", "arms", "seeds")})
+    page.goto(f"{page.url.split('?')[0]}?compare={quote(built)}&place=compare")
     page.locator(".compare-cost", has_text="all of them recorded: nothing has to be trained. Showing the result is a look at its verdicts").wait_for()
     assert page.locator("#compare-run").inner_text() == "Show the result" and page.locator(".compare-result").is_hidden() and "looked" not in page.url
     page.click("#compare-run")

@@ -188,7 +188,7 @@ def test_words_in_answers_are_explained_below_them_and_a_click_on_them_answers(v
 def test_the_course_of_a_step_stands_in_a_lesson(visitor: Callable[..., Any]) -> None:
     """As the Memory tab draws it: traced when it is asked for, in parts, and as numbers."""
     page = visitor()
-    at_step(page, MEMORY, 3)
+    at_step(page, MEMORY, 3, seen=["full"])
     course = page.locator('.learn-figure[data-name="full-course"]')
     course.locator(".memory-course .plot .main-svg").first.wait_for(timeout=180_000)
     assert "one step from start to end" in course.locator("h4").inner_text() and "The peak" in course.inner_text()
