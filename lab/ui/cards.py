@@ -20,8 +20,8 @@ WHO = {
     "majority": ("Always the most frequent answer", "what needs no model at all"),
     "base": ("Untouched model", "before any training"),
     "prompt": ("Hand-written prompt", "the same model, not trained, asked in other words"),
-    "untrained": ("Your method, untrained", "attached, not one step made"),
-    "tuned": ("Your method, trained", "after the last step"),
+    "untrained": ("The method, untrained", "attached, not one step made"),
+    "tuned": ("The method, trained", "after the last step"),
     "reloaded": ("Loaded again", "the saved run, as it was put on a fresh base"),
 }
 ASKED = {"encoder": "each text goes to the class whose training texts lie nearest", "vision": "each image goes to the class whose training images lie nearest",
