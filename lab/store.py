@@ -92,8 +92,8 @@ class Store(Database):
 
     def __init__(self, folder: Path, **options: Any) -> None:
         """`options`: those of `Database`."""
-        make_folder(Path(folder) / "runs")
         super().__init__(folder, **options)
+        make_folder(self.root / "runs")
 
     # ── the queue ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -466,6 +466,7 @@ class Store(Database):
 
     def _select(self, where: str, *values: Any) -> list[Run]:
         return [_run(row) for row in self.rows(f"SELECT {COLUMNS} FROM runs WHERE {where}", *values)]
+
 
 SEARCHED = ("title", "json_extract(spec, '$.model')", "json_extract(spec, '$.task')", "json_extract(spec, '$.method.name')")
 

@@ -173,10 +173,14 @@ def _said(value: float, unit: str) -> str:
 
 def limit(value: float, unit: str) -> str:
     """A number that somebody set, with all its digits where it is a score, a loss or the like."""
-    return said(value, unit) if unit in ("count", "bytes", "share", "seconds", "times", "ratio") else f"{value:.10f}".rstrip("0").rstrip(".").replace("-", "−")
+    return said(value, unit) if unit in ("count", "bytes", "share", "seconds", "times", "ratio") else _typed(value).replace("-", "−")
 
 
 def _three(value: float) -> str:
     """Three digits that count, and never a power of ten."""
     rounded = float(f"{value:.3g}")
-    return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:.10f}".rstrip("0").rstrip(".")
+    return f"{rounded:,.0f}" if abs(rounded) >= 100 else _typed(rounded)
+
+
+def _typed(value: float) -> str:
+    return f"{value:.10f}".rstrip("0").rstrip(".")

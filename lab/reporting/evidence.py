@@ -44,8 +44,16 @@ def evidence(comparison: Comparison, sweeps: Sweeps, shelf: Shelf | None = None,
 
 
 def _as_it_comes(spec: RunSpec) -> bool:
-    usual = RunSpec.parse({"model": spec.model, "task": spec.task, "method": spec.method.key}).method
-    return spec.method == usual and follows(spec) and not spec.quantization and not spec.shuffle_labels
+    return _like(spec, _defaults(spec))
+
+
+def _like(spec: RunSpec, usual: RunSpec) -> bool:
+    return spec.method == usual.method and follows(spec) and not spec.quantization and not spec.shuffle_labels
+
+
+def _defaults(spec: RunSpec) -> RunSpec:
+    """What one gets who chooses nothing but model, task and method."""
+    return RunSpec.parse({"model": spec.model, "task": spec.task, "method": spec.method.key})
 
 
 def _metric(task: str) -> str:
@@ -70,5 +78,5 @@ def _recorded(shelf: Shelf | None, recorded: Sequence[Recorded], model: str, met
 
 def _usual(spec: RunSpec) -> bool:
     """With as many steps and texts as one gets who chooses nothing."""
-    usual = RunSpec.parse({"model": spec.model, "task": spec.task, "method": spec.method.key})
-    return _as_it_comes(spec) and (spec.steps, spec.batch, spec.train_items) == (usual.steps, usual.batch, usual.train_items)
+    usual = _defaults(spec)
+    return _like(spec, usual) and (spec.steps, spec.batch, spec.train_items) == (usual.steps, usual.batch, usual.train_items)

@@ -122,6 +122,15 @@ def ordinal(place: int) -> str:
     return f"{place}{'th' if 10 < place % 100 < 14 else {1: 'st', 2: 'nd', 3: 'rd'}.get(place % 10, 'th')}"
 
 
+def cell(value: Any) -> str:
+    """Of a table of numbers, as it was measured: four digits that count, and a dash where there is nothing."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return ("−" if value < 0 else "") + figures(abs(value), 4)
+    return " × ".join(map(str, value)) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def listing(words: Sequence[str]) -> str:
     """query, key and value"""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.lenses.prompt_neighbours import entry as Neighbours
 from lab.ui.inside.figures import swap
-from lab.ui.wording import figures
+from lab.ui.wording import cell, figures
 
 MEASURES = {"centred": "cosine, the mean taken away", "cosine": "cosine", "l2": "distance", "dot": "dot product",
             "centred, before training": "cosine, the mean taken away, before training"}
@@ -21,7 +21,7 @@ def summary(value: Mapping[str, Any]) -> dict[str, Any]:
             "vectors": {"columns": ["vector", "nearest word before training", "after", f"first word still among the nearest {value['top']}", "p of chance"],
                         "rows": [_vector(each) for each in value["positions"]]},
             "table": {"columns": ["vector", "measured by", "place", "word", "value", "z", "p"], "note": NO_CHANCE,
-                      "rows": [[_cell(cell) for cell in (position + 1, MEASURES.get(metric, metric), place, word, nearness, z, p)]
+                      "rows": [[cell(each) for each in (position + 1, MEASURES.get(metric, metric), place, word, nearness, z, p)]
                                for position, metric, place, _, word, nearness, z, p in Neighbours.table(value).rows]}}
 
 
@@ -32,11 +32,3 @@ def _vector(seen: Mapping[str, Any]) -> list[str]:
 
 def _chance(p: float) -> str:
     return f"below {SMALL}" if p < SMALL else figures(p)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return ("−" if value < 0 else "") + figures(abs(value), 4)
-    return str(value)

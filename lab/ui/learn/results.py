@@ -32,7 +32,7 @@ from lab.ui.memory.asked import step_of
 from lab.ui.memory.detail import detail
 from lab.ui.memory.tab import look
 from lab.ui.picture import picture, reference, settled
-from lab.ui.wording import figures as digits
+from lab.ui.wording import cell
 
 COLUMNS = ("score", "trainable", "share", "peak_bytes", "step_seconds")
 NOT_YET = {"waiting": True}
@@ -101,15 +101,7 @@ def measured(course: Course, lesson: Lesson, name: str, known: Known, place: Pla
     rows = [{"about": kind.gives[key].about, "value": said(value, kind.gives[key].unit), "error": f"± {said(error, kind.gives[key].unit)}" if error else ""}
             for key, (value, error) in values.items()]
     return {"title": kind.title, "rows": rows, "own": bool(own), "chip": "your own measurement" if own else _recorded(found["made"]),
-            "table": {"columns": found["columns"], "rows": [[_cell(cell) for cell in row] for row in found["rows"]]}}
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return ("−" if value < 0 else "") + digits(abs(value), 4)
-    return " × ".join(map(str, value)) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else str(value)
+            "table": {"columns": found["columns"], "rows": [[cell(each) for each in row] for row in found["rows"]]}}
 
 
 # ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────────────
