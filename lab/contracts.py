@@ -409,7 +409,8 @@ class Method(BaseModel, ABC):
     composition: ClassVar[Literal["function", "input", "parameter", "none"]]
     rates: ClassVar[Mapping[Kind, Rate]]  # kinds left out have the rate of the kind that is LIKE them
     format: ClassVar[Format]
-    trains_base: ClassVar[bool] = False  # moves weights of the base itself, so they are kept in float32
+    trains_base: ClassVar[bool] = False  # moves weights of the base itself; those that move are kept in float32
+    only_vectors: ClassVar[bool] = False  # of the base it moves biases, gains or shifts alone
     merges: ClassVar[bool] = False
     quantizable: ClassVar[bool | tuple[str, ...]] = False  # can stand on a frozen base in 4 or 8 bits, or only in these formats; every claim is tested
     fixed: ClassVar[Mapping[str, Any]] = {}  # spec keys this method decides itself
@@ -457,6 +458,12 @@ class Method(BaseModel, ABC):
         if cls.merges:
             return "until merged"
         return "none" if cls.trains_base else "always"
+
+    @classmethod
+    def needs_float32(cls) -> bool:
+        """Whether the whole base is kept in float32, also where it calculates in bfloat16 (mixed precision: Micikevicius et al., 2018): small moves of its
+        matrices would be rounded away. Where only vectors move, the frozen matrices may have 16 bits."""
+        return cls.trains_base and not cls.only_vectors
 
     def added(self, shape: Shape) -> int:
         """How many of the counted parameters are new ones beside the base's own."""

@@ -275,21 +275,18 @@ def test_runs_beside_recorded_ones_are_made_in_their_number_format(page: Callabl
 MOVED = [{"name": "LoRA", "change": {}}, {"name": "full", "change": {"method": "full"}}]
 
 
-def test_all_arms_compute_in_one_number_format_where_some_must_and_it_is_said_before(page: Callable[..., Page]) -> None:
-    """Full fine-tuning is float32 whatever the machine likes."""
-    seen, chosen = page(), draft(MOVED, seeds=[0], dtype="auto")
-    said = seen.ask("plan", chosen)
-    assert [text for text in said["warnings"] if text.startswith("all arms compute in float32") and text.endswith("(full)")]
-    seen.ask("look", chosen, go=True)
-    assert sorted((run.settings["method"]["name"], run.settings["dtype"]) for run in seen.bench.store.history("me", limit=9)) == [
-        ("full", "auto"), ("lora", "float32")]
-    assert all(spec.dtype == "auto" for spec in Comparison.parse(chosen).runs.values()), "what was recorded of these runs is found as before"
-    alone = seen.ask("plan", draft(seeds=[0], dtype="auto"))
-    assert not [text for text in alone["warnings"] if "compute in" in text], "what all may choose alike is left to the machine"
+def test_a_method_that_moves_the_base_calculates_as_the_others_do(page: Callable[..., Page], workshop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.engine.precision.CLEARLY", 0.0)  # bfloat16 wherever it is a machine's choice
+    seen, chosen = page(), draft([*MOVED, {"name": "biases", "change": {"method": "bitfit"}}], seeds=[0], dtype="auto")
+    assert not [text for text in seen.ask("plan", chosen)["warnings"] if "number format" in text]
+    said = seen.finish(workshop, chosen)
+    made = [event.dtype for run in seen.bench.store.history("me", limit=9) for _, event in seen.bench.store.events(run.id) if isinstance(event, Started)]
+    assert made == ["bfloat16"] * 3
+    assert not [text for text in said["result"]["warnings"] if "number format" in text]
 
 
 def test_a_number_format_that_was_chosen_stays_and_what_it_spoils_is_said_before(page: Callable[..., Page]) -> None:
-    seen, chosen = page(), draft([{"name": "LoRA", "change": {"dtype": "bfloat16"}}, MOVED[1]], seeds=[0], dtype="auto")
+    seen, chosen = page(), draft([{"name": "LoRA", "change": {"dtype": "bfloat16"}}, MOVED[1]], seeds=[0], dtype="float32")
     assert any("different number formats (LoRA: bfloat16; full: float32)" in text and "neither memory nor times compare" in text
                for text in seen.ask("plan", chosen)["warnings"])
     seen.ask("look", chosen, go=True)

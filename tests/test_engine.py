@@ -338,6 +338,19 @@ def test_bfloat16_and_eager_or_fused_attention_agree_roughly(workshop: Workshop,
     assert [loss for _, loss in coarse] == pytest.approx([loss for _, loss in exact[0]], abs=0.1)
 
 
+@pytest.mark.parametrize(("spec", "moved"), [({**BERT, "method": "bitfit"}, "bias"), ({**LLAMA, "method": "norms"}, "norm"), ({**BERT, "method": "full"}, "")])
+def test_what_moves_is_float32_also_where_the_arithmetic_has_16_bits(spec: dict[str, Any], moved: str, workshop: Workshop, finish: Any, run: Any) -> None:
+    """Frozen matrices are stored as they are multiplied, except where matrices move."""
+    job = finish(prepare(RunSpec.parse({**spec, "dtype": "bfloat16"}), workshop))[1]
+    assert {weight.dtype for weight in job.trained()} == {torch.float32}
+    frozen = {weight.dtype for weight in job.module.parameters() if not weight.requires_grad and weight.dim() > 1}
+    assert frozen == ({torch.bfloat16} if moved else set())
+    assert all(moved in name for name, weight in job.module.named_parameters() if weight.requires_grad)
+    exact, coarse = (run(workshop, **{**spec, "dtype": dtype, "steps": 6}) for dtype in ("float32", "bfloat16"))
+    assert [loss for _, loss in coarse.losses] == pytest.approx([loss for _, loss in exact.losses], abs=0.1)
+    assert coarse.seen("memory")["peak_bytes"] < exact.seen("memory")["peak_bytes"] or not moved
+
+
 def test_a_long_text_loses_its_end_and_never_the_question(workshop: Workshop, finish: Any) -> None:
     job = finish(prepare(RunSpec.parse({**LLAMA, "tokens": 24}), workshop))[1]
     long = Item("x", "the film was good " * 40, 1, "x")

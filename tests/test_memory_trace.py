@@ -34,6 +34,11 @@ def test_the_lab_s_step_is_foretold(model: str, method: str, workshop: Any, fini
     agrees(*both(workshop, finish, model=model, task="toy", method=method, dtype="float32", batch=8))
 
 
+@pytest.mark.parametrize(("model", "method"), [("seed-bert", "bitfit"), ("seed-llama", "norms"), ("seed-bert", "full")])
+def test_mixed_precision_is_foretold(model: str, method: str, workshop: Any, finish: Any) -> None:
+    agrees(*both(workshop, finish, model=model, task="toy", method=method, dtype="bfloat16", batch=8))
+
+
 def test_a_run_of_two_steps_is_foretold_like_a_longer_one() -> None:
     """AdaLoRA in a run so short takes ranks away at once."""
     short, long = (foretold(Order.parse({"model": "seed-bert", "task": "toy", "method": "adalora", "steps": steps}), 4, 32) for steps in (2, 60))

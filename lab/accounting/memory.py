@@ -19,13 +19,18 @@ TRAINED, PASSING, CHECKPOINTED = 46, 30, 2  # bytes per token, width and layer i
 def estimate(method: Method, shape: Shape, counts: Counts, *, batch: int, tokens: int, dtype: str, optimizer: str, checkpointing: bool,
              quantization: str | None = None) -> dict[str, Any]:
     """{"peak_bytes", "parts", "assumptions"}; `parts` sums to `peak_bytes`. `auto` counts as float32, the larger."""
-    size = 2 if dtype == "bfloat16" and not method.trains_base else 4
-    parts = static_parts(shape, counts, base_size=size, trained_size=4, optimizer=optimizer, quantization=quantization) | {
+    size = 2 if dtype == "bfloat16" else 4
+    parts = static_parts(shape, counts, base_size=4 if method.needs_float32() else size, trained_size=4, optimizer=optimizer, quantization=quantization) | {
         "activations": _activations(method, shape, batch, tokens, checkpointing) * size // 2 if counts.method else 0,
         "temporary": batch * shape.vocabulary * 8 if shape.writes else 0,
     }
     return {"peak_bytes": sum(parts.values()), "parts": parts,
             "assumptions": "weights and states exactly, activations by a rule of thumb, all texts at full length"}
+
+
+def in_float32(method: Method, way: str, adapter_dtype: str) -> bool:
+    """Whether a base is kept in float32 though the arithmetic has 16 bits: in the lab where its matrices move, by the libraries alone where asked for."""
+    return method.needs_float32() if way == "lab" else method.trains_base and adapter_dtype == "float32"
 
 
 def static_parts(shape: Shape, counts: Counts, *, base_size: int, trained_size: int, optimizer: str, quantization: str | None) -> dict[str, int]:

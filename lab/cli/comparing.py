@@ -11,7 +11,7 @@ from typing import Any
 from lab import reporting
 from lab.cli.commands import Commands, stop_signals
 from lab.cli.printing import REPORT, printed, said_score, write
-from lab.compare import Comparison, compare, shared_format, warnings
+from lab.compare import Comparison, compare, warnings
 from lab.compare.report import ENDED
 from lab.compare.running import Began, Compared, Ended, Happened, Progress
 from lab.compare.says import listed, with_warning
@@ -44,16 +44,13 @@ def _compare(options: argparse.Namespace) -> int:
     from lab.engine import Workshop
 
     tried = sweeps(options.assets / "sweeps")
-    kind = shared_format(comparison.specs.values())
-    if kind:
-        print(f"all arms compute in {kind}, so that memory and times compare: some of them train the base's own weights, which needs it", file=sys.stderr)
 
     def noting(found: dict[str, Any]) -> None:
         note_rates(found["arms"], comparison.specs.values(), tried)
 
     found: dict[str, Any] = {}
     results: dict[str, RunResult] = {}
-    workshop = Workshop(options.cache or default_cache(), comparable=bool(kind))
+    workshop = Workshop(options.cache or default_cache())
     for event in compare(comparison, workshop, options.out, cancelled=lambda: bool(stopped), noting=noting):
         if isinstance(event, Compared):
             found = event.result

@@ -15,13 +15,6 @@ WORDS = {"lr": "learning rate", "dtype": "number format", "tokens": "longest tex
 UNSEEN = ("method", "seed", "eval_every")  # told apart, shared, and without a say in what is learned
 
 
-def shared_format(specs: Iterable[RunSpec]) -> str:
-    """The number format of all arms that leave it open, where some would have float32 anyway, since they train the base's weights, and others might not; else
-    nothing. An arm whose format was chosen keeps it."""
-    moves = {spec.method.trains_base for spec in specs if spec.dtype == "auto"}
-    return "float32" if len(moves) == 2 else ""
-
-
 def usual_suspects(model: str, task: str | None = None) -> tuple[Arm, ...]:
     """One method of each sort that the model takes, each at its own defaults. Raises LabError for a model or a task that there is not."""
     task = RunSpec.parse({"model": model, "task": task, "method": "full"}).task

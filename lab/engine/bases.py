@@ -100,6 +100,15 @@ def unshare(module: nn.Module, pristine: Pristine, everything: bool = False) -> 
             weight.data = weight.data.clone()
 
 
+def widen(module: nn.Module, dtype: torch.dtype, device: str | None = None) -> None:
+    """Put what trains into a number format of its own, and with it what stands frozen beside it in a norm: there, one operation takes both."""
+    for part in module.modules():
+        own = list(part.parameters(recurse=False))
+        trained = [weight for weight in own if weight.requires_grad]
+        for weight in own if trained and all(weight.dim() == 1 for weight in own) else trained:
+            weight.data = weight.data.to(device or weight.device, dtype)
+
+
 def share(twins: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
     """Let each weight that equals its twin of the pristine base, bit for bit, lie where that lies: several finished runs then hold one base in memory."""
     for weight, original in twins:

@@ -90,7 +90,7 @@ class Job:
         return loss if penalty is None else loss + penalty
 
     def arithmetic(self) -> torch.autocast:
-        """bfloat16 arithmetic on float32 weights where a method moves the base itself: small updates would be lost in 16 bits."""
+        """bfloat16 arithmetic where a method moves weights of the base, which are float32: small updates would be lost in 16 bits."""
         mixed = self.dtype != torch.float32 and self.spec.method.trains_base
         return torch.autocast(self.device, dtype=self.dtype, enabled=mixed)
 
@@ -197,7 +197,7 @@ def prepare(spec: RunSpec, workshop: Workshop, looked_at: int | None = None, pla
     for key in spec.beyond:  # before the training, which would be lost where one of them cannot be had
         beyond[key] = yield from workshop.data(catalogue.find("tasks", key))
     dtype = choose_dtype(spec, device, workshop)
-    weights_dtype = torch.float32 if spec.method.trains_base else dtype
+    weights_dtype = torch.float32 if spec.method.needs_float32() else dtype
     pristine = yield from workshop.base(spec.base, weights_dtype, attention(spec, device), device, spec.quantization)
     reader, encoded = _read(spec, workshop, pristine, data, looked_at or max(20, min(MOST_LOOKED_AT, spec.eval_items // 5)))
     kept = None if plainly else workshop.kept(pristine, dtype)
@@ -221,14 +221,12 @@ def attached(spec: RunSpec, pristine: bases.Pristine, reader: Reader, device: st
     """A fresh copy of the base with the method on it, and the head beside it; the same for the same seed. Where nothing is to be `kept`, its blocks stay
     as their library wrote them, for who looks inside."""
     module = bases.fresh(pristine)
-    if spec.method.trains_base:
+    if spec.method.needs_float32():
         bases.unshare(module, pristine, everything=True)
     with drawn_from(spec.seed, "adapter"):
         module = spec.method.attach(Base(module, spec.shape, reader.tokenizer, spec.goal.words, spec.steps, spec.seed))
     wanted = torch.bfloat16 if spec.adapter_dtype == "bfloat16" else torch.float32
-    for weight in module.parameters():
-        if weight.requires_grad:
-            weight.data = weight.data.to(device, wanted)
+    bases.widen(module, wanted, device)
     bases.unshare(module, pristine)
     codes = []
     if spec.checkpointing:
@@ -314,6 +312,6 @@ def choose_device(wanted: str) -> str:
 
 
 def choose_dtype(spec: RunSpec, device: str, workshop: Workshop) -> torch.dtype:
-    if spec.dtype == "auto" and (spec.method.trains_base or workshop.comparable):
+    if spec.dtype == "auto" and workshop.comparable:
         return torch.float32
     return precision.choose(spec.dtype, spec.shape, spec.batch * min(spec.tokens, 48), device, workshop.notes)

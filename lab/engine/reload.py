@@ -76,7 +76,7 @@ def taken_up(spec: RunSpec, folder: Path, workshop: Workshop) -> Generator[Prepa
     if spec.shape.kind == "vision":
         raise LabError(f"{spec.base.title} reads images: it cannot be asked with a text")
     device = choose_device(spec.device)
-    dtype = torch.float32 if spec.method.trains_base else choose_dtype(spec, device, workshop)
+    dtype = torch.float32 if spec.method.needs_float32() else choose_dtype(spec, device, workshop)
     pristine = yield from workshop.base(spec.base, dtype, attention(spec, device), device, spec.quantization)
     module = bases.fresh(pristine)
     twins = list(zip(module.parameters(), pristine.module.parameters(), strict=True))

@@ -100,6 +100,9 @@ def _method(lines: Lines, spec: RunSpec, code: Code) -> None:
     elif spec.method.composition != "none":
         lines.add(f"# {spec.method.formula}", rank=6)
         lines.add(*_chosen(spec))
+    if spec.dtype == "bfloat16" and spec.method.only_vectors and spec.adapter_dtype != "bfloat16":
+        lines.add("for weight in [weight for weight in model.parameters() if weight.dim() == 1]:",
+                  "    weight.data = weight.data.float()  # the matrices stay in 16 bits")
     lines.add(*code.after)
     if spec.checkpointing:
         lines.add('model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # less memory, more time',

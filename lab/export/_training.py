@@ -91,7 +91,7 @@ def loop(lines: Lines, spec: RunSpec, code: Code) -> None:
     lines.add(*(f"    {line}" for line in read))
     mixed = spec.dtype == "bfloat16" and spec.method.trains_base
     if mixed:
-        lines.add(f'    with torch.autocast("{"cuda" if spec.device == "cuda" else "cpu"}", torch.bfloat16):  # 16-bit arithmetic, 32-bit weights')
+        lines.add(f'    with torch.autocast("{"cuda" if spec.device == "cuda" else "cpu"}", torch.bfloat16):  # 16-bit arithmetic on what trains in 32')
     lines.add(*(f"    {'    ' * mixed}{line}" for line in [*forward, *code.loss]))
     lines.add("    loss.backward()")
     if spec.clip:
@@ -143,8 +143,8 @@ def _written(spec: RunSpec) -> tuple[list[str], list[str]]:
 
 
 def weights_dtype(spec: RunSpec) -> str:
-    """Of the weights: `auto`, which the lab measures, is float32 here; a method that moves the base keeps it there."""
-    return "torch.bfloat16" if spec.dtype == "bfloat16" and not spec.method.trains_base else "torch.float32"
+    """Of the weights: `auto`, which the lab measures, is float32 here; a method that moves matrices of the base keeps it there."""
+    return "torch.bfloat16" if spec.dtype == "bfloat16" and not spec.method.needs_float32() else "torch.float32"
 
 
 def drops(spec: RunSpec) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lab.accounting import devices
-from lab.accounting.memory import estimate, static_parts
+from lab.accounting.memory import estimate, in_float32, static_parts
 from lab.accounting.points import PARTS, Deep, Section, moments
 from lab.contracts import Shape
 from lab.forecast.order import Order
@@ -65,7 +65,7 @@ def _on(order: Order, peak_bytes: int) -> dict[str, Any]:
 
 def _formats(order: Order) -> dict[str, Any]:
     spec = order.spec
-    base = 2 if spec.dtype == "bfloat16" and not (spec.method.trains_base and (order.way == "lab" or spec.adapter_dtype == "float32")) else 4
+    base = 2 if spec.dtype == "bfloat16" and not in_float32(spec.method, order.way, spec.adapter_dtype) else 4
     trained = base if spec.method.trains_base and order.way == "library" else 2 if spec.adapter_dtype == "bfloat16" else 4
     return {"base_size": base, "trained_size": trained, "optimizer": spec.optimizer, "quantization": spec.quantization}
 

@@ -16,7 +16,7 @@ from lab.contracts import LabError
 from lab.forecast.plan import Plan, plan, with_depths
 from lab.spec import LARGEST_SPEC_BYTES, RunSpec
 
-RECIPE = 2  # raise it when recordings change: older ones are then made anew
+RECIPE = 3  # raise it when recordings change: older ones are then made anew
 SHORT = 128  # tokens up to which the engine computes attention as plain products on a CPU (lab/engine/job.py; a test holds the two together)
 NO_MATTER = ("steps", "lr", "warmup", "weight_decay", "seed", "train_items", "eval_items", "eval_every", "shuffle_labels", "device", "batch", "tokens")
 SETTLED = 10  # a run of so many steps has a second one like any later one; of fewer, AdaLoRA takes ranks away before it knows any
@@ -59,7 +59,7 @@ class Order:
         if 0 < spec.steps < SETTLED:
             changes["steps"] = SETTLED
         if spec.dtype == "auto":
-            changes["dtype"] = "bfloat16" if on.gpu and not spec.method.trains_base else "float32"
+            changes["dtype"] = "bfloat16" if on.gpu and (spec.task or not spec.method.trains_base) else "float32"
         if spec.attention == "auto":
             short = spec.task is not None and not on.gpu and spec.longest + spec.method.virtual_tokens_used() <= SHORT
             changes["attention"] = "eager" if short else "sdpa"

@@ -32,6 +32,7 @@ class BitFit(Method):
     rates = {"encoder": Rate(1e-3, 1e-4, 1e-2), "decoder": Rate(1e-3, 1e-4, 1e-2)}
     format = _weights.FORMAT
     trains_base = True
+    only_vectors = True
 
     biases: Literal["all", "attention", "ffn", "query", "value", "ffn_in", "query_and_ffn_in", "norms"] = knob(
         "all", "which biases move: all of the model's, or those of one kind of layer; the paper's smaller half is query_and_ffn_in")

@@ -23,6 +23,7 @@ class Norms(Method):
     rates = {"encoder": Rate(1e-3, 1e-4, 1e-2), "decoder": Rate(1e-3, 1e-4, 1e-2)}
     format = _weights.FORMAT
     trains_base = True
+    only_vectors = True
 
     which: Literal["all", "scales", "shifts"] = knob("all", "the gains, the shifts, or both; a model with RMSNorm has no shifts")
 

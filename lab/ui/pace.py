@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from lab import catalogue
 from lab.contracts import LabError
 from lab.spec import RunSpec
 from lab.store import Run, Store
@@ -63,11 +62,10 @@ class Paces:
 
     def dtype(self, spec: RunSpec) -> str:
         """The number format this machine will calculate in, as the newest past run of the same model did; `auto` where that is not known."""
-        if spec.dtype != "auto" or spec.method.trains_base:
-            return spec.dtype if spec.dtype != "auto" else "float32"
+        if spec.dtype != "auto":
+            return spec.dtype
         for run in self._finished(spec):
-            kind = catalogue.entries("methods").get(run.settings["method"]["name"])
-            if run.settings["dtype"] == "auto" and kind and not kind.trains_base:
+            if run.settings["dtype"] == "auto":
                 return self._past(run).dtype
         return "auto"
 

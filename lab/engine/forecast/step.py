@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lab.accounting.memory import EIGHT_BITS
+from lab.accounting.memory import EIGHT_BITS, in_float32
 from lab.accounting.points import Recording
 from lab.contracts import Shape
 from lab.engine import bases, fast, optimizers
@@ -51,10 +51,14 @@ class Step:
         self.spec, self.way, self.target = spec, way, target
         self.dtype = torch.bfloat16 if spec.dtype == "bfloat16" else torch.float32
         self.module = self._attached()
+        wanted = torch.bfloat16 if spec.adapter_dtype == "bfloat16" else torch.float32
+        if way == "lab":
+            bases.widen(self.module, wanted)
+            return
         own = {name for place in spec.method.places(spec.shape) for name, _ in place.tensors} if spec.method.trains_base else set()
         for name, weight in self.module.named_parameters():
-            if weight.requires_grad and (way == "lab" or not spec.method.trains_base or name not in own):
-                weight.data = weight.data.to(torch.bfloat16 if spec.adapter_dtype == "bfloat16" else torch.float32)
+            if weight.requires_grad and name not in own:
+                weight.data = weight.data.to(wanted)
 
     def _attached(self) -> nn.Module:
         """Some methods look at numbers when they are put on: those get some, where the model is small enough."""
@@ -74,17 +78,16 @@ class Step:
         module = models.sized(spec.model["config"], spec.shape.kind, self._base_dtype(), spec.attention)
         if spec.quantization:
             models.quantise(module, spec.shape, spec.quantization, self.dtype)
-        elif self.way == "lab" and not spec.method.trains_base:
+        elif self.way == "lab" and not spec.method.needs_float32():
             fast.lay_out(module, spec.shape)
         return module
 
     def _base_dtype(self) -> torch.dtype:
-        """The engine keeps weights that move in float32; the library keeps them as they are loaded, unless float32 is asked for."""
-        moves = self.spec.method.trains_base
-        return torch.float32 if moves and (self.way == "lab" or self.spec.adapter_dtype == "float32") else self.dtype
+        """The engine keeps a base that moves in float32; the library keeps it as it is loaded, unless float32 is asked for."""
+        return torch.float32 if in_float32(self.spec.method, self.way, self.spec.adapter_dtype) else self.dtype
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", dtype=self.dtype, enabled=self.dtype != self._base_dtype())
+        return torch.autocast("cpu", dtype=self.dtype, enabled=self.dtype != self._base_dtype() or (self.way == "lab" and self.spec.method.trains_base))
 
     def recorded(self, batch: int, tokens: int, tail: int, said: tuple[int, int] | None) -> Recording:
         spec, module = self.spec, self.module

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab import describe
-from lab.compare import differences, shared_format
+from lab.compare import differences
 from lab.contracts import LabError
 from lab.spec import RunSpec
 from lab.sweeping import rates_tried
@@ -29,19 +29,17 @@ def cards(bench: Bench, draft: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
         except LabError as error:
             rows.append({"name": name, "error": str(error), "field": str(error).partition(" ")[0], "notes": []})
             specs.append(None)
-    kind = shared_format(spec for spec in specs if spec)
-    rows = [row | _card(bench, base, spec, kind if spec.dtype == "auto" else "") if spec else row for row, spec in zip(rows, specs, strict=True)]
+    rows = [row | _card(bench, base, spec) if spec else row for row, spec in zip(rows, specs, strict=True)]
     return [row | look for row, look in zip(rows, looks(specs), strict=True)], specs
 
 
-def _card(bench: Bench, base: RunSpec, spec: RunSpec, kind: str) -> dict[str, Any]:
-    """`kind` is the number format that all arms have in common where this one leaves it open."""
+def _card(bench: Bench, base: RunSpec, spec: RunSpec) -> dict[str, Any]:
     counts = spec.counts
     things, notes = differences(base, spec)
     rates = rates_tried(spec, bench.sweeps)
     return {
         "title": spec.method.title, "method": spec.method.key, "settings": settings(base, spec), "trainable": whole(counts.trainable),
-        "share": percent(counts.trainable / counts.total), "memory": size(spec.memory(kind or bench.paces.dtype(spec))["peak_bytes"]), "changes": things,
+        "share": percent(counts.trainable / counts.total), "memory": size(spec.memory(bench.paces.dtype(spec))["peak_bytes"]), "changes": things,
         "notes": notes, "rates": f"its learning rate was chosen from {rates} that were tried" if rates else "",
     }
 

@@ -1,9 +1,8 @@
-"""The number formats of a comparison, said before it starts: one for all arms wherever that is left open, or several, and what that spoils."""
+"""The number formats of a comparison, said before it starts where they are several, with what that spoils. Left open, all arms get what is faster here."""
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.compare import shared_format
 from lab.compare.says import listed, named
 from lab.ui.bench import Bench
 from lab.ui.compare.parts import Part
@@ -21,9 +20,6 @@ def told(bench: Bench, found: Sequence[Part]) -> list[str]:
     if len({kind for each in kinds.values() for kind in each} - {OPEN}) > 1:
         each = "; ".join(f"{named(arm)}: {listed(list(dict.fromkeys(seen)))}" for arm, seen in kinds.items())
         return [f"the arms compute in different number formats ({each}): scores may differ a little by that, and neither memory nor times compare"]
-    if any(part.alike is not None for part in found) and (kind := shared_format(part.spec for part in found)):
-        moved = list(dict.fromkeys(part.arm for part in found if part.spec.method.trains_base))
-        return [f"all arms compute in {kind}, so that memory and times compare: what trains the base's own weights needs it ({listed(moved)})"]
     return []
 
 

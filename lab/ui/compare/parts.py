@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, get_args
 
-from lab.compare import Comparison, shared_format
+from lab.compare import Comparison
 from lab.comparing import KEPT, Kept
 from lab.events import Event, RunResult, fold
 from lab.spec import Dtype, RunSpec
@@ -95,7 +95,7 @@ def parts(results: Results, comparison: Comparison, owner: str) -> list[Part]:
     """Seed by seed over all arms, so that one point of everything comes first."""
     bench, specs = results.bench, {spec.fingerprint: spec for spec in comparison.runs.values()}
     recorded = _recorded(bench, specs)
-    kind = format_of(recorded.values()) or shared_format(specs.values())
+    kind = format_of(recorded.values())
     alike = {fingerprint: other for fingerprint, spec in specs.items() if fingerprint not in recorded and (other := _alike(spec, kind)) is not None}
     own = mine(bench, [*specs.values(), *alike.values()], owner)
     hashes: dict[tuple[str, str | None], tuple[str, str]] = {}
@@ -119,8 +119,8 @@ def format_of(recorded: Iterable[Kept]) -> str:
 
 
 def _alike(spec: RunSpec, kind: str) -> RunSpec | None:
-    """The same in a number format that it leaves open, and this machine might choose otherwise; whoever trains the base's weights gets float32 anyway."""
-    if not kind or spec.dtype != "auto" or spec.method.trains_base:
+    """The same in a number format that it leaves open, and this machine might choose otherwise."""
+    if not kind or spec.dtype != "auto":
         return None
     return RunSpec.parse({**spec.to_dict(), "dtype": kind})
 
