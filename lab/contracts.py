@@ -5,7 +5,7 @@ No torch here: the page imports this file. A method meets a loaded model only in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -575,6 +575,11 @@ def bounds(owner: type[BaseModel], name: str) -> str:
     if low is not None:
         return f"at least {number(low)}"
     return f"at most {number(high)}" if high is not None else "within its limits"
+
+
+def listing(words: Sequence[str]) -> str:
+    """query, key and value"""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
 def number(value: float) -> str:

@@ -16,7 +16,7 @@ from _trials import every_nth
 
 from lab import catalogue
 from lab.accounting.shapes import shape_of
-from lab.contracts import LabError
+from lab.contracts import LabError, listing
 from lab.events import Cancelled, Evaluated, Event, Failed, Finished, Observed, Preparing, Started, Stepped, fold
 from lab.recording import Recorded, find, read, shelf, write
 from lab.spec import RunSpec
@@ -595,11 +595,11 @@ def test_past_runs_tell_the_time(bench: Bench) -> None:
 def test_memory_is_estimated_in_the_format_that_past_runs_had(bench: Bench) -> None:
     spec, full = RunSpec.parse(TINY), RunSpec.parse({"model": "seed-bert", "method": "full"})
     assert cards.before(spec, bench.paces.dtype(spec))["memory"]["name"] == "if float32"
-    assert cards.before(full, bench.paces.dtype(full))["memory"]["name"] == "in float32"
+    assert cards.before(full, bench.paces.dtype(full))["memory"]["name"] == "if float32"
     run = bench.store.submit(spec, "me")
     bench.store.claim("worker")
     bench.store.append(run.id, [replace(event, dtype="bfloat16") if isinstance(event, Started) else event for event in stream(spec)])
-    assert bench.paces.dtype(spec) == bench.paces.dtype(RunSpec.parse({**TINY, "seed": 9})) == "bfloat16" and bench.paces.dtype(full) == "float32"
+    assert bench.paces.dtype(spec) == bench.paces.dtype(RunSpec.parse({**TINY, "seed": 9})) == bench.paces.dtype(full) == "bfloat16"
     assert cards.before(spec, "bfloat16")["memory"]["bytes"] < cards.before(spec, "auto")["memory"]["bytes"]
 
 
@@ -687,7 +687,7 @@ def test_nothing_a_person_wrote_can_become_markup() -> None:
     (wording.figures(388.0), "390"), (wording.figures(12_345), "12,000"),
     (wording.plain(0.00003), "0.00003"), (wording.plain(16.0), "16"), (wording.plain(1e-3), "0.001"), (wording.ordinal(3), "third"),
     (wording.ordinal(11), "11th"), (wording.ordinal(21), "21st"),
-    (wording.listing(["query", "key", "value"]), "query, key and value"), (wording.score(0.8181, 0.0122), "0.818 ± 0.012"),
+    (listing(["query", "key", "value"]), "query, key and value"), (wording.score(0.8181, 0.0122), "0.818 ± 0.012"),
 ])
 def test_numbers_are_for_people(said: str, expected: str) -> None:
     assert said.replace(wording.THIN, " ") == expected

@@ -7,6 +7,7 @@ from math import exp, floor, log10
 from typing import Any
 
 from lab.compare.paired import ALPHA, FEWEST, MOST_MORE, Gap, OnItems
+from lab.contracts import listing
 from lab.metrics import METRICS
 
 LOWER = ("perplexity", "loss", "training loss")  # scores that are no metric of a task, and better the lower they are
@@ -22,8 +23,7 @@ def named(name: str) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """LoRA, “all 5,992 texts” and full"""
-    told = [named(name) for name in names]
-    return " and ".join([", ".join(told[:-1]), told[-1]]) if len(told) > 1 else "".join(told)
+    return listing([named(name) for name in names])
 
 
 def better(metric: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from lab.ui import charts
 from lab.ui.wording import figures
 
 WIDTH, HEIGHT = 720, 300
@@ -85,11 +86,11 @@ class Dot:
 
 
 def scattered(dots: Sequence[Dot], x: str, y: str, said: Callable[[float], str]) -> str:
-    """Two measures against each other, and a dashed line through the front. The lower axis is logarithmic where values span a factor of twenty."""
+    """Two measures against each other, and a dashed line through the front. The lower axis may be logarithmic."""
     dots = [dot for dot in dots if dot.x > 0]
     if len(dots) < 2:
         return ""
-    log = max(dot.x for dot in dots) > 20 * min(dot.x for dot in dots)
+    log = charts.logarithmic([dot.x for dot in dots])
     places = [math.log10(dot.x) if log else dot.x for dot in dots]
     low, high = min(places), max(places)
     up = _Axis([value for dot in dots for value in (dot.y - dot.half, dot.y + dot.half)], HEIGHT - BOTTOM, TOP)

@@ -11,6 +11,7 @@ from lab.compare.comparison import TRAINING_LOSS, Comparison
 from lab.compare.outcomes import Outcome
 from lab.compare.report import judged_by, known_outcomes
 from lab.compare.says import listed, with_warning
+from lab.contracts import listing
 from lab.events import RunResult
 from lab.reporting.figures import Curve, Dot, Spread, curves, grouped, intervals, scattered
 from lab.reporting.front import cost_of, front, placed
@@ -19,11 +20,10 @@ from lab.reporting.tradeoffs import FEWEST_AXES, Evidence, axes
 from lab.reporting.varied import by_number, tested, voted
 from lab.ui import charts
 from lab.ui.looks import looks
-from lab.ui.wording import listing, percent, score, seconds, size, whole
+from lab.ui.wording import percent, score, seconds, size, whole
 
 NOTHING = Evidence()
 Looks = Mapping[str, Mapping[str, str]]
-SEVERAL = 20  # times the smallest value: from there on an axis is logarithmic
 SMOOTH = 9  # steps of a training loss that are averaged for a curve
 STYLE = """
 :root { color-scheme: light dark; --ink: light-dark(#1b2430, #e6ebf1); --soft: light-dark(#5a6675, #9fb0c3); --line: light-dark(#d9dfe6, #33404f);
@@ -127,7 +127,7 @@ def _outcome(asked: Comparison, report: Mapping[str, Any], key: str) -> str:
         ends = (outcome.shown(mean - half), outcome.shown(mean + half)) if half is not None else (None, None)
         spreads.append(Spread(name, number, [outcome.shown(value) for value in values], outcome.shown(mean), *ends))
     every = [value for row in spreads for value in row.values]
-    wide = outcome.factor is not None and bool(every) and max(every) > SEVERAL * min(every)
+    wide = outcome.factor is not None and charts.logarithmic(every)
     pairs = [] if key == asked.measure else (report.get("by") or {}).get(key) or judged_by(asked, report, [key])[key]
     said = _told(pairs) if pairs else ""
     title = outcome.title[:1].upper() + outcome.title[1:]

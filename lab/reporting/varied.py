@@ -10,9 +10,9 @@ from lab.compare import Comparison
 from lab.compare.varied import swept
 from lab.reporting.figures import Line, against
 from lab.reporting.measures import half_width
+from lab.ui import charts
 from lab.ui.wording import plain, scored, whole
 
-LOGARITHMIC = 8  # from this factor between smallest and largest on
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
@@ -28,7 +28,7 @@ def by_number(report: Mapping[str, Any]) -> tuple[str, str]:
         if points:
             lines.append(Line(series.name, min(arms[name][0] for name, _ in series.points if name in arms), points))
     values = [point[0] for line in lines for point in line.points]
-    log = bool(values) and min(values) > 0 and max(values) >= LOGARITHMIC * min(values)
+    log = charts.logarithmic(values, charts.SWEPT)
     return found.word, against(lines, f"{found.word}{' (logarithmic)' if log else ''}", report["metric"], log)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lab.contracts import listing
 from lab.events import Evaluated, RunResult
 from lab.metrics import METRICS
-from lab.ui.wording import asked, listing, score, scored
+from lab.ui.wording import asked, score, scored
 
 # Okabe and Ito's palette, told apart by people with any kind of colour vision
 BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#8A8F98"
@@ -25,6 +26,7 @@ SMOOTHED = 10  # steps
 LABEL = 0.12  # height of a name beside the lower half of a chart of 340 pixels, of that half
 TWO_LINES = 1.8  # of the height of one
 FEW = 40  # looks that can be told apart as marks
+SEVERAL, SWEPT = 20, 8  # times the smallest value: from there on it asks for a logarithmic axis; of a setting that was swept, three doublings do
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ def _symbol(curve: Curve) -> str:
 def _place(method: str) -> int:
     """Fixed by the name alone, so that a new method changes nobody's colour."""
     return USUAL.index(method) if method in USUAL else len(USUAL) + sum(ord(sign) * place for place, sign in enumerate(method, 1)) % 36
+
+
+def logarithmic(values: Sequence[float], factor: float = SEVERAL) -> bool:
+    """Whether an axis for these values is: none is 0 or less, and the largest is at least `factor` times the smallest."""
+    return bool(values) and min(values) > 0 and max(values) >= factor * min(values)
 
 
 def learning(curves: Sequence[Curve], references: Mapping[str, Evaluated] | None = None) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from types import MappingProxyType
 from typing import Any
 
 from lab import catalogue, describe
-from lab.contracts import ROLES, LabError, Method, Shape
+from lab.contracts import ROLES, LabError, Method, Shape, listing
 from lab.spec import RunSpec, formats_of_base
 from lab.sweeping import Sweep
 from lab.ui.formula import ROLE_WORDS
-from lab.ui.wording import listing, plain, seconds
+from lab.ui.wording import plain, seconds
 
 LABELS = {
     "lr": "Learning rate", "virtual_tokens": "Virtual tokens", "eval_every": "Steps between looks", "eval_items": "Test texts", "train_items": "Training texts",

@@ -12,13 +12,13 @@ from lab import catalogue, describe, probing
 from lab.accounting.counts import count
 from lab.accounting.shapes import shape_of
 from lab.classroom.offer import ALL, Offer
-from lab.contracts import LabError, Method, Model, Shape
+from lab.contracts import LabError, Method, Model, Shape, listing
 from lab.spec import RunSpec
 from lab.sweeping import Sweep
 from lab.ui import charts, formula
 from lab.ui.bench import Bench
 from lab.ui.view import answered, view
-from lab.ui.wording import listing, percent, plain, whole
+from lab.ui.wording import percent, plain, whole
 
 FAMILIES = {
     "additive": ("Additive", "New parts are put in, the model's own weights stay."),

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from lab.contracts import Place, Shape
+from lab.contracts import Place, Shape, listing
 from lab.spec import RunSpec
-from lab.ui.wording import listing, whole
+from lab.ui.wording import whole
 
 ROLE_WORDS = {
     "query": "query", "key": "key", "value": "value", "output": "output", "qkv": "query, key and value in one", "ffn_in": "feed-forward in",

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from lab import catalogue, describe
-from lab.contracts import LabError
+from lab.contracts import LabError, listing
 from lab.events import RunResult
 from lab.store import Run
 from lab.ui import charts, files, wording
@@ -18,7 +18,7 @@ from lab.ui.controls import label
 from lab.ui.picture import sentence, title
 from lab.ui.sheet import sheet
 from lab.ui.view import answered, view
-from lab.ui.wording import listing, percent, plain, score, seconds, size, whole
+from lab.ui.wording import percent, plain, score, seconds, size, whole
 
 PAGE = 50
 COLUMNS = ("id", "title", "created", "state", "model", "task", "method", "knobs", "steps", "batch", "lr", "seed", "trainable", "share",

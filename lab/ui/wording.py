@@ -1,7 +1,6 @@
 """Numbers as people read them: 393,216 (0.11 %), 1.24 GB, 12 s, 0.87 ± 0.03."""
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import floor, log10
 from typing import Any
 
@@ -131,6 +130,3 @@ def cell(value: Any) -> str:
     return " × ".join(map(str, value)) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def listing(words: Sequence[str]) -> str:
-    """query, key and value"""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

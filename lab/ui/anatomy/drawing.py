@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lab.contracts import ROLES, Method, Shape
+from lab.contracts import ROLES, Method, Shape, listing
 from lab.ui.anatomy.answer import answer, new_head
 from lab.ui.anatomy.block import block
 from lab.ui.anatomy.entrance import EDGES, entrance, table_name
@@ -13,7 +13,7 @@ from lab.ui.anatomy.pen import Node, box, fitted, line, node, words
 from lab.ui.anatomy.plan import Stack, stacks
 from lab.ui.anatomy.sheet import BITS, MIDDLE, WIDTH, Sheet, sized
 from lab.ui.formula import ROLE_WORDS
-from lab.ui.wording import listing, whole
+from lab.ui.wording import whole
 
 STRIP = 315.0, 21.0  # where the column of all blocks stands, and how wide it is
 SVG = "http://www.w3.org/2000/svg"

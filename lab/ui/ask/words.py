@@ -5,12 +5,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from lab.contracts import listing
 from lab.events import RunResult
 from lab.serving import Question, told
 from lab.spec import RunSpec
 from lab.store import Run
 from lab.ui.ask.runs import FORMS
-from lab.ui.wording import THIN, listing, ordinal, percent, seconds
+from lab.ui.wording import THIN, ordinal, percent, seconds
 
 STARTING_SECONDS = 0.8  # a warm worker has taken a question by then
 UNCALIBRATED = ("A bar is a share of the softmax over the labels and no certainty: nobody calibrated it, so of all answers given with "

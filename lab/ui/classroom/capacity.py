@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 import lab
-from lab.contracts import LabError
+from lab.contracts import LabError, listing
 from lab.ui import wording
 from lab.ui.bench import Bench
 
@@ -63,7 +63,7 @@ def capacity(bench: Bench) -> list[dict[str, str]]:
     hourly = HOUR_SECONDS / here.median_run * max(1, workers) if here.median_run else None
     full = _trouble(bench)
     return [
-        {"name": "Workers", "value": str(workers), "about": wording.listing(said) or "none"},
+        {"name": "Workers", "value": str(workers), "about": listing(said) or "none"},
         {"name": "Ended in an hour", "value": wording.whole(here.ended_last_hour), "about": f"about {wording.whole(hourly)} can" if hourly else "the last"},
         {"name": "A run takes", "value": wording.seconds(here.median_run) if here.median_run is not None else "–",
          "about": f"median of at most {LATEST} that finished last"},

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.compare.says import listed
-from lab.contracts import LabError
+from lab.contracts import LabError, listing
 from lab.events import RunResult
 from lab.recording import find
 from lab.spec import RunSpec
 from lab.ui.bench import Bench
 from lab.ui.compare.parts import Part
 from lab.ui.pace import Pace
-from lab.ui.wording import about, listing
+from lab.ui.wording import about
 
 ASKED = 3  # times that a run's own test texts are answered: trained, untrained, and by the base
 

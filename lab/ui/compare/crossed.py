@@ -7,9 +7,10 @@ from typing import Any
 
 from lab import catalogue
 from lab.compare.says import named
+from lab.contracts import listing
 from lab.ui.compare.levels import _clean, mean_said
 from lab.ui.compare.race import short
-from lab.ui.wording import listing, scored
+from lab.ui.wording import scored
 
 OWN = "●"
 SHADES = [[0, "rgba(0,114,178,0.06)"], [1, "rgba(0,114,178,0.5)"]]  # so faint that text on it reads in light and dark

@@ -10,17 +10,17 @@ from typing import Any
 from lab.compare.comparison import TRAINING_LOSS, Comparison
 from lab.compare.outcomes import Outcome, kinds
 from lab.compare.says import named
+from lab.contracts import listing
 from lab.events import LAST_STEPS
 from lab.metrics import METRICS
 from lab.reporting.measures import half_width
 from lab.ui import charts
 from lab.ui.compare.race import short
-from lab.ui.wording import figures, listing, scored
+from lab.ui.wording import figures, scored
 
 Looks = Mapping[str, Mapping[str, str]]
 SEEN = {"seen", "unseen"}  # kinds of items that training had, and those it never had
 LEFT = 0.3  # of the width of a picture
-SEVERAL = 20  # a larger factor between values is drawn on a logarithmic axis
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def pairs(rows: Sequence[Pair], looks: Looks, words: tuple[str, str], axis: str,
     """Grey is the first value, the arm's colour the second; small marks are seeds."""
     own = {row.name: looks[row.look or row.name] for row in rows}
     values = [value for row in rows for value in (*row.before, *row.after)]
-    log = min(values) > 0 and max(values) > SEVERAL * min(values)
+    log = charts.logarithmic(values)
     joins = [{"x": [fmean(row.before), fmean(row.after)], "y": [place, place], "mode": "lines", "hoverinfo": "skip", "name": row.name, **AXES,
               "line": {"color": own[row.name]["colour"], "width": 3}} for place, row in enumerate(rows)]
     seeds = [{"x": list(row.after), "y": [place] * len(row.after), "mode": "markers", "hoverinfo": "skip", "opacity": 0.5, "name": f"{row.name} seeds", **AXES,
@@ -313,7 +313,7 @@ def measured(report: Mapping[str, Any], looks: Looks, outcome: Outcome) -> dict[
     at = outcome.shown
     means = [(name, fmean(values), half_width(values) or 0.0) for name, values in rows]
     every = [at(value) for _, values in rows for value in values]
-    log = min(every) > 0 and max(every) > SEVERAL * min(every)
+    log = charts.logarithmic(every)
     return {
         "data": [*({"x": [at(value) for value in values], "y": [place] * len(values), "mode": "markers", "hoverinfo": "skip", "opacity": 0.5, **AXES,
                     "name": f"{name} seeds", "marker": {"symbol": f"{looks[name]['symbol']}-open", "size": 7, "color": looks[name]["colour"]}}

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from lab.contracts import listing
 from lab.events import RunResult
 from lab.metrics import METRICS
 from lab.ui import charts
-from lab.ui.wording import asked, listing, scored
+from lab.ui.wording import asked, scored
 
 POINTS = 150  # of one thin line
 ROWS = 20  # of an arm in the table, about

@@ -6,11 +6,11 @@ from typing import Any
 
 from lab.compare import Comparison
 from lab.compare.varied import GROUPS, group
-from lab.contracts import LabError
+from lab.contracts import LabError, listing
 from lab.ui.bench import Bench
 from lab.ui.compare.cost import distinct, left, pace
 from lab.ui.compare.parts import Part, Results, parts
-from lab.ui.wording import about, listing
+from lab.ui.wording import about
 
 
 def listed(results: Results, owner: str) -> list[dict[str, Any]]:

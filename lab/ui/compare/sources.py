@@ -7,8 +7,8 @@ from typing import Any
 from lab.compare import steady
 from lab.compare.report import SHORT, TIMES
 from lab.compare.says import named
+from lab.contracts import listing
 from lab.ui.compare.parts import Part
-from lab.ui.wording import listing
 
 HERE = "this lab"
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from lab.compare import Comparison
 from lab.compare.varied import Series, Swept
+from lab.contracts import listing
 from lab.metrics import METRICS
 from lab.reporting.measures import half_width
 from lab.sweeping import POINTS, near_best
 from lab.ui import charts
 from lab.ui.compare.arms import looks as own_looks
 from lab.ui.compare.race import faint, short
-from lab.ui.wording import figures, listing, plain, scored, whole
+from lab.ui.wording import figures, plain, scored, whole
 
 Arms = Mapping[str, Mapping[str, Any]]
-LOGARITHMIC = 8  # from this factor between smallest and largest on
 ROOM = 0.045
 
 
@@ -56,7 +56,7 @@ def figure(swept: Swept, comparison: Comparison, report: Mapping[str, Any], look
     levels = [(name, scores) for name in swept.alone if name in arms and (scores := _known(arms[name]))]
     ways = dict(zip((series.name for series, _ in lines), own_looks([comparison.specs[series.points[0][0]] for series, _ in lines]), strict=True))
     xs = sorted({point.x for point in every})
-    log = xs[0] > 0 and xs[-1] >= LOGARITHMIC * xs[0]
+    log = charts.logarithmic(xs, charts.SWEPT)
     left, right = _reach(xs, log)
     good = [(series, found) for series, points in lines if swept.key == "lr" and (found := good_rates(points, metric, higher))]
     low, high = _range([*every], [score for _, scores in levels for score in scores], report["references"], metric)

@@ -11,7 +11,7 @@ import gradio as gr
 
 from lab import catalogue
 from lab.compare import Comparison, in_common, warnings
-from lab.contracts import LabError
+from lab.contracts import LabError, listing
 from lab.spec import RunSpec
 from lab.ui import offered
 from lab.ui.bench import Bench
@@ -23,7 +23,6 @@ from lab.ui.compare.items import TestItems, disagreements
 from lab.ui.compare.result import Reports, Stand, told
 from lab.ui.planned import stop, submit
 from lab.ui.view import answered, view
-from lab.ui.wording import listing
 
 PLACE = re.compile(r'^arm "(.*?)": ', re.DOTALL)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lab.contracts import listing
 from lab.reporting.measures import Measure, columns, half_width, shaken, told
 from lab.ui.compare.items import Given
 from lab.ui.sheet import sheet
-from lab.ui.wording import listing, seconds
+from lab.ui.wording import seconds
 
 RUN_COLUMNS = ("seed", "state", "origin", "metric", "score", "standard_error", "items", "peak_bytes", "step_seconds", "train_seconds", "total_seconds",
                "answer_seconds", "alone_seconds", "merged_seconds", "base_seconds", "alone_times", "merged_times", "adapter_bytes", "forgetting", "test_score",

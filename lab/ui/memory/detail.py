@@ -8,13 +8,13 @@ from typing import Any
 from lab.accounting.energy import GRIDS, energy, estimated_seconds
 from lab.accounting.points import PARTS
 from lab.accounting.why import differs, rules, why
-from lab.contracts import Shape, shorten
+from lab.contracts import Shape, listing, shorten
 from lab.forecast.order import Order
 from lab.ui import charts
 from lab.ui.memory.menus import LARGEST, bytes_said
 from lab.ui.memory.rows import on
 from lab.ui.memory.trains import trains
-from lab.ui.wording import about, figures, listing, percent, whole
+from lab.ui.wording import about, figures, percent, whole
 
 PHASES = {"forward": "forward", "forward_end": "", "backward": "backward", "optimizer": "optimizer"}
 MOMENTS = {"forward_peak": "during the forward pass", "forward_end": "at the end of the forward pass", "backward_peak": "during the backward pass",

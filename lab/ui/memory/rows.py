@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.accounting.devices import CONTEXT_BYTES, GB, GPUS, Device, fits, reserved
-from lab.contracts import GROUPS, LabError, Method, Shape
+from lab.contracts import GROUPS, LabError, Method, Shape, listing
 from lab.forecast.order import Order
 from lab.ui import charts
 from lab.ui.formula import ROLE_WORDS
 from lab.ui.memory.asked import Chosen
 from lab.ui.memory.menus import LARGEST, bytes_said, knobs
-from lab.ui.wording import listing, percent, whole
+from lab.ui.wording import percent, whole
 
 FITS = {"fits": "fits on", "tight": "only just fits on", "too_large": "too large for"}
 REACH = 2.2  # a GPU's line is shown up to so many times the longest bar

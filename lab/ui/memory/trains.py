@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.accounting.counts import by_layer
-from lab.contracts import Shape
+from lab.contracts import Shape, listing
 from lab.spec import RunSpec
 from lab.ui.formula import ROLE_WORDS, layers_said
-from lab.ui.wording import listing, percent, whole
+from lab.ui.wording import percent, whole
 
 FAINTEST = 0.15  # of the full colour: few numbers are still seen
 
