@@ -45,7 +45,7 @@ class RunSpec(BaseModel):
     weight_decay: float = Field(0.0, ge=0, le=1, description="pull of the trained weights towards 0")
     clip: float = Field(1.0, ge=0, le=1000, description="longest gradient allowed; 0 lets all pass")
     optimizer: Optimizer = Field("adamw_fused", description="the rule that turns gradients into steps")
-    dtype: Dtype = Field("auto", description="number format of the weights; auto measures which is faster here")
+    dtype: Dtype = Field("auto", description="number format of the arithmetic and of frozen weights; auto measures which is faster here")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="start of every random choice")
     train_items: int | None = Field(None, ge=2, le=1_000_000, description="texts to learn from; all of them unless said otherwise")
     eval_items: int = Field(0, ge=2, le=100_000, description="test texts behind each score")
