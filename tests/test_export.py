@@ -211,7 +211,8 @@ def both(spec: RunSpec, workshop: Any, folder: Path, monkeypatch: pytest.MonkeyP
     from lab.engine.scoring import finished
     from lab.events import Failed, fold
 
-    base = finished(workshop.base(spec.base, torch.float32, attention(spec, "cpu"), "cpu", spec.quantization))
+    kept = torch.bfloat16 if spec.dtype == "bfloat16" and not spec.method.needs_float32() else torch.float32
+    base = finished(workshop.base(spec.base, kept, attention(spec, "cpu"), "cpu", spec.quantization))
     for part in base.module.modules():
         for name in ("p", "dropout", "attention_dropout"):
             if isinstance(getattr(part, name, None), float):
@@ -260,6 +261,12 @@ def test_the_notebook_does_what_the_script_does(method: str, model: str, own_wor
 def test_the_script_counts_and_learns_as_the_lab_does(method: str, model: str, own_workshop: Any, compared: Callable[..., Both]) -> None:
     found = compared(own_workshop, model=model, method=method)
     assert found.same(), found
+
+
+@pytest.mark.parametrize(("method", "model"), [("bitfit", "seed-bert"), ("norms", "seed-llama")])
+def test_the_script_keeps_vectors_in_32_bits_beside_matrices_in_16(method: str, model: str, own_workshop: Any, compared: Callable[..., Both]) -> None:
+    found = compared(own_workshop, model=model, method=method, dtype="bfloat16", lr=0.01)
+    assert found.same(5e-3), found
 
 
 @pytest.mark.slow
