@@ -263,10 +263,10 @@ def test_the_script_counts_and_learns_as_the_lab_does(method: str, model: str, o
     assert found.same(), found
 
 
-@pytest.mark.parametrize(("method", "model"), [("bitfit", "seed-bert"), ("norms", "seed-llama")])
-def test_the_script_keeps_vectors_in_32_bits_beside_matrices_in_16(method: str, model: str, own_workshop: Any, compared: Callable[..., Both]) -> None:
-    found = compared(own_workshop, model=model, method=method, dtype="bfloat16", lr=0.01)
-    assert found.same(5e-3), found
+def test_the_script_keeps_vectors_in_32_bits_beside_matrices_in_16(own_workshop: Any, compared: Callable[..., Both]) -> None:
+    """Steps this small would be lost in 16 bits: no gain near 1 would ever move."""
+    found = compared(own_workshop, model="seed-llama", method="norms", dtype="bfloat16", lr=1.5e-3)
+    assert found.same(1e-3), found
 
 
 @pytest.mark.slow
