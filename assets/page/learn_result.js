@@ -244,7 +244,7 @@ function told({ rows, learned, trained, cost }) {
   if (rows) return new Map(rows.map((row) => [row.about, [row.value, row.error].filter(Boolean).join(" ")]));
   const tuned = learned.rows.find((row) => row.who === "tuned");
   return new Map([...(tuned ? [["test score", tuned.text]] : []), ["numbers trained", trained.trainable], ...cost.bars.slice(0, 1).map((bar) => ["memory of a step at its peak", bar.peak]),
-    ...cost.times.map((each) => [each.name, each.value])]);
+    ...cost.times.map((each) => [each.name, each.value]), ["made on", cost.machine]]);
 }
 
 function lead(block) {
