@@ -13,7 +13,7 @@ from tests.ui._serving import findings
 pytestmark = pytest.mark.browser
 
 FIRST, RANK, FAIR, FORGETTING = "01-why-not-train-everything", "06-rank-and-matrices", "13-fair-comparison", "14-forgetting-and-little-data"
-LORA, WORDS = "05-lora", "11-what-does-a-prompt-say"
+LORA, WORDS, CHOOSING = "05-lora", "11-what-does-a-prompt-say", "17-choosing-a-method"
 MEMORY = "12-where-does-the-memory-go"
 STEPS = 90  # of the tab key within one step of a lesson, at most
 
@@ -277,17 +277,18 @@ def test_a_claim_about_a_later_step_waits_for_it(visitor: Callable[..., Any]) ->
 
 
 def test_ones_own_run_and_the_recorded_one_are_told_apart(visitor: Callable[..., Any]) -> None:
+    """In the lesson whose run takes seconds: a tiny model that reads digits."""
     page = visitor()
-    at_step(page, FIRST, 3, seen=["methods"], guesses={"left": 1})
+    at_step(page, CHOOSING, 12, seen=["techniques"], guesses={"untaught": 1})
     last(page).get_by_role("button", name="Run it yourself").click()
     last(page).locator(".learn-part h4", has_text="Your own run").wait_for()
-    assert page.locator(".predict").nth(1).locator("input").first.is_disabled(), "its curve is seen as it goes"
+    assert page.locator(".predict").last.locator("input").first.is_disabled(), "its curve is seen as it goes"
     last(page).get_by_role("button", name="Show what came out").click()
     recorded = last(page).locator(".learn-part", has_text="The recorded run")
     recorded.locator(".note").get_by_text("This is not yours: it was recorded before. Your own run goes on above").wait_for()
     assert re.search(r"recorded \d{4}-\d\d-\d\d on \d+ CPU cores", recorded.inner_text())
     both = last(page).locator(".learn-both")
-    both.wait_for(timeout=400_000)
+    both.wait_for(timeout=240_000)
     assert both.locator("thead th").all_inner_texts() == ["", "yours", "recorded"] and "numbers trained" in both.inner_text()
     assert last(page).locator(".learn-part .chip").all_inner_texts()[0] == "finished" and "This is not yours" not in recorded.inner_text()
 
