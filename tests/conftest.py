@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ FIRST = ("test_page.py", "test_real_prompts.py", "test_goals.py", "test_every_me
 QUICK_CASES = 1  # of one test, in the quick part
 ALL_SLOW = re.compile(r"^pytestmark = \[?pytest\.mark\.(slow|browser)\b", re.MULTILINE)
 
+sys.dont_write_bytecode = False  # reading all tests takes half as long where they are kept compiled
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # in what tests start, too
 spin_briefly(os.environ)
 os.environ.setdefault("LAB_COMPILE", "0")  # workers that tests start: their compiler would take a core from what is tested
 os.environ.setdefault("LAB_SPARE", "0")  # for the same reason
