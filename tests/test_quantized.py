@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from lab.contracts import LabError
 from lab.engine import bases
 from lab.engine.job import prepare
 from lab.spec import RunSpec
-from tests._breadth import REAL
+from tests._breadth import REAL, WHOLE
 
 ROOT = Path(__file__).parent.parent
 FORMATS = ("nf4", "nf4_double", "fp4", "int8")
@@ -101,13 +102,22 @@ def possible() -> list[tuple[str, str]]:
     return [(model, method) for model in ("seed-bert", "seed-llama", "seed-gpt2") for method in CLAIMED if supported(model, method)]
 
 
-@pytest.mark.parametrize("quantization", ["nf4_double", "int8"])
-@pytest.mark.parametrize(("model", "method"), every_nth(6, possible()))
+def in_turn() -> list[tuple[str, str, str]]:
+    """Each pair with one of two formats: a method meets the first on one model, the second on the next. Both where there is no next, or with LAB_WHOLE."""
+    formats, pairs, met, chosen = ("nf4_double", "int8"), possible(), Counter(), []
+    models = Counter(method for _, method in pairs)
+    for model, method in pairs:
+        chosen += [(model, method, each) for each in (formats if WHOLE or models[method] == 1 else (formats[met[method] % 2],))]
+        met[method] += 1
+    return chosen
+
+
+@pytest.mark.parametrize(("model", "method", "quantization"), every_nth(6, in_turn()))
 def test_what_a_method_claims_is_so(model: str, method: str, quantization: str, workshop: Any, run: Any) -> None:
     """Whatever calls itself quantizable runs to its end, and trains what it counts."""
     spec = RunSpec.parse({"model": model, "task": "toy", "method": method, "dtype": "float32"})
     if spec.quantization in (None, quantization) and (spec.method.quantizable is True or quantization in spec.method.quantizable):
-        run(workshop, **{**spec.to_dict(), "steps": min(spec.steps, 4), "eval_every": 0, "quantization": quantization})
+        run(workshop, **{**spec.to_dict(), "steps": min(spec.steps, 4), "eval_every": 0, "eval_items": 12, "quantization": quantization})
 
 
 @pytest.mark.parametrize(("method", "reason"), [("full", "trains the base, so it cannot be quantised"), ("top_layers", "trains the base")])
