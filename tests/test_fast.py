@@ -231,6 +231,7 @@ def test_noise_is_0_or_1_by_the_chance_and_comes_from_torchs_generator() -> None
     assert drawn((7,), 0.0, torch.bfloat16).tolist() == [1.0] * 7 and drawn((0, 3), 0.1).shape == (0, 3)
 
 
+@pytest.mark.slow
 def test_noise_of_neighbours_places_and_seeds_is_independent() -> None:
     """Correlations of n independent values lie within 1 / sqrt(n): 4.5 of these, for about a hundred looks."""
     torch.manual_seed(6)
@@ -264,6 +265,7 @@ def test_dropout_modules_are_torchs_own_but_for_the_noise() -> None:
     assert not layer(x).any()
 
 
+@pytest.mark.slow
 def test_dropout_of_a_fast_block_is_that_of_a_plain_one_on_average(workshop: Workshop, finish: Any) -> None:
     job = job_of(workshop, finish, **BERT)
     batch = batch_of(job, TEXTS["padded"] * 20)

@@ -120,12 +120,14 @@ def test_a_push_makes_the_space_hold_exactly_the_tree(trees: dict[str, Path], ac
     assert own.token not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("environment", "words"), [({"HF_TOKEN": "hf_wrong"}, "sign in again"), ({"HF_TOKEN": "", "HF_TOKEN_PATH": "nowhere"}, "no token")])
 def test_a_push_without_a_right_says_so(trees: dict[str, Path], account: tuple[Account, str], environment: dict[str, str], words: str) -> None:
     done = command("push", str(trees["cpu"]), "peft-lab", "--endpoint", account[1], **environment)
     assert done.returncode == 2 and words in done.stderr and "hf_wrong" not in done.stderr and not account[0].repositories
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_space_is_not_pushed(tmp_path: Path, account: tuple[Account, str]) -> None:
     done = command("push", str(tmp_path), "peft-lab", "--endpoint", account[1], HF_TOKEN=account[0].token)
     assert done.returncode == 2 and "has no README.md and no app.py" in done.stderr and not account[0].asked

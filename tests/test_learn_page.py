@@ -480,6 +480,7 @@ def test_a_table_keeps_back_what_is_asked_later(two: Any, bench: Bench, assets: 
     assert "peak_bytes" in [each["key"] for each in shown]
 
 
+@pytest.mark.slow
 def test_an_order_is_shown_in_no_order_that_says_something(tmp_path: Path) -> None:
     """Not as the file has it, not as it came out, and the same for everybody."""
     found = lessons([ROOT / "lessons"], ROOT / "assets" / "comparisons")

@@ -39,6 +39,7 @@ TAUGHT = {"model": "seed-llama", "task": "toy", "method": {"name": "lora", "targ
           "dtype": "float32"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [TAUGHT, {**SHORT, "model": "seed-bert", "task": "toy", "method": "full"}], ids=["a decoder's", "an encoder's"])
 def test_each_run_ends_with_a_look_whether_what_it_saved_is_what_it_trained(spec: dict[str, Any], workshop: Workshop, run: Any, tmp_path: Path) -> None:
     result = run(workshop, tmp_path, **spec)

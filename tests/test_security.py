@@ -84,6 +84,7 @@ def test_every_answer_carries_the_headers(page: Page, method: str, path: str) ->
     assert "server" not in answer.headers or "uvicorn" in answer.headers["server"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*(f"gradio_api{path}" for path in SHUT), *(path[1:] for path in SHUT_TOP), "gradio_api/file=lab/store.py",
                                   "gradio_api/call/submit"])
 def test_doors_that_the_page_does_not_use_are_shut(page: Page, path: str) -> None:
@@ -91,6 +92,7 @@ def test_doors_that_the_page_does_not_use_are_shut(page: Page, path: str) -> Non
         assert page.ask(method, path, b"{}" if method == "POST" else None) == (404, b'{"error": "there is nothing here"}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["lab-assets/../../app.py", "lab-assets/%2e%2e/%2e%2e/app.py", "lab-assets/..%2f..%2fapp.py", "lab-assets//etc/passwd",
                                   "lesson-figures/../../../lab/store.py", "static/../../../../etc/passwd", "adapter/..%2f..%2flab.sqlite3.zip",
                                   "run/..%2f..%2fx/report.html"])
@@ -99,6 +101,7 @@ def test_no_path_leads_out_of_what_is_served(page: Page, path: str) -> None:
     assert status in (400, 403, 404) and b"import" not in content and b"root:" not in content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("headers", "status"), [
     ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-site"}, 403), ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 403),
     ({"Origin": "https://elsewhere.example"}, 403), ({"Origin": "null"}, 403), ({"Origin": "http://[x"}, 403),
@@ -109,6 +112,7 @@ def test_another_page_cannot_ask_in_a_visitor_s_name(page: Page, headers: dict[s
     assert page.ask("POST", "own-data/list", b'{"owner": "%s"}\n' % MINE.encode(), said)[0] == status
 
 
+@pytest.mark.slow
 def test_links_from_elsewhere_open_the_page_and_nothing_else(page: Page) -> None:
     assert page.ask("GET", "?run=x", None, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})[0] == 200
     assert page.ask("GET", "config", None, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"})[0] == 403
@@ -126,6 +130,7 @@ def test_behind_a_proxy_its_host_is_ours_too() -> None:
 # ── how much ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("announced", [True, False])
 def test_too_large_a_body_is_refused(page: Page, announced: bool) -> None:
     body = b"x" * (LARGEST_BODY_BYTES + 1)
@@ -255,6 +260,7 @@ def test_a_mistake_of_ours_is_told_without_a_traceback(capsys: pytest.CaptureFix
 # ── whose is whose ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_nobody_changes_or_finds_another_s_run(ask: Any, run: str) -> None:
     for owner in (YOURS, "", MINE[:-1], MINE.upper(), "%", "' OR 1=1 --"):
         for name, more in (("rename", {"title": "mine"}), ("delete", {}), ("share", {})):
@@ -268,6 +274,7 @@ def test_nobody_changes_or_finds_another_s_run(ask: Any, run: str) -> None:
     assert seen["mine"] is False and MINE not in json.dumps(seen), "who knows its address looks at it, and learns nobody's key"
 
 
+@pytest.mark.slow
 def test_a_run_on_somebody_s_own_data_and_its_files_are_its_owner_s_until_shared(page: Page, ask: Any) -> None:
     line = json.dumps({"owner": MINE, "name": "x.csv", "title": "Mine"}).encode()
     kept = json.loads(page.ask("POST", "own-data/keep", line + b"\n" + FILE)[1])["set"]["key"]
@@ -297,6 +304,7 @@ def test_a_run_on_somebody_s_own_data_and_its_files_are_its_owner_s_until_shared
 # ── text stays text ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", EVIL)
 def test_what_people_write_reaches_the_page_as_data_alone(page: Page, ask: Any, run: str, text: str) -> None:
     from urllib.parse import quote
@@ -313,6 +321,7 @@ def test_what_people_write_reaches_the_page_as_data_alone(page: Page, ask: Any, 
     assert text not in json.dumps(json.loads(page.ask("GET", "config")[1]))
 
 
+@pytest.mark.slow
 def test_an_error_that_repeats_what_was_sent_is_no_markup(page: Page, ask: Any) -> None:
     for text in EVIL:
         assert text[:20] in ask("submit", draft={**SPEC, "model": text}, owner=MINE)["error"]

@@ -63,6 +63,7 @@ def test_more_seeds_after_a_first_look_find_the_gap_that_was_seen() -> None:
     assert 0.76 <= numpy.mean(found) <= 0.86
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("planned", "sizes", "most"), [(3, (3, 6, 12), 0.05), (2, (3, 20), 0.05), (1, (3, 6, 12), 0.065)])
 def test_adding_seeds_after_looks_keeps_false_verdicts_rare(planned: int, sizes: tuple[int, ...], most: float) -> None:
     """Whoever stops at the first "better" of any look; without the correction it is told in 10 % of cases."""
@@ -133,6 +134,7 @@ def test_a_true_gap_is_told_by_every_outcome_at_the_power_that_was_promised() ->
     assert all(count / 200 >= 0.72 for count in found.values()), (seeds, found)  # three standard errors of the simulation below 0.8
 
 
+@pytest.mark.slow
 def test_a_vote_of_coins_seldom_beats_their_mean() -> None:
     """Answers that know nothing: the vote of five is as often right as each. Of three arms, none may be told in 95 of 100."""
     random, false = numpy.random.default_rng(9), 0
@@ -153,6 +155,7 @@ def test_the_items_asked_for_would_tell_a_vote() -> None:
     assert paired.more_items(paired.judged([[0.0, 0.1, -0.1]])[0], 0.05) is None
 
 
+@pytest.mark.slow
 def test_mcnemar_of_all_pairs_and_seeds_seldom_parts_equal_runs() -> None:
     """Six pairs and three seeds of runs that are equally good: without Holm one of 18 tests is told far more often."""
     random, false, alone = numpy.random.default_rng(11), 0, 0

