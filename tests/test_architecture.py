@@ -38,6 +38,7 @@ def place(path: Path) -> str:
     return path.relative_to(ROOT / "lab").parts[0].removesuffix(".py")
 
 
+@cache
 def imports(tree: ast.AST) -> list[tuple[str, bool]]:
     """(module, whether it stands at the top of the file) of every import."""
     top = {id(node) for node in ast.iter_child_nodes(tree)}
