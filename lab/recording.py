@@ -36,7 +36,7 @@ USUAL = (  # the pair of the first screen, then every task that needs no Hub on 
     {"model": "minilm-l6", "method": "lora"}, {"model": "minilm-l6", "method": "full"},
     *({"model": "minilm-l6", "method": "lora", "task": task} for task in ("products", "editorials", "tweets")),
     *({"model": "smollm2-135m", "method": "lora", "task": task} for task in ("movies", "table_to_text", "short_qa", "headline", "random_pairs", "new_facts")),
-    {"model": "seed-vit", "method": "full"},
+    {"model": "seed-vit", "method": "full"}, {"model": "seed-vit", "method": "lora"},
     # soft prompts from each start, for who looks inside
     *({"model": model, "task": "movies", "method": {"name": "prompt_tuning", "init": init}}
       for model in ("minilm-l6", "smollm2-135m") for init in ("vocabulary", "random", "text", "labels")),

@@ -93,8 +93,9 @@ def test_a_run_of_ones_own_that_goes_wrong_says_so_and_a_recorded_one_does_not(t
         assert found["key"] == "steps-too-large" and found["says"] == "The loss ran away." and found["advice"] and found["above"]
         assert "only the browser" in failure({"run": run.id, "owner": "somebody else"})["error"]
         course = SimpleNamespace(bench=bench, made=lambda lesson, name: None)
-        lesson, runs = SimpleNamespace(runs={"x": spec}), {spec.fingerprint: broken.result}
-        mine, recorded = (results.run(course, lesson, "x", SimpleNamespace(runs=runs, own=own)) for own in ({"x": {}}, {}))
+        place, runs = SimpleNamespace(kind="Run", name="x"), {spec.fingerprint: broken.result}
+        lesson = SimpleNamespace(runs={"x": spec}, places=[place])
+        mine, recorded = (results.run(course, lesson, place, SimpleNamespace(runs=runs, own=own)) for own in ({"x": {}}, {}))
         assert "steps-too-large" in [each["key"] for each in mine["wrong"]] and not recorded["wrong"]
 
 

@@ -26,6 +26,7 @@ from lab.lessons.lesson import RESULTS, Claim
 from lab.lessons.recorded import known as recorded
 from lab.spec import RunSpec
 from lab.sweeping import sweeps
+from lab.ui.learn.results import _asks_for_full
 from lab.ui.wording import size
 
 ROOT = Path(__file__).parent.parent
@@ -464,6 +465,32 @@ def test_orders_and_curves(written: Callable[..., Lesson]) -> None:
         answer(order, ["three/a", "three/a", "three/b"], known)
 
 
+def test_one_question_by_itself_is_told_apart_from_all_pairs_at_once(written: Callable[..., Lesson]) -> None:
+    """A claim asks one thing; the verdicts of its comparison, and an order of its arms, ask about every pair, and are stricter."""
+    arms = "[{name: a}, {name: b, change: {method: bitfit}}, {name: c, change: {method: norms}}, {name: d, change: {method: head}}]"
+    lesson = written(("comparisons:\n", f"comparisons:\n  four: {{base: {{model: seed-bert, task: toy, method: lora}}, arms: {arms}, seeds: [0, 1, 2]}}\n"),
+                     ("predictions:\n", """predictions:
+  order: {kind: order, ask: "In which order?", measure: score, arms: [four/a, four/b, four/c], right: "Yes.", wrong: "No."}
+"""), ("## Ask", "## Order\n\n**Predict** `order`\n\n## Four\n\n**Compare** `four`\n\n## Ask"))
+    four, asked = lesson.comparisons["four"], lesson.matter.predictions["order"]
+
+    def seen(apart: float) -> Known:
+        ahead = {"a": 0.0, "b": apart, "c": 0.001, "d": -0.001}
+        return Known(lesson, {four.run(name, seed).fingerprint: run_of(four.run(name, seed), 0.7 + lead + wobble) for name, lead in ahead.items()
+                              for seed, wobble in enumerate({"a": (0.0, 0.01, 0.02), "b": (0.0, 0.02, 0.01)}.get(name, (0.01, 0.0, 0.02)))})
+
+    said = claim(rule="above", value={"measure": "score", "of": "four/b"}, than="four/a")
+    little, much = outcome(said, seen(0.03)), outcome(said, seen(0.3))
+    assert little.verdict == much.verdict == "holds"
+    assert "Among all 6 pairs at once it would not be told" in little.says and "Among all" not in much.says
+    assert answer(asked, ["four/a", "four/b", "four/c"], seen(0.03)).near and not answer(asked, ["four/a", "four/b", "four/c"], seen(0.3)).near
+
+
+def test_an_interval_has_as_many_digits_at_both_ends() -> None:
+    assert measures.span(-0.066, 0.000415, "loss") == "−0.066 to 0.000" and measures.span(0.0763, 0.383, "times") == "0.08 to 0.38"
+    assert measures.span(0.00001, 0.00004, "loss") == "0.000010 to 0.000040" and measures.span(-2e6, 3e6, "bytes") == "−2.00\u202fMB to 3.00\u202fMB"
+
+
 def test_quantities_of_a_run(written: Callable[..., Lesson]) -> None:
     """Those that are read from what stands beside the score."""
     spec = written().runs["small"]
@@ -505,6 +532,13 @@ def test_results_without_a_question_are_mentioned_and_fail_nothing(written: Call
 @pytest.fixture(scope="module")
 def ours() -> dict[str, Lesson]:
     return lessons([ROOT / "lessons"], ROOT / "assets" / "comparisons")
+
+
+def test_full_fine_tuning_is_no_line_in_the_chart_of_a_run_before_the_lesson_asks_about_it(ours: dict[str, Lesson]) -> None:
+    def asks(lesson: str, run: str) -> bool:
+        return _asks_for_full(ours[lesson], next(place for place in ours[lesson].places if (place.kind, place.name) == ("Run", run)))
+
+    assert asks("17-choosing-a-method", "digits") and not asks("01-why-not-train-everything", "lora")
 
 
 def test_each_prediction_of_our_lessons_is_still_open_when_it_is_made(ours: dict[str, Lesson]) -> None:

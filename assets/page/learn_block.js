@@ -61,7 +61,8 @@ function createChoice(block, context, name) {
   }
 
   if (kept !== undefined && block.options[kept]) answer(kept);
-  return { node: box, settle: () => { if (!marked) shownBack(false); }, waits: () => (context.kept().answers?.[block.name] === undefined ? "Answer the question above to go on." : "") };
+  const unanswered = () => context.kept().answers?.[block.name] === undefined;
+  return { node: box, settle: () => { if (!marked) shownBack(false); }, asks: unanswered, waits: () => (unanswered() ? "Answer the question above to go on." : "") };
 }
 
 // A sentence of the field, and what these very runs say of it.
@@ -69,7 +70,7 @@ function claim(server, block, context) {
   const verdict = el("p", { class: "outcome", role: "status" });
   const why = el("p", { class: "soft" });
   const node = el("section", { class: "learn-claim", "aria-label": "Claim" }, el("p", { class: "sentence" }, el("span", { class: "tag" }, "Claim"), block.sentence), el("p", { class: "soft" }, block.source, ". ", block.rule), verdict, why);
-  return { node, settle: againWithRuns(context, hold, block.after, (steps) => fill(verdict, `What the runs say of it stands here once you have seen the result in ${steps}.`)) };
+  return { node, tells: true, settle: againWithRuns(context, hold, block.after, (steps) => fill(verdict, `What the runs say of it stands here once you have seen the result in ${steps}.`)) };
 
   async function hold(live, fresh) {
     say(verdict, "holding it against the runs …");

@@ -56,11 +56,20 @@ export function createGuess(block, context) {
       : `Kept: ${said(block, guess)}. You will see it beside the result${block.settled.length > 1 ? ` in “${block.answered_in}”` : ""}. Until then you can change it above.`);
   }
 
-  // Once a part of what it is about has been looked at, a guess stays what it was.
+  // Once a part of what it is about has been looked at, a guess stays what it was; a run that was stopped before it showed anything was no look.
   function settle() {
-    if (kept() === undefined || !context.resultSeen(block.name)) return;
-    if (state.mode === "open") lock();
-    else if (state.mode === "locked") stays();
+    if (kept() === undefined) return;
+    const seen = context.resultSeen(block.name);
+    if (state.mode === "open" && seen) lock();
+    else if (state.mode === "locked" && seen) stays();
+    else if (state.mode === "locked") unlock();
+  }
+
+  function unlock() {
+    state.mode = "open";
+    box.disabled = false;
+    made.lock?.(false);
+    told();
   }
 
   function lock() {

@@ -86,10 +86,10 @@ export function createLesson(server, { close, progress, open, looked, resultSeen
     bar.firstChild.style.width = `${(100 * (behind() - (end.hidden ? 1 : 0))) / sequence.length}%`;
   }
 
-  // What stands below a result tells what came out, so it comes with it.
+  // What stands below a result tells what came out, so it comes with it; a claim below a question may tell the answer.
   function hold(made) {
-    const at = made.findIndex((each) => each.holds?.());
-    made.forEach((each, place) => each.node.classList.toggle("held-back", at >= 0 && place > at));
+    const at = made.findIndex((each) => each.holds?.()), asked = made.findIndex((each) => each.asks?.());
+    made.forEach((each, place) => each.node.classList.toggle("held-back", (at >= 0 && place > at) || (each.tells === true && asked >= 0 && place > asked)));
   }
 
   function forward() {

@@ -145,6 +145,7 @@ export function createResult(server, block, context) {
     state.live = "";
     train.disabled = false;
     stop.hidden = bar.hidden = true;
+    stop.disabled = false;
     tell();
     context.keep({ going: { ...kept().going, [block.name]: undefined } });
   }
@@ -155,9 +156,9 @@ export function createResult(server, block, context) {
     if (!context.alive() || state.live !== run) return;
     if (answer?.error) { gone(); say(status, answer.error); return; }
     if (!answer) say(status, "No connection to the lab; your run goes on without this page.");
-    if (answer?.status && !answer.state) say(status, `Your own run: ${answer.status}`);
+    if (answer?.status && !answer.state) say(status, `Your own run: ${halted(answer) || answer.status}`);
     if (answer?.state) {
-      say(status, `Your own run: ${answer.status || answer.state}`);
+      say(status, `Your own run: ${halted(answer) || answer.status || answer.state}`);
       mine.head(STATES[answer.state] || answer.state, answer.state);
       draw(chart, answer.figure, run);
       if (ENDED.includes(answer.state)) { ended(run, answer); return; }
@@ -171,7 +172,7 @@ export function createResult(server, block, context) {
     const answer = await question(server, "measuring", { run, owner: await who() }).catch(() => null);
     if (!context.alive() || state.live !== run) return;
     if (answer?.error) { gone(); say(status, answer.error); return; }
-    say(status, answer ? `Your own measurement: ${answer.status}` : "No connection to the lab; your measurement goes on without this page.");
+    say(status, answer ? `Your own measurement: ${halted(answer) || answer.status}` : "No connection to the lab; your measurement goes on without this page.");
     if (answer) {
       bar.hidden = false;
       bar.value = answer.part;
@@ -181,9 +182,20 @@ export function createResult(server, block, context) {
     setTimeout(measure, document.hidden ? HIDDEN : 1000 * answer?.again || STEADY);
   }
 
+  // A step or a base that is being read is not broken off in the middle.
+  function halted(answer) {
+    return state.stopping === state.live && !ENDED.includes(answer.state) ? "stopping …" : "";
+  }
+
   function ended(run, view) {
     gone();
-    if (view.state !== "finished") { unfinished(view); failed(run, view); return; }
+    if (view.state !== "finished") {
+      if (!drawsAny(view.figure)) context.keep({ begun: (kept().begun || []).filter((each) => each !== block.name) });
+      unfinished(view);
+      failed(run, view);
+      context.settle();
+      return;
+    }
     context.keep({ runs: { ...kept().runs, [block.name]: run } });
     reveal(true, view.reused || state.answered ? "Taken from the history: an equal run had been trained here, so nothing was trained now. “Run it anew” trains it." : "");
   }
@@ -192,7 +204,7 @@ export function createResult(server, block, context) {
   function unfinished(view) {
     const what = `Your own ${block.kind === "run" ? "run" : "measurement"} ${view.state === "failed" ? "failed" : "was stopped"}.`;
     const instead = block.recorded && !state.theirs ? " The recorded one can still be shown." : "";
-    say(status, [what, view.reason, view.advice].filter(Boolean).join(" ") + instead);
+    say(status, (view.state === "failed" ? [what, view.reason, view.advice].filter(Boolean).join(" ") : what) + instead);
     if (block.kind === "measure") fill(mine.body, el("p", { class: "soft" }, "Nothing came out of it."));
   }
 
@@ -204,6 +216,8 @@ export function createResult(server, block, context) {
   }
 
   async function halt() {
+    Object.assign(state, { stopping: state.live });
+    stop.disabled = true;
     say(status, "stopping …");
     await question(server, "stop", { run: state.live, owner: await who() }).catch(() => null);
   }
@@ -238,6 +252,11 @@ function createPart(title) {
 function sides(mine, theirs) {
   const [one, other] = [mine, theirs].map(told);
   return [...one].filter(([name]) => other.has(name)).map(([name, value]) => [name, value, other.get(name)]);
+}
+
+// Whether a figure of a run has any point yet.
+function drawsAny(figure) {
+  return (figure?.data || []).some((line) => (line.y || []).some((value) => value !== null));
 }
 
 function told({ rows, learned, trained, cost }) {

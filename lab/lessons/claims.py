@@ -10,7 +10,7 @@ from lab import catalogue
 from lab.compare.paired import FEWEST
 from lab.lessons.known import NORMAL, Known, Sample
 from lab.lessons.lesson import Claim, Lesson
-from lab.lessons.measures import find, limit, said
+from lab.lessons.measures import find, limit, said, span
 
 NUMBER = re.compile(r"[\d.,]+")
 HOLDS, CONTRADICTED, CANNOT_TELL, MISSING = "holds", "contradicted", "cannot tell", "not run"
@@ -47,11 +47,11 @@ def contradicted_if(claim: Claim, lesson: Lesson) -> str:
             return f"Contradicted if {_quantity(claim, lesson)} is {f'not {claim.rule}' if exact else other} {_limit(claim, lesson)}{'' if exact else noise}."
         case "within noise":
             one, other = names(lesson, claim.pair)
-            return f"Contradicted if {one} and {other} differ in “{_about(lesson, claim.measure, claim.pair[0])}”{noise}."
+            return f"Contradicted if {one} and {other} differ in “{about(lesson, claim.measure, claim.pair[0])}”{noise}."
         case "order":
             arms = names(lesson, claim.arms)
             listed = ("; " if any("," in arm for arm in arms) else ", ").join(arms)
-            return (f"The order of “{_about(lesson, claim.measure, claim.arms[0])}”, the largest first: {listed}. Contradicted if two neighbours come out the "
+            return (f"The order of “{about(lesson, claim.measure, claim.arms[0])}”, the largest first: {listed}. Contradicted if two neighbours come out the "
                     f"other way round{noise}.")
         case _:
             apart = f"differs from {_limit(claim, lesson)} by more than {limit(claim.tolerance, _unit(claim, lesson))}" if claim.tolerance else \
@@ -63,10 +63,10 @@ def _quantity(claim: Claim, lesson: Lesson) -> str:
     """“score on the test items after training” of LoRA"""
     asked = claim.value
     of = _named(claim, lesson)[asked.of]
-    about = f"“{_about(lesson, asked.measure, asked.of)}”"
+    quoted = f"“{about(lesson, asked.measure, asked.of)}”"
     if asked.less:
-        return f"{about}{f' of {of}' if of else ''}, less that of {_named(claim, lesson)[asked.less]},"
-    return f"{about}{f' of {of}' if of else ''}"
+        return f"{quoted}{f' of {of}' if of else ''}, less that of {_named(claim, lesson)[asked.less]},"
+    return f"{quoted}{f' of {of}' if of else ''}"
 
 
 def _limit(claim: Claim, lesson: Lesson) -> str:
@@ -83,7 +83,8 @@ def _unit(claim: Claim, lesson: Lesson) -> str:
     return "times" if claim.value.per else lesson.unit(claim.value.measure, claim.value.of)
 
 
-def _about(lesson: Lesson, measure: str, reference: str) -> str:
+def about(lesson: Lesson, measure: str, reference: str) -> str:
+    """What a number is of, in words: score on the test items after training."""
     if reference in lesson.matter.measurements:
         return catalogue.find("measurements", lesson.matter.measurements[reference].name).gives[measure].about
     return find(measure).about
@@ -138,14 +139,24 @@ def _sided(claim: Claim, known: Known) -> Outcome:
     told = _told(claim, known.lesson, value, other)
     if found.low is None or (arm and not apart.exact and len(apart.values) < FEWEST):
         return Outcome(CANNOT_TELL, f"{told}, but {_seeds(apart)} cannot tell: at least {FEWEST} are needed.")
-    spread = "" if apart.exact else f" (difference {said(found.low, value.unit)} to {said(found.high, value.unit)}{_over(apart)})"
+    spread = "" if apart.exact else f" (difference {span(found.low, found.high, value.unit)}{_over(apart)})"
     if (found.low if sign > 0 else -found.high) > 0:
-        return Outcome(HOLDS, f"{told}{spread}.")
+        return Outcome(HOLDS, f"{told}{spread}.{_stricter(claim, known)}")
     if (found.high if sign > 0 else -found.low) < 0:
-        return Outcome(CONTRADICTED, f"{told}{spread}.")
+        return Outcome(CONTRADICTED, f"{told}{spread}.{_stricter(claim, known)}")
     if apart.exact:
         return Outcome(CONTRADICTED, f"{told}: they are equal.")
     return Outcome(CANNOT_TELL, f"{told}{spread}: the interval has 0 in it.")
+
+
+def _stricter(claim: Claim, known: Known) -> str:
+    """Where the verdicts of the comparison leave open what the claim, one question that was chosen beforehand, can tell."""
+    if not isinstance(claim.than, str) or claim.value.per or claim.value.less:
+        return ""
+    together = known.together(claim.value.measure, claim.value.of, claim.than)
+    if together is None or together[0].told:
+        return ""
+    return f" This is one question, asked by itself. Among all {together[1]} pairs at once it would not be told: the more one asks, the easier one is fooled."
 
 
 def _noise(claim: Claim, known: Known) -> Outcome:
@@ -157,7 +168,7 @@ def _noise(claim: Claim, known: Known) -> Outcome:
     told = " and ".join(f"{name} {said(each.mean, one.unit)}" for name, each in zip(names(known.lesson, claim.pair), (one, other), strict=True))
     if gap is None:
         return Outcome(CANNOT_TELL, f"{told}, but {_seeds(apart)} cannot tell: at least {FEWEST} are needed.")
-    spread = f"(difference {said(gap.low, one.unit)} to {said(gap.high, one.unit)}{_over(apart)})"
+    spread = f"(difference {span(gap.low, gap.high, one.unit)}{_over(apart)})"
     if gap.told:
         return Outcome(CONTRADICTED, f"{told} {spread}: 0 is not in it.")
     return Outcome(HOLDS, f"{told} {spread}: a gap within this interval cannot be told from none.")

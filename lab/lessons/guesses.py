@@ -1,14 +1,14 @@
 """A prediction against what came out: what was true, how far the guess was off, and what is said to whoever made it."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from lab.contracts import LabError, shorten
-from lab.lessons.claims import bounds
-from lab.lessons.known import Known
+from lab.lessons.claims import about, bounds
+from lab.lessons.known import Known, Sample
 from lab.lessons.lesson import Choice, Curve, Number, Option, Order
 from lab.lessons.measures import said
 
@@ -49,6 +49,8 @@ def _choice(asked: Choice, guess: Any, known: Known) -> Answer | None:
             return None
         right = next((place for place, option in enumerate(asked.options, 1) if option.until is None or found.mean <= option.until), len(asked.options))
         shown = said(found.mean, found.unit)
+        if not (asked.truth.per or asked.truth.less):
+            shown += f", the {about(known.lesson, asked.truth.measure, asked.truth.of)}"
     elif asked.pair is not None:
         one, other = (known.sample("score", arm) for arm in asked.pair)
         if not one or not other:
@@ -67,14 +69,17 @@ def _order(asked: Order, guess: Any, known: Known) -> Answer | None:
     if not all(samples.values()):
         return None
     truth = sorted(asked.arms, key=lambda arm: -samples[arm].mean)
-    wrong = [(upper, lower) for place, upper in enumerate(guess) for lower in guess[place + 1:] if _told(samples[lower].against(samples[upper]))]
+    wrong = [(upper, lower) for place, upper in enumerate(guess) for lower in guess[place + 1:] if _ahead(asked.measure, lower, upper, samples, known)]
     shown = ", ".join(f"{arm.rpartition('/')[2]} {said(samples[arm].mean, samples[arm].unit)}" for arm in truth)
     return Answer(truth, shown, not wrong, asked.wrong if wrong else asked.right)
 
 
-def _told(apart: Any) -> bool:
-    """Whether it is above 0 by more than noise."""
-    found = bounds(apart)
+def _ahead(measure: str, one: str, other: str, samples: Mapping[str, Sample], known: Known) -> bool:
+    """Whether the one is above the other by more than noise: as the verdicts of their comparison say it, which judge all its pairs at once."""
+    together = known.together(measure, one, other)
+    if together is not None:
+        return together[0].told and together[0].difference > 0
+    found = bounds(samples[one].against(samples[other]))
     return found.low is not None and found.low > 0
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
@@ -81,6 +82,20 @@ class Known:
         if asked.per or asked.less:
             found = found.against(self.sample(asked.measure, asked.per or asked.less), ratio=bool(asked.per))
         return found
+
+    def together(self, measure: str, one: str, other: str) -> tuple[Gap, int] | None:
+        """The gap of two arms where all pairs of their comparison are judged at once, as its verdicts do it, and how many pairs those are; None where they
+        share no comparison, where it has one pair, and where nothing is left to chance."""
+        (comparison, _), (theirs, _) = self.lesson.arm(one), self.lesson.arm(other)
+        if not comparison or comparison != theirs:
+            return None
+        samples = {arm: found for name in self.lesson.comparisons[comparison].specs if (found := self.sample(measure, arm := f"{comparison}/{name}"))}
+        pairs = list(combinations(samples, 2))
+        if len(pairs) < 2 or samples[one].exact:
+            return None
+        place, sign = (pairs.index((one, other)), 1) if (one, other) in pairs else (pairs.index((other, one)), -1)
+        gaps = judged([[sign * value for value, _ in samples[a].against(samples[b]).values.values()] for a, b in pairs], grain=samples[one].grain)
+        return gaps[place], len(pairs)
 
     def sample(self, measure: str, reference: str) -> Sample:
         """By seed, of the runs that have finished; empty where there is none."""

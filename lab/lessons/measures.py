@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import floor, log10
 from typing import Any
 
 from lab.accounting.amounts import size
@@ -169,6 +170,15 @@ def _said(value: float, unit: str) -> str:
             return f"{_three(value)} times"
         case _:
             return _three(value) if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+
+
+def span(low: float, high: float, unit: str) -> str:
+    """An interval of differences: both ends with as many decimals, and without "times", which a difference of two multiples is not."""
+    widest = max(abs(low), abs(high))
+    if unit in ("count", "bytes", "share", "seconds") or not widest:
+        return f"{said(low, unit)} to {said(high, unit)}"
+    decimals = min(8, max(2 if unit in ("times", "ratio") else 3, 1 - floor(log10(widest))))
+    return " to ".join(f"{value:.{decimals}f}".replace("-", "−") for value in (low, high))
 
 
 def limit(value: float, unit: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from lab.contracts import knob
 from lab.measurement import Gives, Measurement, Progress
 
+NAMED = {"lora_merged": "merged LoRA", "lora": "LoRA, not merged", "adapter": "adapters", "prompt": "a soft prompt"}
 FORMS = {"lora_merged": "lora", "lora": "lora", "adapter": "houlsby", "prompt": "prompt_tuning"}
 
 
@@ -22,7 +23,7 @@ class AnswerTimes(Measurement):
     about = ("The same texts go through the untouched base and through it with a trained part beside it or merged into it, one text at a time and many at "
              "once. How many times as long does each take?")
     source = "Hu et al. 2021, table 1"
-    gives = {**{f"{form}_{size}": Gives("times", f"time of {form} as a multiple of the base's, {what}")
+    gives = {**{f"{form}_{size}": Gives("times", f"time with {NAMED[form]} as a multiple of the base's, {what}")
                 for size, what in (("one", "one text"), ("many", "many texts")) for form in FORMS},
              "adapter_shrinks": Gives("points", "overhead of the adapter with one text, less that with many, as shares of the base's time")}
 

@@ -12,7 +12,7 @@ from lab.measurement import Gives, Measurement, Progress
 from lab.measurements._trained import last, over_seeds, trained
 from lab.spec import RunSpec
 
-METHODS = ("houlsby", "lora", "prompt_tuning", "full")
+METHODS = {"houlsby": "adapters", "lora": "LoRA", "prompt_tuning": "prompt tuning", "full": "full fine-tuning"}
 ITEMS = 100
 
 
@@ -25,8 +25,8 @@ class LikeTheBase(Measurement):
     about = ("Four methods learn the same texts. Then the states behind each block are compared with the untouched model's, for the same words: 1 is the same "
              "arrangement, 0 an unrelated one. Who stays nearest?")
     source = "He et al. 2021, section 3"
-    gives = {**{method: Gives("points", f"similarity to the base after {method}, mean over the blocks") for method in METHODS},
-             "adapter_nearer": Gives("points", "similarity after houlsby, less that after full fine-tuning")}
+    gives = {**{method: Gives("points", f"similarity to the base after {name}, mean over the blocks") for method, name in METHODS.items()},
+             "adapter_nearer": Gives("points", "similarity after adapters, less that after full fine-tuning")}
 
     model: str = knob("minilm-l6", "base model")
     task: str = knob("movies", "what it learns")

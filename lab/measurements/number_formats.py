@@ -10,7 +10,7 @@ from lab.measurements._halves import mean
 
 BLOCK = 64  # numbers that share a scale, as bitsandbytes takes them
 GAUSSIAN = "Gaussian numbers"
-KINDS = ("nf4", "fp4", "int4")
+KINDS = {"nf4": "NF4", "fp4": "FP4", "int4": "4-bit integers"}
 PAIRS = (("nf4", "fp4"), ("nf4", "int4"), ("fp4", "int4"))
 
 
@@ -25,9 +25,9 @@ class NumberFormats(Measurement):
     about = ("Each weight matrix of the blocks is rounded to NF4, FP4 and 4-bit integers by the same blocks of 64 and turned back. "
              "How much of the matrix is lost, on these weights and on as many Gaussian numbers?")
     source = "Dettmers et al. 2023, QLoRA, section 3"
-    gives = {**{name: Gives("share", f"relative error of {name}, mean over the matrices") for name in KINDS},
-             **{f"gaussian_{name}": Gives("share", f"relative error of {name} on Gaussian numbers") for name in KINDS},
-             **{f"{name}_to_{other}": Gives("times", f"error of {name} as a multiple of that of {other}, mean over the matrices")
+    gives = {**{key: Gives("share", f"relative error of {name}, mean over the matrices") for key, name in KINDS.items()},
+             **{f"gaussian_{key}": Gives("share", f"relative error of {name} on Gaussian numbers") for key, name in KINDS.items()},
+             **{f"{name}_to_{other}": Gives("times", f"error of {KINDS[name]} as a multiple of that of {KINDS[other]}, mean over the matrices")
                 for name, other in PAIRS}}
 
     model: str = knob("minilm-l6", "base model")

@@ -10,7 +10,7 @@ from typing import Any
 from lab.contracts import knob
 from lab.measurement import Gives, Measurement, Progress
 
-METHODS = ("full", "lora")
+METHODS = {"full": "full fine-tuning", "lora": "LoRA"}
 
 
 class StepTimes(Measurement):
@@ -24,7 +24,7 @@ class StepTimes(Measurement):
     source = "Hu et al. 2021, section 4.2"
     gives = {
         "ratio": Gives("times", "time of a step of full fine-tuning as a multiple of LoRA's"),
-        **{f"{method}_{part}": Gives("seconds", f"{part} of a step, {method}") for method in METHODS for part in ("forward", "backward", "update")},
+        **{f"{method}_{part}": Gives("seconds", f"{part} of a step, {name}") for method, name in METHODS.items() for part in ("forward", "backward", "update")},
     }
 
     model: str = knob("smollm2-135m", "base model")
@@ -43,11 +43,11 @@ class StepTimes(Measurement):
         spec = {"model": self.model, "task": self.task, "batch": self.batch, "dtype": "float32", "device": "cpu"}
         jobs = {method: finished(prepare(RunSpec.parse({**spec, "method": method}), workshop, plainly=True)) for method in METHODS}
         rules = {method: optimizers.make("adamw_fused", job.groups(), 0.0, "cpu") for method, job in jobs.items()}
-        any_job = jobs[METHODS[0]]
+        any_job = next(iter(jobs.values()))
         taken: list[dict[str, list[float]]] = []
         for done, rows in enumerate(islice(epochs(any_job.texts.train, self.batch, generator(0, "order")), self.turns + 2)):
             yield done, self.turns + 2
-            order = METHODS if done % 2 else METHODS[::-1]
+            order = METHODS if done % 2 else reversed(METHODS)
             taken.append({method: _step(jobs[method], rules[method], rows) for method in order})
         turns = taken[2:]
         parts = {method: [median(turn[method][place] for turn in turns) for place in range(3)] for method in METHODS}

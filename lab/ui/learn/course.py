@@ -1,7 +1,7 @@
 """Lessons with what is known of their runs: what was recorded, and what this student has run."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,9 +15,12 @@ from lab.lessons.recorded import find as recorded_run
 from lab.lessons.recorded import known as recorded
 from lab.lessons.recorded import whole
 from lab.measurement import MEASURED, Measuring, named
+from lab.spec import RunSpec
 from lab.ui.bench import Bench
+from lab.ui.compare.sources import machine
 
 KEPT = 8  # lessons whose recorded runs stay read
+KEPT_MACHINES = 1000  # of recorded runs
 KEPT_RUNS = 200  # of students, for whom a lesson shows a comparison that they have run
 
 
@@ -28,6 +31,7 @@ class Course:
         self.bench, self.lessons, self.assets = bench, bench.lessons, bench.assets
         self._recorded = lru_cache(KEPT)(self._read)
         self._made = lru_cache(KEPT_RUNS)(self._read_made)
+        self._machine = lru_cache(KEPT_MACHINES)(self._read_machine)
         self._result = lru_cache(KEPT_RUNS)(self.bench.store.result)  # of runs that have finished: they change no more
         self.measured = measuring.recorded(self.assets / "measurements") if self.assets else {}
 
@@ -96,6 +100,14 @@ class Course:
     def _read_made(self, key: str, name: str) -> Mapping[str, Any] | None:
         found = recorded_run(self.lessons[key].runs[name], self.assets)
         return {**found.made, "seconds": found.result.seconds.get("total")} if found else None
+
+    def machines(self, specs: Iterable[RunSpec]) -> set[str]:
+        """Those on which runs were made that a comparison shows."""
+        return {self._machine(spec) for spec in specs}
+
+    def _read_machine(self, spec: RunSpec) -> str:
+        found = recorded_run(spec, self.assets)
+        return machine(found.made if found else None)
 
     def can_measure(self, lesson: Lesson, name: str) -> bool:
         """Whether it can be made here, by whoever looks at the lesson."""

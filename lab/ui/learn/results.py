@@ -15,6 +15,7 @@ from lab.lessons.guesses import answer
 from lab.lessons.known import Known
 from lab.lessons.lesson import RESULTS, Place
 from lab.lessons.measures import said
+from lab.lessons.recorded import find as recorded_run
 from lab.lessons.recorded import whole
 from lab.reporting.measures import measures
 from lab.spec import RunSpec
@@ -36,21 +37,31 @@ from lab.ui.wording import cell
 
 COLUMNS = ("score", "trainable", "share", "peak_bytes", "step_seconds")
 NOT_YET = {"waiting": True}
+APART = " Times are left out: these runs were made on different machines."
 ONLY_WHOLE = " A lesson counts those of arms that have all their seeds; Compare counts each."
 
 
-def run(course: Course, lesson: Lesson, name: str, known: Known) -> dict[str, Any]:
-    """The chart, what was learned, trained and spent, of the student's own run or the recorded one; {"waiting"} where there is neither."""
-    spec = lesson.runs[name]
+def run(course: Course, lesson: Lesson, place: Place, known: Known) -> dict[str, Any]:
+    """The chart, what was learned, trained and spent, of the student's own run or the recorded one; {"waiting"} where there is neither. The line of recorded
+    full fine-tuning is left out where the lesson goes on to ask about it."""
+    name, spec = place.name, lesson.runs[place.name]
     result = known.runs.get(spec.fingerprint)
     if result is None:
         return NOT_YET
     settings = spec.to_dict()
     own = name in known.own
-    seen = picture(spec, settings, settled(spec, settings), result, "finished", reference(course.bench.recorded, settings))
+    lines = {} if _asks_for_full(lesson, place) else reference(course.bench.recorded, settings)
+    seen = picture(spec, settings, settled(spec, settings), result, "finished", lines)
     found = wrong(spec, result, course.bench.recorded) if own else []  # what is odd in a recorded run is for the student to see
     return {"own": own, "chip": "your run" if own else _recorded(course.made(lesson, name)), "wrong": found,
             **{key: seen[key] for key in ("figure", "learned", "trained", "cost", "asked", "nothing")}}
+
+
+def _asks_for_full(lesson: Lesson, place: Place) -> bool:
+    """Whether a later prediction is about a score of full fine-tuning."""
+    later = [each.name for each in lesson.places[lesson.places.index(place) + 1:] if each.kind == "Predict"]
+    asked = [reference for name in later for measure, reference in quantities(lesson, lesson.matter.predictions[name]) if measure == "score"]
+    return any(_spec(lesson, reference).method.key == "full" for reference in asked if reference not in lesson.matter.measurements)
 
 
 def _recorded(made: Mapping[str, Any] | None) -> str:
@@ -69,10 +80,13 @@ def compared(course: Course, lesson: Lesson, name: str, known: Known, place: Pla
         arm |= {"rates": None, "elsewhere": ""}
     chosen = measures(made["metric"], made["higher_is_better"], made["test_metric"])
     asked = {*COLUMNS, *asked_so_far(lesson, name, place)} - asked_later(lesson, name, place)
-    few = [each for each in chosen if each.key in asked]
+    apart = len(course.machines(spec for spec in comparison.runs.values() if spec.fingerprint in runs)) > 1
+    few = [each for each in chosen if each.key in asked and not (apart and each.timed)]
     told = verdicts(made, len(runs), len(comparison.runs))
     if len(runs) < len(comparison.runs):
         told["lead"] += ONLY_WHOLE
+    if apart and any(each.timed for each in chosen if each.key in asked):
+        told["lead"] += APART
     drawn = figures(comparison, made, look, chosen, Evidence())
     rows = table(made["arms"], few, look, winners(made), False, made["measure"])
     return {"title": comparison.title, "figure": drawn[0] if drawn else None, "verdicts": told, "table": rows,
@@ -201,6 +215,9 @@ def _answers(course: Course, lesson: Lesson, of: str, known: Known, place: Place
     if result is None:
         return NOT_YET
     learned = cards.learned(result, spec.shape)
+    if not learned["samples"]:  # what was recorded for a comparison keeps none; an equal run that was recorded by itself does
+        found = recorded_run(spec, course.assets)
+        learned = cards.learned(found.result, spec.shape) if found else learned
     return {"learned": learned, "samples": True} if learned["samples"] else {"says": ["No single answers were kept of this run; its score stands above."]}
 
 

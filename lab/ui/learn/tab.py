@@ -39,7 +39,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
         place, live = course.place(found, kind, name), asked.get("live") or {}
         known = course.known(found, live, str(asked.get("owner", "")))
         if kind == "Run":
-            seen = results.run(course, found, place.name, known)
+            seen = results.run(course, found, place, known)
         elif kind == "Compare":
             seen = results.compared(course, found, place.name, known, place)
         elif kind == "Measure":
