@@ -275,11 +275,12 @@ const DRAWN = { run: drawRun, compare: drawCompared, measure: drawMeasured };
 
 export function drawRun(body, { figure, learned, trained, cost, wrong = [] }) {
   const chart = figureHolder("Loss and score over the steps", 340);
-  const longest = Math.max(1, ...cost.bars.map((bar) => bar.bytes));
-  fill(body, chart.node, el("section", { class: "learned" }, el("h4", {}, "What it learned"), scoreRows(learned.rows), el("p", { class: "soft" }, learned.noise)),
+  const bars = cost.bars.slice(0, 1); // what was measured: the rule of thumb from before the run has its place in Train and Memory
+  const longest = Math.max(1, ...bars.map((bar) => bar.bytes));
+  fill(body, chart.node, el("section", { class: "learned" }, el("h4", {}, "What it learned"), scoreRows(learned.rows), el("p", { class: "soft" }, [learned.about, learned.noise].filter(Boolean).join(" "))),
     el("div", { class: "learn-cards-row" },
     el("section", {}, el("h4", {}, "What it trained"), el("p", { class: "big" }, trained.trainable, el("small", {}, `${trained.share} of all numbers`)), shareBar(trained.part)),
-    el("section", {}, el("h4", {}, "What a step took"), cost.bars.map((bar) => memoryBar(bar, longest)), cost.bars.length ? memoryKey(cost.bars[0]) : null)), wrong.map(diagnosis));
+    el("section", {}, el("h4", {}, "What a step took"), bars.map((bar) => memoryBar(bar, longest)), bars.length ? memoryKey(cost.bars[0]) : null)), wrong.map(diagnosis));
   draw(chart, figure, "lesson");
 }
 
