@@ -96,7 +96,7 @@ def _read(text: str) -> tuple[Any, Any]:
     import yaml
 
     try:
-        return yaml.compose(text, Loader=yaml.CSafeLoader), yaml.load(text, Loader=yaml.CSafeLoader)
+        return yaml.compose(text, Loader=yaml.CSafeLoader), yaml.CSafeLoader(text).get_single_data()
     except (AttributeError, yaml.YAMLError, ValueError, RecursionError):
         return yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
 
