@@ -47,6 +47,32 @@ def swept(comparison: Comparison) -> Swept | None:
     return min(found, key=lambda each: (len(each.alone), len(each.series)), default=None)
 
 
+def strands(comparison: Comparison) -> list[tuple[str, ...]]:
+    """Arms of one method that differ in one number, in its order: longest first, and no arm in two."""
+    flat = {name: _flat(spec) for name, spec in comparison.specs.items()}
+    keys = dict.fromkeys(key for each in flat.values() for key, value in each.items() if key != MODEL and _number(key, value))
+    rows = []
+    for key in [*keys, *(["lr"] if "lr" not in keys else [])]:
+        sorts: dict[Any, list[tuple[float, str]]] = {}
+        for name, each in flat.items():
+            value = _value(key, comparison.specs[name]) if key in each else None
+            if value is not None:
+                sorts.setdefault((comparison.specs[name].method.key, _rest(each, key)), []).append((value, name))
+        rows += [sorted(points) for points in sorts.values() if len({value for value, _ in points}) == len(points) > 1]
+    found: list[tuple[str, ...]] = []
+    for points in sorted(rows, key=len, reverse=True):
+        names = tuple(name for _, name in points)
+        if not any(name in other for other in found for name in names):
+            found.append(names)
+    return found
+
+
+def _rest(flat: Mapping[str, Any], key: str) -> tuple[tuple[str, Any], ...]:
+    """All other settings. Alpha stays, or keeps its ratio to the rank: no second thing."""
+    beside = {key, *(("method.alpha",) if key == "method.rank" else ())}
+    return tuple((other, value) for other, value in flat.items() if other not in beside)
+
+
 def _flat(spec: RunSpec) -> dict[str, Any]:
     """Every setting that decides what is learned. A learning rate that follows the method is none of its own."""
     knobs = {f"method.{key}": _still(value) for key, value in spec.method.settings().items()}
@@ -67,15 +93,13 @@ def _number(key: str, value: Any) -> bool:
 
 
 def _by(key: str, flat: Mapping[str, Mapping[str, Any]], specs: Mapping[str, RunSpec]) -> Swept | None:
-    beside = {key, *(("method.alpha",) if key == "method.rank" else ())}  # alpha stays, or keeps its ratio to the rank: no second thing
     sorts: dict[Any, dict[str, float | None]] = {}
     alone = []
     for name, each in flat.items():
         if key not in each:
             alone.append(name)
             continue
-        rest = tuple((other, value) for other, value in each.items() if other not in beside)
-        sorts.setdefault(rest, {})[name] = _value(key, specs[name])
+        sorts.setdefault(_rest(each, key), {})[name] = _value(key, specs[name])
     lines = []
     for points in sorts.values():
         if len(points) == 1:

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from lab.reporting.measures import Measure, shaken, spread
+from lab.ui.labels import apart
 
 Point = tuple[str, tuple[float, float, float], tuple[float, float, float]]  # an arm's name; value, below and above of each measure
 
@@ -14,13 +16,17 @@ APART = 1.05  # a smaller ratio between the largest and the smallest is none to 
 
 
 def cost_of(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure]) -> Measure | None:
-    """The first cost in which arms differ, and which none of them owes to the machine's load; None where they all cost the same."""
+    """The steadiest cost that tells two of three arms apart, else the one that tells most, of those that none of them owes to the machine's load; None where
+    they all cost the same."""
     by_key = {each.key: each for each in chosen}
-    for measure in (by_key[key] for key in COSTS):
-        values = [value for arm in arms if (value := measure.of(arm)) is not None]
-        if len(values) > 1 and max(values) > APART * min(values) and not any(shaken(measure, arm) for arm in arms):
-            return measure
-    return None
+    steady = [by_key[key] for key in COSTS if not any(shaken(by_key[key], arm) for arm in arms)]
+    best = max(steady, key=lambda measure: min(spreads(measure, arms), ceil(2 * len(arms) / 3)), default=None)
+    return best if best is not None and spreads(best, arms) > 1 else None
+
+
+def spreads(measure: Measure, arms: Sequence[Mapping[str, Any]]) -> int:
+    """How many places of its axis arms stand at."""
+    return apart([value for arm in arms if (value := measure.of(arm)) is not None], APART)
 
 
 def placed(arms: Sequence[Mapping[str, Any]], x: Measure, y: Measure) -> tuple[list[Point], list[str]]:

@@ -9,7 +9,7 @@ from lab import catalogue
 from lab.compare.says import named
 from lab.contracts import listing
 from lab.ui.compare.levels import _clean, mean_said
-from lab.ui.compare.race import short
+from lab.ui.labels import shorts
 from lab.ui.wording import scored
 
 OWN = "●"
@@ -30,7 +30,7 @@ def figure(report: Mapping[str, Any]) -> dict[str, Any] | None:
     own = [[OWN if arm["spec"]["task"] == key else "" for key in tests] for arm, _ in rows]
     text = [[f"{scored(value, metric, fewer=1)} {mark}".strip() if value is not None else "–" for value, mark in zip(line, marks, strict=True)]
             for line, marks in zip(cells, own, strict=True)]
-    titles = [catalogue.find("tasks", key).title for key in tests]
+    titles, names = [catalogue.find("tasks", key).title for key in tests], shorts(arm["name"] for arm, _ in rows)
     return {
         "data": [{"type": "heatmap", "x": list(range(len(tests))), "y": list(range(len(rows))), "z": cells, "showscale": False, "xgap": 3, "ygap": 3,
                   "colorscale": SHADES, "hoverinfo": "skip", "xaxis": "x", "yaxis": "y2"},
@@ -39,7 +39,7 @@ def figure(report: Mapping[str, Any]) -> dict[str, Any] | None:
         "layout": {"xaxis": {"anchor": "y2", "tickmode": "array", "tickvals": list(range(len(tests))), "ticktext": [_two_lines(title) for title in titles],
                              "title": {"text": "tested on", "standoff": 6}, "showgrid": False, "fixedrange": True, "range": [-0.5, len(tests) - 0.5]},
                    "yaxis2": {"domain": [0, 1], "range": [len(rows) - 0.5, -0.5], "tickmode": "array", "tickvals": list(range(len(rows))), "showgrid": False,
-                              "ticktext": [f"{_clean(short(arm['name']))}  " for arm, _ in rows], "fixedrange": True}},
+                              "ticktext": [f"{_clean(names[arm['name']])}  " for arm, _ in rows], "fixedrange": True}},
         "labels": [], "caption": f"{metric.capitalize()}, mean over the seeds. {OWN} marks the task that was trained on; darker is better.",
         "alt": f"Table of {metric}, an arm a row and a tested task a column. " + "; ".join(
             f"{arm['name']}: {', '.join(f'{key} {cell}' for key, cell in zip(tests, line, strict=True))}" for (arm, _), line in zip(rows, text, strict=True)),

@@ -7,7 +7,8 @@ from typing import Any
 from lab.compare import Comparison
 from lab.compare.outcomes import Outcome, kinds
 from lab.compare.report import known_outcomes
-from lab.compare.varied import formats, methods, swept
+from lab.compare.varied import formats, methods, strands, swept
+from lab.reporting.front import cost_of, spreads
 from lab.reporting.measures import Measure
 from lab.ui.compare import crossed, levels
 from lab.ui.compare import swept as line
@@ -24,18 +25,19 @@ def figures(comparison: Comparison, report: Mapping[str, Any], looks: Looks, cho
     comparison with another one, where there is one to be crossed with."""
     by_key = {each.key: each for each in chosen}
     sweep = swept(comparison)
+    joined = strands(comparison)
     found: list[tuple[str, str, dict[str, Any] | None]] = [
         ("crossed", "Methods × kinds of task", both),
         ("transfer", "Tested on other tasks", crossed.figure(report) if comparison.base_spec.tested_on else None),
         *_of_prompts(comparison, report, looks, by_key),
-        ("formats", "Quality against bytes", scatter(report["arms"], looks, by_key["weights_bytes"], by_key["score"]) if formats(comparison) else None),
+        *(_of_formats(report, looks, by_key, joined) if formats(comparison) else []),
         ("swept", f"By {sweep.word}" if sweep else "", line.figure(sweep, comparison, report, looks) if sweep else None),
         ("halves", "Lower and upper layers", levels.halves(comparison, report, looks)),
         ("scores", report["metric"].capitalize() if not comparison.scored else "Scores", levels.dots(report, looks)),
         ("gap", "Training against test", levels.gap(report, looks) if comparison.train or comparison.measure == "gap" else None),
         ("groups", "Kinds of items", levels.groups(report, looks)),
         ("forgetting", "Forgetting", levels.forgetting(report, looks)),
-        ("learned", "Learned against forgotten", scatter(report["arms"], looks, by_key["forgetting"], by_key["score"])),
+        ("learned", "Learned against forgotten", scatter(report["arms"], looks, by_key["forgetting"], by_key["score"], joined)),
         ("votes", "Vote of the seeds", levels.votes(report, looks)),
     ]
     if methods(comparison):
@@ -84,6 +86,16 @@ def shows(outcome: str, about: str, found: Sequence[Mapping[str, Any]]) -> str:
 
 def _alone(outcome: Outcome, report: Mapping[str, Any], looks: Looks) -> tuple[str, dict[str, Any] | None]:
     return outcome.title[:1].upper() + outcome.title[1:], levels.measured(report, looks, outcome)
+
+
+def _of_formats(report: Mapping[str, Any], looks: Looks, by_key: Mapping[str, Measure],
+                joined: Sequence[Sequence[str]]) -> list[tuple[str, str, dict[str, Any] | None]]:
+    """Against the bytes that tell most arms apart; where most of them have the same bytes, against what else they cost."""
+    x = max((by_key[key] for key in ("weights_bytes", "peak_bytes")), key=lambda measure: spreads(measure, report["arms"]))
+    if 2 * spreads(x, report["arms"]) < len(report["arms"]):
+        x = cost_of(report["arms"], list(by_key.values())) or x
+    title = f"Quality against {'bytes' if x.key == 'weights_bytes' else x.title}"
+    return [("formats", title, scatter(report["arms"], looks, x, by_key["score"], joined))]
 
 
 def _of_prompts(comparison: Comparison, report: Mapping[str, Any], looks: Looks, by_key: Mapping[str, Measure]) -> list[tuple[str, str, dict[str, Any] | None]]:

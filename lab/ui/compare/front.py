@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil, floor, hypot, log10
+from math import hypot, log10
 from typing import Any
 
 from lab.compare.says import listed
@@ -10,27 +10,33 @@ from lab.compare.steady import MARK
 from lab.reporting.front import Point, front, placed
 from lab.reporting.measures import Measure
 from lab.ui.charts import GREY
-from lab.ui.compare.race import short
+from lab.ui.labels import powers, round_numbers, shorts
 
 Box = tuple[float, float, float, float]  # left, right, bottom, top
 LETTER, LINE = 0.009, 0.06  # of the chart: width of a letter, height of a name
 ROUNDS = 3  # of placing all names
+BAR = 0.006  # half of the breadth that is kept free along an error bar, of the chart
 
 
-def scatter(arms: Sequence[Mapping[str, Any]], looks: Mapping[str, Mapping[str, str]], x: Measure, y: Measure) -> dict[str, Any] | None:
-    """None while no arm has both. An arm whose time cannot be told from the machine's load is drawn hollow and faint, and stands on no front."""
+def scatter(arms: Sequence[Mapping[str, Any]], looks: Mapping[str, Mapping[str, str]], x: Measure, y: Measure,
+            strands: Sequence[Sequence[str]] = ()) -> dict[str, Any] | None:
+    """None while no arm has both. An arm whose time cannot be told from the machine's load is drawn hollow and faint, and stands on no front. `strands` are
+    arms that differ in one number of the same method: a thin line joins them."""
     points, hollow = placed(arms, x, y)
     if not points or x.key == y.key:
         return None
     best = front([point for point in points if point[0] not in hollow], x, y)
-    stairs = _stairs(best, x, y)
+    stairs, names = _stairs(best, x, y), shorts(point[0] for point in points)
+    joined = _joined(strands, points, looks)
     return {
         "data": [{"x": [at for at, _ in stairs], "y": [height for _, height in stairs], "mode": "lines", "name": "front", "hoverinfo": "skip",
                   "line": {"color": GREY, "width": 1.5, "dash": "dash"}, "xaxis": "x", "yaxis": "y2"},
-                 *(_mark(point, looks[point[0]], x, y, where, point[0] in hollow) for point, where in zip(points, _beside(points, x, y), strict=True))],
+                 *joined, *(_mark(point, names[point[0]], looks[point[0]], x, y, where, point[0] in hollow)
+                            for point, where in zip(points, _beside(points, names, x, y), strict=True))],
         "layout": {"xaxis": {**_axis(x, [point[1] for point in points]), "anchor": "y2"},
                    "yaxis2": {"domain": [0, 1], **_axis(y, [point[2] for point in points])}},
-        "labels": [], "caption": f"{_caption(x, y)}{_marks([looks[name] for name, _, _ in points if name not in hollow], bool(hollow))}",
+        "labels": [], "caption": f"{_caption(x, y)}{' Thin lines join arms that differ in one number.' if joined else ''}"
+                                 f"{_marks([looks[name] for name, _, _ in points if name not in hollow], bool(hollow))}",
         "alt": f"Chart of {y.title} by {x.title}. " + "; ".join(f"{name}: {x.said(over[0])}, {y.said(up[0])}" for name, over, up in points)
                + f". On the front: {listed([name for name, _, _ in best]) or 'none'}.",
         "table": {"columns": ["arm", x.title, y.title, "on the front"],
@@ -51,9 +57,17 @@ def _told(best: Sequence[str], hollow: Sequence[str]) -> str:
     return f"{on} Not judged: {listed(hollow)}, whose time cannot be told from the load of the machine." if hollow else on
 
 
-def _mark(point: Point, look: Mapping[str, str], x: Measure, y: Measure, where: str, hollow: bool) -> dict[str, Any]:
-    name, (at, left, right), (height, below, above) = point
-    text = f" {MARK if hollow else ''}{short(name)} ".replace("<", "").replace("&", "")
+def _joined(strands: Sequence[Sequence[str]], points: Sequence[Point], looks: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    """A thin line through the marks of a strand, in its order and in the colour of its first."""
+    there = {name: (over[0], up[0]) for name, over, up in points}
+    lines = [found for strand in strands if len(found := [name for name in strand if name in there]) > 1]
+    return [{"x": [there[name][0] for name in line], "y": [there[name][1] for name in line], "mode": "lines", "name": f"strand {line[0]}",
+             "hoverinfo": "skip", "line": {"color": looks[line[0]]["colour"], "width": 1}, "opacity": 0.6, "xaxis": "x", "yaxis": "y2"} for line in lines]
+
+
+def _mark(point: Point, label: str, look: Mapping[str, str], x: Measure, y: Measure, where: str, hollow: bool) -> dict[str, Any]:
+    (at, left, right), (height, below, above) = point[1:]
+    text = f" {MARK if hollow else ''}{label} ".replace("<", "").replace("&", "")
     bar = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, "color": look["colour"]}
     return {"x": [at], "y": [height], "mode": "markers+text", "text": [text], "textposition": where,
             **({"opacity": 0.5} if hollow else {}),
@@ -63,12 +77,15 @@ def _mark(point: Point, look: Mapping[str, str], x: Measure, y: Measure, where: 
             "hovertemplate": f"%{{text}}: {x.title} {x.said(at)}, {y.title} {y.said(height)}<extra></extra>"}
 
 
-def _beside(points: Sequence[Point], x: Measure, y: Measure) -> list[str]:
-    """Where each name stands, so that it covers as little as possible of marks and of other names, and is nearest to its own mark. In parts of the chart's
-    width and height. Names are placed in turn, a few times over: the first ones then know of the last."""
-    spots = list(zip(_shares(x, [point[1] for point in points]), _shares(y, [point[2] for point in points]), strict=True))
+def _beside(points: Sequence[Point], names: Mapping[str, str], x: Measure, y: Measure) -> list[str]:
+    """Where each name stands, so that it covers as little as possible of marks, of their error bars and of other names, and is nearest to its own mark. In
+    parts of the chart's width and height. Names are placed in turn, a few times over: the first ones then know of the last."""
+    across, up = _shares(x, [point[1] for point in points]), _shares(y, [point[2] for point in points])
+    spots = [(at, height) for (at, _, _), (height, _, _) in zip(across, up, strict=True)]
     marks = [(at - 0.01, at + 0.01, height - 0.02, height + 0.02) for at, height in spots]
-    choices = [_boxes(*spot, LETTER * len(short(name))) for (name, _, _), spot in zip(points, spots, strict=True)]
+    marks += [bar for (at, left, right), (height, below, above) in zip(across, up, strict=True)
+              for bar in ((left, right, height - 2 * BAR, height + 2 * BAR), (at - BAR, at + BAR, below, above)) if right > left or above > below]
+    choices = [_boxes(*spot, LETTER * len(names[name])) for (name, _, _), spot in zip(points, spots, strict=True)]
     found: list[str | None] = [None] * len(points)
     for place in list(range(len(points))) * ROUNDS:
         others = [choices[other][where] for other, where in enumerate(found) if where and other != place]
@@ -91,10 +108,15 @@ def _cost(box: Box, own: int, spots: Sequence[tuple[float, float]], taken: Seque
     return sum(_overlap(box, other) for other in taken) + _outside(box) + (0.02 if min(away) < away[own] else 0.0)
 
 
-def _shares(measure: Measure, seen: Sequence[tuple[float, float, float]]) -> list[float]:
+def _shares(measure: Measure, seen: Sequence[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """Of each value, and of the two ends of its bar, how far along the axis it stands."""
     axis = _axis(measure, seen)
     low, high = axis["range"]
-    return [((log10(value) if axis.get("type") == "log" else value) - low) / (high - low) for value, _, _ in seen]
+
+    def share(value: float) -> float:
+        return ((log10(value) if axis.get("type") == "log" else value) - low) / (high - low)
+
+    return [(share(value), share(value - below), share(value + above)) for value, below, above in seen]
 
 
 def _overlap(one: Box, other: Box) -> float:
@@ -117,15 +139,15 @@ def _stairs(best: Sequence[Point], x: Measure, y: Measure) -> list[tuple[float, 
 
 
 def _axis(measure: Measure, seen: Sequence[tuple[float, float, float]]) -> dict[str, Any]:
-    """Ticks stand in the words of the table; what spans more than a factor of twenty is drawn on a logarithmic axis."""
+    """Ticks are round numbers in the words of the table; what spans more than a factor of twenty is drawn on a logarithmic axis."""
     low, high = min(value - below for value, below, _ in seen), max(value + above for value, _, above in seen)
     title = {"text": f"{measure.title} ({'more' if measure.better > 0 else 'less'} is better)", "standoff": 6}
     if measure.logarithmic and low > 0 and high > 20 * low:
-        ticks = [10.0**power for power in range(floor(log10(low)), ceil(log10(high)) + 1)]
+        ticks = powers(10 ** (log10(low) - 0.3), 10 ** (log10(high) + 0.3))
         reach = {"type": "log", "range": [log10(low) - 0.3, log10(high) + 0.3]}
     else:
         room = 0.15 * (high - low) or abs(high) * 0.1 or 1.0
-        ticks = [low, (low + high) / 2, high] if high > low else [low]
+        ticks = round_numbers(low - room, high + room, measure.said, measure.key.endswith("_seconds"))
         reach = {"range": [low - room, high + room]}
     words = {} if measure.key in ("score", "rates") else {"tickmode": "array", "tickvals": ticks, "ticktext": [measure.said(tick) for tick in ticks]}
     return {"title": title, "nticks": 5, **reach, **words}

@@ -16,7 +16,7 @@ from lab.compare.says import listed, named
 from lab.reporting.measures import half_width
 from lab.ui import charts
 from lab.ui.bench import Bench
-from lab.ui.compare.race import short
+from lab.ui.labels import shorts
 from lab.ui.wording import scored
 
 FEWEST_METHODS = 2
@@ -75,7 +75,7 @@ def figure(sides: Sequence[Side], looks: Looks) -> dict[str, Any] | None:
     names = [name for name in sides[0].scores if name in sides[1].scores]
     if len(names) < FEWEST_METHODS or min(side.best for side in sides) <= 0:
         return None
-    step = 0.06
+    step, called = 0.06, shorts(names)
     traces = []
     for number, name in enumerate(names):
         look, at = looks[name], (number - (len(names) - 1) / 2) * step
@@ -86,11 +86,11 @@ def figure(sides: Sequence[Side], looks: Looks) -> dict[str, Any] | None:
                        "error_y": {"type": "data", "array": [100 * (half_width(shares) or 0.0) for shares in each], "thickness": 1.5, "width": 5,
                                    "color": look["colour"]},
                        "text": [scored(fmean(side.scores[name].values()), side.metric) for side in sides],
-                       "hovertemplate": f"{_plain(short(name))}: %{{y:.1f}} % of the best (%{{text}})<extra></extra>", "xaxis": "x", "yaxis": "y2"})
+                       "hovertemplate": f"{_plain(called[name])}: %{{y:.1f}} % of the best (%{{text}})<extra></extra>", "xaxis": "x", "yaxis": "y2"})
     bounds = [value + sign * half for trace in traces for value, half in zip(trace["y"], trace["error_y"]["array"], strict=True) for sign in (-1, 1)]
     room = 0.06 * (max(bounds) - min(bounds) or 1.0)
     low, high = min(bounds) - room, max(bounds) + room
-    labels = [{"name": short(trace["name"]), "value": f"{trace['y'][1]:.0f} %", "y": trace["y"][1], "colour": trace["line"]["color"], "own": False}
+    labels = [{"name": called[trace["name"]], "value": f"{trace['y'][1]:.0f} %", "y": trace["y"][1], "colour": trace["line"]["color"], "own": False}
               for trace in traces]
     return {
         "data": traces, "labels": charts.spread(labels, 0.062 * (high - low), high),

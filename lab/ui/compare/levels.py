@@ -15,7 +15,7 @@ from lab.events import LAST_STEPS
 from lab.metrics import METRICS
 from lab.reporting.measures import half_width
 from lab.ui import charts
-from lab.ui.compare.race import short
+from lab.ui.labels import shorts
 from lab.ui.wording import figures, scored
 
 Looks = Mapping[str, Mapping[str, str]]
@@ -108,8 +108,9 @@ AXES = {"xaxis": "x", "yaxis": "y2"}
 
 def _names(names: Sequence[str]) -> dict[str, Any]:
     """The first arm on top."""
+    said = shorts(names)
     return {"domain": [0, 1], "range": [len(names) - 0.5, -0.5], "tickmode": "array", "tickvals": list(range(len(names))), "fixedrange": True,
-            "ticktext": [f"{_clean(short(name))}  " for name in names], "showgrid": False}
+            "ticktext": [f"{_clean(said[name])}  " for name in names], "showgrid": False}
 
 
 def _clean(name: str) -> str:

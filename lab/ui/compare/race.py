@@ -10,11 +10,11 @@ from lab.contracts import listing
 from lab.events import RunResult
 from lab.metrics import METRICS
 from lab.ui import charts
+from lab.ui.labels import shorts
 from lab.ui.wording import asked, scored
 
 POINTS = 150  # of one thin line
 ROWS = 20  # of an arm in the table, about
-SHORT = 20  # letters of a name beside the chart
 MEASURES = {"score": "Score", "loss": "Training loss"}
 
 
@@ -165,19 +165,16 @@ def _line(height: float) -> dict[str, Any]:
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": height, "y1": height, "layer": "below", "line": {"dash": "dash", "width": 1}}
 
 
-def short(name: str) -> str:
-    return name if len(name) <= SHORT else f"{name[:SHORT - 1].rstrip()}…"
-
-
 def _names(runners: Sequence[Runner], lines: Mapping[str, Mapping[int, Sequence[tuple[int, float]]]], metric: str) -> list[dict[str, Any]]:
-    """An arm's name at the end of its thick line, or at its test scores."""
-    found = []
+    """An arm's name at the end of its thick line; or at its test scores, which say that they are: the line shows validation texts."""
+    found, called = [], shorts(runner.name for runner in runners)
     for runner in runners:
         finals = [final.score for _, result, done in runner.runs if done and (final := result.scores.get("tuned")) and final.metric == metric]
         mean = _mean(runner, lines[runner.name])
         if finals or mean:
             value = fmean(finals) if finals else mean[-1][1]
-            found.append({"name": short(runner.name), "value": f"{value:.2f}" if metric == "loss" else scored(value, metric, fewer=1), "y": value,
+            said = f"{value:.2f}" if metric == "loss" else f"{'test ' if finals else ''}{scored(value, metric, fewer=1)}"
+            found.append({"name": called[runner.name], "value": said, "y": value,
                           "colour": runner.look["colour"], "own": False})
     return found
 

@@ -13,6 +13,7 @@ from lab import export
 from lab.compare import Comparison, report
 from lab.compare.report import judged_by, known_outcomes, spares_blocks
 from lab.compare.says import listed
+from lab.compare.varied import strands
 from lab.contracts import LabError
 from lab.owndata.shelf import is_own
 from lab.reporting.evidence import evidence
@@ -220,7 +221,7 @@ def axes(made: Mapping[str, Any], chosen: Sequence[Measure], asked: Mapping[str,
 
 
 def _scatter(stand: Stand, made: Mapping[str, Any], x: Measure, y: Measure) -> dict[str, Any] | None:
-    found = scatter(made["arms"], stand.looks, x, y)
+    found = scatter(made["arms"], stand.looks, x, y, strands(stand.comparison))
     if found and made["apart"] and (x.timed or y.timed):
         found["says"] = f"Times of recorded arms are of another machine, so this compares machines as well. {found['says']}"
     return found

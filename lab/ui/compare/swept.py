@@ -15,7 +15,8 @@ from lab.reporting.measures import half_width
 from lab.sweeping import POINTS, near_best
 from lab.ui import charts
 from lab.ui.compare.arms import looks as own_looks
-from lab.ui.compare.race import faint, short
+from lab.ui.compare.race import faint
+from lab.ui.labels import shorts
 from lab.ui.wording import figures, plain, scored, whole
 
 Arms = Mapping[str, Mapping[str, Any]]
@@ -61,9 +62,10 @@ def figure(swept: Swept, comparison: Comparison, report: Mapping[str, Any], look
     good = [(series, found) for series, points in lines if swept.key == "lr" and (found := good_rates(points, metric, higher))]
     low, high = _range([*every], [score for _, scores in levels for score in scores], report["references"], metric)
     references = _references(report["references"])
-    labels = [*({"name": short(series.name), "value": scored(points[-1].mean, metric, fewer=1), "y": points[-1].mean, "colour": ways[series.name]["colour"],
+    called = shorts([*(series.name for series, _ in lines), *(name for name, _ in levels)])
+    labels = [*({"name": called[series.name], "value": scored(points[-1].mean, metric, fewer=1), "y": points[-1].mean, "colour": ways[series.name]["colour"],
                  "own": False} for series, points in lines if series.name),
-              *({"name": short(name), "value": scored(fmean(scores), metric, fewer=1), "y": fmean(scores), "colour": looks[name]["colour"], "own": False}
+              *({"name": called[name], "value": scored(fmean(scores), metric, fewer=1), "y": fmean(scores), "colour": looks[name]["colour"], "own": False}
                 for name, scores in levels),
               *({"name": name, "value": scored(value, metric, fewer=1), "y": value, "colour": None, "own": False} for name, value in references)]
     return {

@@ -7,7 +7,7 @@ from typing import Any
 from lab.contracts import listing
 from lab.reporting.tradeoffs import FEWEST_AXES, Axis, Evidence, axes
 from lab.ui.compare.levels import Looks, _clean
-from lab.ui.compare.race import short
+from lab.ui.labels import short
 
 
 def radar(report: Mapping[str, Any], looks: Looks, evidence: Evidence) -> dict[str, Any] | None:
