@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -530,7 +531,8 @@ def test_a_name_that_is_one_thing_stands_as_it_is(name: str) -> None:
 
 
 def test_names_are_told_apart_in_a_list() -> None:
-    assert says.listed(["LoRA", "LoRA, rank 4", "all 5,992 texts"]) == "LoRA, “LoRA, rank 4” and “all 5,992 texts”"
+    assert says.listed(["LoRA", "LoRA, rank 4", "all 5,992 texts"]) == "“LoRA”, “LoRA, rank 4” and “all 5,992 texts”", "all where one has to be"
+    assert says.listed(["LoRA", "head"]) == "LoRA and head"
     assert says.listed(["LoRA"]) == "LoRA" and says.listed([]) == ""
 
 
@@ -562,3 +564,28 @@ def test_answers_of_a_run_whose_lowest_block_nothing_trains_are_not_timed() -> N
     asked = ("head", top, "lora", "bitfit", "full", "pfeiffer", "prompt_tuning")
     assert [method for method in asked if spares_blocks(RunSpec.parse({**base, "method": method}))] == ["head", top]
     assert not spares_blocks(RunSpec.parse({"model": "seed-vit", "task": "digits", "method": "head"})), "of images nothing is kept"
+
+
+def test_bare_numbers_are_told_with_what_they_are_of() -> None:
+    rates = made([{"name": "1", "change": {"lr": 1.0}}, {"name": "0.001", "change": {"lr": 0.001}}])
+    runs = {spec.fingerprint: result(spec, (0.9 if name == "1" else 0.5) + 0.01 * seed) for (name, seed), spec in rates.runs.items()}
+    assert report(rates, runs)["pairs"][0]["says"].startswith("learning rate 1 beats learning rate 0.001 by ")
+    assert says.called(["1", "4"]) == {"1": "“1”", "4": "“4”"}, "of what is not known where arms differ in more than one thing"
+    assert says.called(["Adapters", "P-tuning"]) == {"Adapters": "“Adapters”", "P-tuning": "“P-tuning”"}, "all of a report or none"
+
+
+@pytest.mark.parametrize(("scores", "says"), [
+    ({"a": [0.9, 0.91, 0.92], "b": [0.3, 0.31, 0.32]}, ""),
+    ({"a": [0.2, 0.21, 0.22], "b": [0.3, 0.31, 0.32]}, "Every arm does worse than the untouched model, 0.500"),
+    ({"a": [0.2, 0.3, 0.9], "b": [0.3, 0.31, 0.32]}, "No arm does better than the untouched model, 0.500"),
+    ({"a": [0.2, 0.21, 0.22], "b": [0.3, None, 0.32]}, "No arm does better than the untouched model, 0.500"),
+])
+def test_it_is_said_where_no_arm_is_ahead_of_the_untouched_model(scores: dict[str, list[float | None]], says: str) -> None:
+    """By more than luck for each arm, or in the means alone; each run is held against the base with its own seed."""
+    asked = made([{"name": name, "change": {"batch": 2 + place}} for place, name in enumerate(scores)])
+    runs = {}
+    for (name, seed), spec in asked.runs.items():
+        run = result(spec, scores[name][seed])
+        runs[spec.fingerprint] = replace(run, scores={**run.scores, "base": Evaluated(0, "base", "test", "accuracy", 0.49 + 0.01 * seed, 0.05, 40)})
+    said = report(asked, runs)["untouched"]
+    assert said.startswith(says) and bool(said) == bool(says)

@@ -31,7 +31,7 @@ from lab.sweeping import Sweep, Tried
 from lab.ui import charts
 from lab.ui.bench import Bench, Limits
 from lab.ui.compare import adding, arms, asked, parts
-from lab.ui.compare.front import LETTER, _beside, _boxes, _overlap, _shares
+from lab.ui.compare.front import LETTER, _beside, _boxes, _overlap, _shares, scatter
 from lab.ui.compare.items import PAGE, Given
 from lab.ui.compare.result import scripts
 from lab.ui.compare.tab import questions
@@ -413,7 +413,7 @@ def test_seeds_are_offered_where_one_pair_at_least_would_be_told() -> None:
     assert "look 2 of the 2" in more(judged(7, looks=2))["says"]
     assert more(judged()) is None and more(judged(7, state="running")) is None, "all is told, or nothing can be yet"
     far = more(judged(None, 90))
-    assert far["count"] == 0 and "would take about 90 more, and at most 20 are added at a time" in far["says"] and "93 seeds from the start" in far["says"]
+    assert far["count"] == 0 and "would need about 90 more seeds, and at most 20 can be added here. A new comparison with 93 seeds" in far["says"]
     never = more(judged(None, None))
     assert never["count"] == 0 and "not even 200 more would tell any of these pairs apart" in never["says"]
     failed = more(judged(None, arms=[{"runs": [{"state": "failed"}]}]))
@@ -568,10 +568,55 @@ def test_names_beside_their_marks_keep_clear_of_each_other_and_are_nearest_to_th
             | {"mean": score} for (name, count), score in zip(texts.items(), (0.597, 0.726, 0.807, 0.830, 0.829, 0.834), strict=True)]
     x, y = by_key["trainable"], by_key["score"]
     points = placed(rows, x, y)[0]
-    ways = _beside(points, x, y)
-    spots = list(zip(_shares(x, [point[1] for point in points]), _shares(y, [point[2] for point in points]), strict=True))
+    ways = _beside(points, {name: name for name in texts}, x, y)
+    across, up = _shares(x, [point[1] for point in points]), _shares(y, [point[2] for point in points])
+    spots = [(at, height) for (at, _, _), (height, _, _) in zip(across, up, strict=True)]
     boxes = [_boxes(*spot, LETTER * len(name))[way] for name, spot, way in zip(texts, spots, ways, strict=True)]
     assert not [pair for pair in combinations(boxes, 2) if _overlap(*pair)], ways
     for own, (left, right, bottom, top) in enumerate(boxes):
         away = [((left + right) / 2 - at) ** 2 + ((bottom + top) / 2 - height) ** 2 for at, height in spots]
         assert min(away) == away[own], (list(texts)[own], ways)
+
+
+def test_no_name_is_struck_through_by_an_error_bar() -> None:
+    """As of five methods by what they forget: one of them has a bar over a third of the chart."""
+    x, y = ({each.key: each for each in measures("accuracy", True)}[key] for key in ("forgetting", "score"))
+    points = [("LoRA", (1.25, 0.03, 0.05), (0.611, 0.014, 0.014)), ("LoRA, 0.01", (2.34, 0.2, 0.14), (0.677, 0.011, 0.011)),
+              ("Prompt tuning", (1.27, 0.2, 0.4), (0.601, 0.042, 0.042)), ("Prefix tuning", (1.30, 0.01, 0.02), (0.551, 0.047, 0.047)),
+              ("Full fine-tuning", (1.02, 0.0, 0.0), (0.644, 0.047, 0.047))]
+    across, up = _shares(x, [point[1] for point in points]), _shares(y, [point[2] for point in points])
+    names = [name for name, _, _ in points]
+    ways = _beside(points, {name: name for name in names}, x, y)
+    boxes = [_boxes(at, height, LETTER * len(name))[way] for name, (at, _, _), (height, _, _), way in zip(names, across, up, ways, strict=True)]
+    bars = [bar for (at, left, right), (height, below, above) in zip(across, up, strict=True)
+            for bar in ((left, right, height - 0.004, height + 0.004), (at - 0.002, at + 0.002, below, above))]
+    struck = [name for name, (left, right, bottom, top) in zip(names, boxes, strict=True) for bar in bars
+              if _overlap((left, right, bottom + 0.015, top - 0.015), bar)]
+    assert not struck, ways
+
+
+def test_marks_of_one_method_are_joined_and_their_names_keep_their_ends() -> None:
+    by_key = {each.key: each for each in measures("accuracy", True)}
+    names = [f"Full fine-tuning, {rate}" for rate in ("0.00001", "0.0001", "0.001")]
+    rows = [{"name": name, "trainable": count, "mean": 0.5 + 0.1 * place, "loaded": [], "runs": [{"score": 0.5 + 0.1 * place}]}
+            for place, (name, count) in enumerate(zip([*names, "LoRA"], (10, 20, 30, 40), strict=True))]
+    look = {row["name"]: {"colour": "#0072B2", "dash": "solid", "symbol": "circle"} for row in rows}
+    figure = scatter(rows, look, by_key["trainable"], by_key["score"], [names])
+    assert [trace["text"][0].strip() for trace in figure["data"] if trace["mode"] == "markers+text"] == [
+        "Full … 0.00001", "Full … 0.0001", "Full … 0.001", "LoRA"]
+    assert [trace["x"] for trace in figure["data"] if trace.get("name", "").startswith("strand")] == [[10, 20, 30]]
+    assert "differ in one number" in figure["caption"] and "differ in one number" not in scatter(rows, look, by_key["trainable"], by_key["score"])["caption"]
+    assert figure["layout"]["xaxis"]["tickvals"] == [10, 20, 30, 40]
+
+
+def test_a_cost_that_most_arms_share_is_not_chosen() -> None:
+    rows = [{"name": str(place), "loaded": [], "trainable": 90 if place else 50, "peak_bytes": 100.0 + 20 * place, "runs": []} for place in range(7)]
+    assert cost_of(rows, measures("accuracy", True)).key == "peak_bytes"
+
+
+def test_what_was_made_since_the_start_was_not_made_before(made: tuple[Page, dict[str, Any]]) -> None:
+    page, _ = made
+    whole = page.ask("look")["cost"]
+    assert "all of them made before" in whole, "nobody has started it here"
+    new = page.ask("look", before=[["LoRA", 0]])["cost"]
+    assert "1 of them made before, 5 of them done" in new and "made before" not in page.ask("look", before=[])["cost"]

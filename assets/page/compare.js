@@ -19,7 +19,7 @@ export function mount(element, { props, server, watch }) {
   if (holder.childElementCount) return;
   watch("value", () => known(props.value));
   known(props.value);
-  const page = { draft: null, plan: null, view: null, started: false, go: false, without: [], again: [], asked: 0, turn: 0, timer: 0, chart: "", x: "", y: "", mark: "", had: [], wanted: false };
+  const page = { draft: null, plan: null, view: null, started: false, go: false, without: [], again: [], asked: 0, turn: 0, timer: 0, chart: "", x: "", y: "", mark: "", had: [], before: null, wanted: false };
 
   const trouble = el("div", { class: "notice", role: "alert", hidden: true });
   const spoken = el("p", { class: "hidden-text", role: "status", "aria-live": "polite" });
@@ -73,7 +73,7 @@ export function mount(element, { props, server, watch }) {
     if (await handed()) return null;
     if (link) return openLink(link);
     if (kept?.draft?.base) {
-      Object.assign(page, { started: Boolean(kept.started), go: Boolean(kept.go), without: kept.without || [], had: kept.had || [] });
+      Object.assign(page, { started: Boolean(kept.started), go: Boolean(kept.go), without: kept.without || [], had: kept.had || [], before: kept.before || null });
       return take(kept.draft, { goOn: true });
     }
     return take(structuredClone(menus.blank));
@@ -88,7 +88,7 @@ export function mount(element, { props, server, watch }) {
     }
     looks.note(found.pairs, found.looked);
     const kept = recall("compare"), said = (draft) => JSON.stringify(Object.entries(draft || {}).sort()); // the same one as before goes on as it was
-    if (said(kept?.draft) === said(found.draft)) Object.assign(page, { started: Boolean(kept.started), go: Boolean(kept.go), without: kept.without || [], had: kept.had || [] });
+    if (said(kept?.draft) === said(found.draft)) Object.assign(page, { started: Boolean(kept.started), go: Boolean(kept.go), without: kept.without || [], had: kept.had || [], before: kept.before || null });
     return take(found.draft, { goOn: true, wanted: found.looked.length > 0 });
   }
 
@@ -132,7 +132,7 @@ export function mount(element, { props, server, watch }) {
   }
 
   function forget() {
-    Object.assign(page, { started: false, go: false, without: [], again: [], view: null, mark: "", had: [], wanted: false });
+    Object.assign(page, { started: false, go: false, without: [], again: [], view: null, mark: "", had: [], before: null, wanted: false });
     page.turn += 1;
     gone.hidden = true;
     race.hide();
@@ -142,7 +142,7 @@ export function mount(element, { props, server, watch }) {
   }
 
   function keep() {
-    remember("compare", { draft: page.draft, started: page.started, go: page.go, without: page.without, had: page.had });
+    remember("compare", { draft: page.draft, started: page.started, go: page.go, without: page.without, had: page.had, before: page.before });
   }
 
   async function plan() {
@@ -201,8 +201,8 @@ export function mount(element, { props, server, watch }) {
   // ── its runs ──
 
   function begin() {
-    const { view } = page, failed = Boolean(view && page.started && !view.left && !view.stopped && view.failed);
-    Object.assign(page, { started: true, go: true, without: [], again: view?.stopped ? ["cancelled"] : [], mark: "" });
+    const { view } = page, before = page.before || view?.had || [], failed = Boolean(view && page.started && !view.left && !view.stopped && view.failed);
+    Object.assign(page, { started: true, go: true, before, without: [], again: view?.stopped ? ["cancelled"] : [], mark: "" });
     fold.open = false;
     keep();
     say(spoken, "The comparison has begun.");
@@ -217,7 +217,7 @@ export function mount(element, { props, server, watch }) {
   async function look(more = {}) {
     clearTimeout(page.timer);
     const turn = ++page.turn, draft = page.draft;
-    const answer = await asked("look", { go: page.go, again: page.again, chart: page.chart, x: page.x, y: page.y, mark: page.mark, had: page.had, ...more });
+    const answer = await asked("look", { go: page.go, again: page.again, chart: page.chart, x: page.x, y: page.y, mark: page.mark, had: page.had, before: page.before, ...more });
     if (turn !== page.turn || draft !== page.draft) return;
     if (answer === LOST) {
       fail("No connection to the lab. The runs that were submitted go on without this page; asking again every few seconds.");
@@ -312,7 +312,7 @@ export function mount(element, { props, server, watch }) {
   function addSeeds(count) {
     const highest = Math.max(...page.draft.seeds);
     const draft = { ...page.draft, seeds: [...page.draft.seeds, ...Array.from({ length: count }, (_, place) => highest + 1 + place)] };
-    Object.assign(page, { draft, started: true, go: true, view: null, mark: "" });
+    Object.assign(page, { draft, started: true, go: true, before: page.view?.had || page.before, view: null, mark: "" });
     base.show();
     keep();
     plan();

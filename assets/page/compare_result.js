@@ -117,6 +117,7 @@ export function createResult({ ask, more, by: chose, axes }) {
     const fold = said.open.length > FEW || said.told.length;
     return [
       said.lead ? el("h3", { class: said.over ? "lead" : "lead early" }, said.lead) : null,
+      said.untouched ? el("p", { class: "compare-untouched" }, said.untouched) : null,
       said.told.length ? el("ul", { class: "told" }, first.map(sentence)) : null,
       others.length ? el("details", { class: "compare-more" }, el("summary", {}, `${others.length} more that can be told apart`), el("ul", { class: "told" }, others.map(sentence))) : null,
       said.open.length ? (fold ? el("details", { class: "compare-more" }, el("summary", {}, said.rest), el("ul", { class: "open" }, said.open.map(sentence)))

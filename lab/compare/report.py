@@ -57,7 +57,7 @@ def report(comparison: Comparison, results: Mapping[str, RunResult], labels: Seq
                   "spent": paired.spent(look, comparison.looks), "says": said},
         "warnings": [*warnings(comparison), *_found(arms, shared), *([said] if over and look > comparison.looks else [])],
     }
-    return made | {"pairs": judged_by(comparison, made)[comparison.measure]}
+    return made | {"pairs": judged_by(comparison, made)[comparison.measure], "untouched": _untouched(comparison, made, runs)}
 
 
 def look_of(comparison: Comparison, looks: Sequence[Sequence[int]]) -> tuple[int, list[int]]:
@@ -252,6 +252,20 @@ def _references(runs: Iterable[RunResult]) -> dict[str, Any]:
     return found
 
 
+def _untouched(comparison: Comparison, made: Mapping[str, Any], runs: Mapping[tuple[str, int], RunResult]) -> str:
+    """That no arm is ahead of the model as it was with the same seed, where that is so; else nothing."""
+    held, before = [], []
+    for arm in made["arms"] if made["state"] == "finished" and made["references"].get("base", {}).get("metric") == made["metric"] else ():
+        both = [(run["score"], base.score) for run in arm["runs"] if run["score"] is not None and (base := runs[arm["name"], run["seed"]].scores.get("base"))
+                and base.score is not None]
+        held.append([says.better(made["metric"]) * (score - base) for score, base in both])
+        before += [base for _, base in both]
+    if not held or any(not each or fmean(each) > 0 for each in held):
+        return ""
+    gaps = paired.judged(held, grain=outcomes.outcomes(comparison, made["arms"], made["metric"], made["test_metric"])["score"].grain)
+    return says.untouched(fmean(before), made["metric"], all(gap.told for gap in gaps), all(spec.steps for spec in comparison.specs.values()))
+
+
 # ── pairs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -269,11 +283,25 @@ def judged_by(comparison: Comparison, made: Mapping[str, Any], keys: Sequence[st
     """The pairs of a report, judged by each of these outcomes; by what the comparison is about, where none is named. Each outcome is a question of its own:
     the correction is over its pairs, and not over outcomes."""
     known = outcomes.outcomes(comparison, made["arms"], made["metric"], made["test_metric"])
-    things = {(a, b): differences(comparison.specs[a], comparison.specs[b])[0] for a, b in combinations(comparison.specs, 2)}
-    return {key: _votes(comparison, made) if key == "vote" else _pairs(comparison, made, known[key], things) for key in keys or (comparison.measure,)}
+    things, words = _things(comparison), called(comparison)
+    return {key: _votes(comparison, made, words) if key == "vote" else _pairs(comparison, made, known[key], things, words)
+            for key in keys or (comparison.measure,)}
 
 
-def _pairs(comparison: Comparison, made: Mapping[str, Any], outcome: Outcome, things: Mapping[tuple[str, str], list[str]]) -> list[dict[str, Any]]:
+def _things(comparison: Comparison) -> dict[tuple[str, str], list[str]]:
+    """What each pair of arms differs in."""
+    return {(a, b): differences(comparison.specs[a], comparison.specs[b])[0] for a, b in combinations(comparison.specs, 2)}
+
+
+def called(comparison: Comparison) -> dict[str, str]:
+    """Each arm's name as sentences have it: a bare number with what it is of, where arms differ in that alone."""
+    differ = {tuple(each) for each in _things(comparison).values()}
+    one = next(iter(differ)) if len(differ) == 1 else ()
+    return says.called(list(comparison.specs), one[0] if len(one) == 1 and one[0] != "method" else "")
+
+
+def _pairs(comparison: Comparison, made: Mapping[str, Any], outcome: Outcome, things: Mapping[tuple[str, str], list[str]],
+           words: Mapping[str, str]) -> list[dict[str, Any]]:
     """While runs are missing there are means, and no verdicts."""
     couples = list(combinations(made["arms"], 2))
     values = {arm["name"]: outcome.values(arm) for arm in made["arms"]}
@@ -289,27 +317,29 @@ def _pairs(comparison: Comparison, made: Mapping[str, Any], outcome: Outcome, th
     found = []
     for (a, b), scores, gap, why in zip(couples, both, gaps, unfit, strict=True):
         names = a["name"], b["name"]
-        said = _verdict(made, outcome, a, b, scores, gap, why, set(names) <= fixed, family, later)
-        found.append(_row(made, names, said, gap, [seed for seed, _, _ in scores], [x - y for _, x, y in scores], things[names]))
+        said = _verdict(made, outcome, (a, b), words, scores, gap, why, set(names) <= fixed, family, later)
+        blur = blurred(words[a["name"]], words[b["name"]], things[names])
+        found.append(_row(made, names, said, gap, [seed for seed, _, _ in scores], [x - y for _, x, y in scores], things[names], blur))
     return found
 
 
 def _row(made: Mapping[str, Any], names: tuple[str, str], said: tuple[str, int | None, str], gap: Gap, seeds: list[int], apart: list[float],
-         things: list[str]) -> dict[str, Any]:
+         things: list[str], blur: str = "") -> dict[str, Any]:
     over = made["state"] == "finished"
     return {
         "a": names[0], "b": names[1], "seeds": seeds, "differences": apart, "difference": fmean(apart) if apart else None,
         "low": gap.low if over else None, "high": gap.high if over else None, "p": gap.p if over else None, "verdict": said[0], "more_seeds": said[1],
         "alone": {"low": gap.alone_low, "high": gap.alone_high, "p": gap.alone_p} if over else None, "strictness": gap.strictness if over else None,
-        "says": said[2], "differ": things, "warning": blurred(*names, things),
+        "says": said[2], "differ": things, "warning": blur,
         "items": [row for row in made["on_items"] if (row["a"], row["b"]) == names and row["seed"] in seeds],
     }
 
 
-def _verdict(made: Mapping[str, Any], outcome: Outcome, a: Mapping[str, Any], b: Mapping[str, Any], scores: list[tuple[int, float, float]], gap: Gap,
-             unfit: str, fixed: bool, family: int, later: float) -> tuple[str, int | None, str]:
+def _verdict(made: Mapping[str, Any], outcome: Outcome, both: tuple[Mapping[str, Any], Mapping[str, Any]], called: Mapping[str, str],
+             scores: list[tuple[int, float, float]], gap: Gap, unfit: str, fixed: bool, family: int, later: float) -> tuple[str, int | None, str]:
     """(verdict, seeds that would tell it, the sentence)"""
-    names, seeds, planned = (a["name"], b["name"]), len(scores), len(made["seeds"])
+    a, b = both
+    names, seeds, planned = (called[a["name"]], called[b["name"]]), len(scores), len(made["seeds"])
     if made["state"] != "finished":
         return "cannot_tell", None, says.early(seeds, planned)
     if unfit:
@@ -335,7 +365,7 @@ def _what(outcome: Outcome, article: str = "") -> str:
     return f"{article}{'score' if outcome.key in ('score', 'elsewhere') else 'value'}"
 
 
-def _votes(comparison: Comparison, made: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _votes(comparison: Comparison, made: Mapping[str, Any], called: Mapping[str, str]) -> list[dict[str, Any]]:
     """A row an arm: the vote of its seeds against their mean, over test items, Holm over the arms. Seeds are inside a vote, so none is left to test over."""
     arms = [arm for arm in made["arms"] if arm.get("vote")]
     over, look = made["state"] == "finished", made["looks"]["look"]
@@ -345,7 +375,7 @@ def _votes(comparison: Comparison, made: Mapping[str, Any]) -> list[dict[str, An
     for arm, gap in zip(arms, gaps, strict=True):
         verdict = "cannot_tell" if not (over and gap.told) else "a_better" if gap.difference > 0 else "b_better"
         more = paired.more_items(gap, gap.strictness) if verdict == "cannot_tell" else None
-        words = says.vote(arm["name"], len(arm["vote"]["members"]), gap, made["test_metric"], more, wide) if over else says.early(
+        words = says.vote(called[arm["name"]], len(arm["vote"]["members"]), gap, made["test_metric"], more, wide) if over else says.early(
             sum(run["score"] is not None for run in arm["runs"]), len(made["seeds"]))
         row = _row(made, (f"{arm['name']}, vote", f"{arm['name']}, mean of its seeds"), (verdict, None, words), gap, list(made["seeds"]), [], [])
         found.append(row | {"difference": gap.difference})
@@ -360,6 +390,7 @@ def _on_items(comparison: Comparison, arms: Sequence[Mapping[str, Any]], runs: M
     right = {(arm["name"], run["seed"]): _right(comparison.run(arm["name"], run["seed"]), runs[arm["name"], run["seed"]], labels)
              for arm in arms for run in arm["runs"] if run["score"] is not None}
     writes = comparison.base_spec.goal.writes
+    words = called(comparison)
     found = []
     for (a, b), seed in product(combinations(comparison.specs, 2), comparison.seeds):
         one, other = right.get((a, seed)), right.get((b, seed))
@@ -367,7 +398,7 @@ def _on_items(comparison: Comparison, arms: Sequence[Mapping[str, Any]], runs: M
             found.append((a, b, seed, paired.bootstrap(one, other) if writes else paired.mcnemar(one, other)))
     corrected = paired.holm([tested.p for *_, tested in found])[0]
     return [{"a": a, "b": b, "seed": seed, **asdict(tested), "corrected_p": p, "tests": len(found),
-             "says": says.on_items(a, b, seed, tested, "word for word" if writes else "right", p, len(found))}
+             "says": says.on_items(words[a], words[b], seed, tested, "word for word" if writes else "right", p, len(found))}
             for (a, b, seed, tested), p in zip(found, corrected, strict=True)]
 
 

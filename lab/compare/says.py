@@ -14,16 +14,24 @@ LOWER = ("perplexity", "loss", "training loss")  # scores that are no metric of 
 DIGITS = {"training loss": 3, "loss": 3}
 MOST_DIGITS = 6
 SEVERAL = re.compile(r"^\d|[,;:]|\band\b|\w{2,}[^\W_sui]s\b", re.IGNORECASE)  # a number, a mark of lists, or a word that looks like a plural
+BARE = re.compile(r"^[\d.,]+(e[-−+]?\d+)?$", re.IGNORECASE)  # a name that says a number and not of what
 
 
 def named(name: str) -> str:
     """A name as it stands in a sentence: in quotes where it would read as a list, or as several things. So each name is one thing, and verbs agree with it."""
-    return f"“{name}”" if SEVERAL.search(name) else name
+    return f"“{name}”" if SEVERAL.search(name) and not name.startswith("“") else name
 
 
 def listed(names: Sequence[str]) -> str:
-    """LoRA, “all 5,992 texts” and full"""
-    return listing([named(name) for name in names])
+    """“LoRA”, “all 5,992 texts” and “full”: in quotes all of them where one has to be."""
+    return listing(list(called(names).values()))
+
+
+def called(names: Sequence[str], knob: str = "") -> dict[str, str]:
+    """Names as they stand in the sentences of one report: all in quotes where one has to be. Bare numbers are told with the `knob` in which arms differ."""
+    words = {name: f"{knob} {name}" if knob and BARE.match(name) else name for name in names}
+    quoted = any(SEVERAL.search(word) for word in words.values())
+    return {name: f"“{word}”" if quoted and not word.startswith("“") else word for name, word in words.items()}
 
 
 def better(metric: str) -> int:
@@ -92,6 +100,15 @@ def vote(name: str, members: int, gap: Gap, metric: str, more: int | None, corre
     lead = f"the vote of {members} seeds is {side} their mean by {amount}" if gap.difference else f"the vote of {members} seeds scores what they do on average"
     wanted = f"; about {more:,} more items would be needed" if more else ""
     return f"Cannot tell: {name}, {lead}, {over}{wanted}."
+
+
+def untouched(level: float, metric: str, lost: bool, trained: bool) -> str:
+    """Where no arm is ahead of the model as it was: `lost` where each is behind it by more than luck."""
+    score = number(level, metric)
+    why = " Too few steps or unfit learning rates are the usual causes." if trained else ""
+    if lost:
+        return f"Every arm does worse than the untouched model, {score}: each by more than seeds would explain.{why}"
+    return f"No arm does better than the untouched model, {score}: the mean of none is above it.{why}"
 
 
 def fixed(a: str, b: str) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lab.compare.says import listed, named
+from lab.compare.says import listed
 
 SPREAD = 1.25  # the slowest over the fastest of a control, from which on a time cannot be told from the machine's load
 OVER = f"{100 * (SPREAD - 1):.0f} %"
@@ -71,16 +71,12 @@ def _way(share: float | None) -> str:
 
 
 def said(arms: Sequence[Mapping[str, Any]]) -> str:
-    """What the mark means and where it stands; nothing where all times are steady."""
-    found = [(arm["name"], [TIMES[key] for key in arm["loaded"] if key not in UNSAID]) for arm in arms]
-    where = "; ".join(f"{named(name)}: {', '.join(words)}" for name, words in found if words)
-    if not where:
+    """What the mark means; nothing where all times are steady."""
+    if not any(set(arm["loaded"]) - set(UNSAID) for arm in arms):
         return ""
     uneven = [arm["name"] for arm in arms if arm["uneven"]]
     busy = any(set(arm["loaded"]) - set(TRAINING if arm["uneven"] else ()) - set(UNSAID) for arm in arms)
-    causes = (f"The same work takes as long with every seed, and the untouched base as long beside every arm; here one of them differs by more than {OVER}. "
-              if busy else "")
-    if uneven:
-        causes += f"Some arms trained as compiled code and others as written, which hangs on what ran before ({listed(uneven)}). "
-    return (f"{MARK} marks a time that cannot be told from what else the machine was doing ({where}). {causes}Such a time is drawn hollow, and counts in no "
-            "front and no trade-off.")
+    causes = [*([f"the same work took over {OVER} longer at one moment than at another"] if busy else []),
+              *([f"some arms trained as compiled code and others did not ({listed(uneven)})"] if uneven else [])]
+    return (f"{MARK} marks a time that may be the machine's and not the method's: {', and '.join(causes)}. It is drawn hollow, and counts in no front and no "
+            "trade-off.")

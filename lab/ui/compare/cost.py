@@ -17,12 +17,14 @@ from lab.ui.wording import about
 ASKED = 3  # times that a run's own test texts are answered: trained, untrained, and by the base
 
 
-def cost(bench: Bench, found: Sequence[Part], arms: int, seeds: int) -> str:
-    """18 runs (6 arms × 3 seeds), 12 of them recorded and 2 made before; about 5 min on 1 worker, as in 3 past runs here."""
+def cost(bench: Bench, found: Sequence[Part], arms: int, seeds: int, before: Any = None) -> str:
+    """18 runs (6 arms × 3 seeds), 12 of them recorded and 2 made before; about 5 min on 1 worker, as in 3 past runs here. `before` are the arms and seeds
+    that were there when it was started: what came since is done, and was not made before."""
     each = distinct(found)
     waiting = [part for part in each if part.state not in ("finished", "known")]
     recorded = sum(part.recorded for part in each)
-    there = [(recorded, "recorded"), (len(each) - len(waiting) - recorded, "made before")]
+    new = sum(part.state == "finished" and not part.recorded and [part.arm, part.seed] not in before for part in each) if isinstance(before, list) else 0
+    there = [(recorded, "recorded"), (len(each) - len(waiting) - recorded - new, "made before"), (new, "done")]
     words = [f"{'all' if count == len(each) else count} of them {how}" for count, how in there if count]
     runs = ", ".join([_counted(len(each), arms, seeds), *words])
     return f"{runs}: nothing has to be trained." if not waiting else f"{runs}; {time(bench, waiting)}{_beyond(waiting)}."

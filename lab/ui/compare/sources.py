@@ -6,16 +6,15 @@ from typing import Any
 
 from lab.compare import steady
 from lab.compare.report import SHORT, TIMES
-from lab.compare.says import named
+from lab.compare.says import listed, named
 from lab.contracts import listing
 from lab.ui.compare.parts import Part
 
 HERE = "this lab"
 
 
-def machine(part: Part) -> str:
-    """Whose times a run's are: this lab's, or a recorded machine's."""
-    made = part.made
+def machine(made: Mapping[str, Any] | None) -> str:
+    """Whose times a run's are: this lab's, or those of the machine where it was recorded."""
     if made is None:
         return HERE
     does = "".join(f", {each}" for each in (made.get("instructions") or ())[:1])  # the first is what its arithmetic is fastest with
@@ -31,7 +30,7 @@ def marked(report: dict[str, Any], ended: Mapping[str, Part]) -> bool:
         for run in arm["runs"]:
             part = ended.get(run["fingerprint"])
             run["origin"] = "" if part is None else "recorded" if part.recorded else "here"
-        where = {run["fingerprint"]: machine(ended[run["fingerprint"]]) for run in arm["runs"] if run["fingerprint"] in ended}
+        where = {run["fingerprint"]: machine(ended[run["fingerprint"]].made) for run in arm["runs"] if run["fingerprint"] in ended}
         places = list(dict.fromkeys(where.values()))
         kept = HERE if HERE in places else places[0] if places else HERE
         timed[arm["name"]] = [run for run in arm["runs"] if where.get(run["fingerprint"]) == kept]
@@ -58,14 +57,25 @@ def sources(found: Sequence[Part], apart: bool) -> dict[str, Any]:
         rows[origin] = rows.get(origin, 0) + 1
     return {
         "says": _says(len(recorded), ended, recorded), "recorded": len(recorded) if len(recorded) < len(ended) else -1 if recorded else 0,
-        "apart": f"Times marked “elsewhere” were measured on another machine ({listing(_others(recorded))}): they are not to be compared with "
-                 f"times measured here." if apart else "",
+        "apart": _apart(found) if apart else "",
         "columns": ["runs", "made", "machine", "arithmetic", "versions", "weights", "data"], "rows": [[str(count), *origin] for origin, count in rows.items()],
     }
 
 
+def _apart(found: Sequence[Part]) -> str:
+    """Which times may be held against each other, and which not. An arm with runs made here is timed by those alone."""
+    where: dict[str, list[str]] = {}
+    for arm in dict.fromkeys(part.arm for part in found):
+        places = [machine(part.made) for part in found if part.arm == arm and part.ended]
+        if places and HERE not in places:
+            where.setdefault(places[0], []).append(arm)
+    alike = [f"{listed(arms)} with each other" for arms in where.values() if len(arms) > 1]
+    may = f"Compare the times of {', and those of '.join(alike)}" if alike else "Compare none of them with another arm's"
+    return f"Times marked “elsewhere” were measured on {listing(list(where))}. {may}; not with times of another machine or of this one."
+
+
 def _others(recorded: Sequence[Part]) -> list[str]:
-    return list(dict.fromkeys(map(machine, recorded)))
+    return list(dict.fromkeys(machine(part.made) for part in recorded))
 
 
 def _says(recorded: int, ended: Sequence[Part], parts: Sequence[Part]) -> str:
@@ -92,8 +102,8 @@ def _origin(part: Part) -> tuple[str, ...]:
     made, started = part.made, part.result.started
     how = f"recorded {made.get('date', '')}, {made.get('command', '')}".rstrip(", ") if made is not None else "in this lab"
     if started is None:
-        return (how, machine(part), "", "", "", "")
-    return (how, machine(part), f"{started.dtype} on {started.device}, {started.threads} thread{'s' * (started.threads > 1)}",
+        return (how, machine(made), "", "", "", "")
+    return (how, machine(made), f"{started.dtype} on {started.device}, {started.threads} thread{'s' * (started.threads > 1)}",
             ", ".join(f"{name} {version}" for name, version in started.versions.items()), started.weights_sha256[:SHORT], started.data_sha256[:SHORT])
 
 

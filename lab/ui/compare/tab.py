@@ -60,7 +60,7 @@ def questions(bench: Bench) -> list[Callable[[Any], dict[str, Any]]]:
     def look(asked: Any) -> dict[str, Any]:
         here, full = stand(asked, go=bool(asked.get("go")))
         found = {"full": full, "pairs": sent.pairs(here.comparison), **told(bench, reports, here, asked),
-                 "cost": cost(bench, here.parts, len(here.comparison.arms), len(here.comparison.seeds))}
+                 "cost": cost(bench, here.parts, len(here.comparison.arms), len(here.comparison.seeds), asked.get("before"))}
         mark = hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()[:16]
         return {"mark": mark} if asked.get("mark") == mark else {"mark": mark, **found}
 

@@ -13,17 +13,20 @@ Pairs = Sequence[Mapping[str, Any]]
 
 
 def verdicts(report: Mapping[str, Any], done: int, planned: int, pairs: Pairs | None = None, outcome: str = "") -> dict[str, Any]:
-    """{"over", "lead", "told", "open", "rest"}: a sentence on the whole, those with a winner, those without, and what stands above the latter where they are
-    folded. While runs are missing there is only the lead. `pairs` are those of another `outcome` than the comparison is about."""
+    """{"over", "lead", "told", "open", "rest", "untouched"}: a sentence on the whole, those with a winner, those without, what stands above the latter where
+    they are folded, and that no arm is ahead of the untouched model where none is. While runs are missing there is only the lead. `pairs` are those of
+    another `outcome` than the comparison is about."""
     pairs = report["pairs"] if pairs is None else pairs
     if report["state"] != "finished":
         early = (f"No verdict yet: {done} of {planned} runs are in. Verdicts wait for all of them, since looking early and often finds differences that are "
                  "none.")
-        return {"over": False, "told": [], "open": [], "rest": "", "lead": early}
+        return {"over": False, "told": [], "open": [], "rest": "", "lead": early, "untouched": ""}
+    about = outcome or report["measure"]
     told = [_pair(pair) for pair in sorted(pairs, key=lambda pair: pair["p"] or 0.0) if pair["verdict"] != "cannot_tell"]
     rest = [_pair(pair) for pair in pairs if pair["verdict"] == "cannot_tell"]
-    votes = (outcome or report["measure"]) == "vote"
-    return {"over": True, "told": told, "open": rest, "lead": _lead(len(told), len(pairs), votes), "rest": _rest(len(rest), bool(told), votes)}
+    votes = about == "vote"
+    return {"over": True, "told": told, "open": rest, "lead": _lead(len(told), len(pairs), votes), "rest": _rest(len(rest), bool(told), votes),
+            "untouched": report.get("untouched", "") if about == "score" else ""}
 
 
 def _lead(told: int, pairs: int, votes: bool) -> str:
@@ -85,9 +88,8 @@ def more(report: Mapping[str, Any], pairs: Pairs | None = None, outcome: str = "
 def _why_none(report: Mapping[str, Any], wanted: Sequence[int], room: int, outcome: str) -> str:
     if wanted:
         whole = len(report["seeds"]) + wanted[0]
-        way = f" Whoever wants them plans them: {whole} seeds from the start are one look." if wanted[0] <= SEEDS - len(report["seeds"]) else ""
-        return (f"No seeds are offered: the pair that is nearest to being told would take about {wanted[0]} more, and at most {max(0, room)} are added at a "
-                f"time.{way}")
+        way = f" A new comparison with {whole} seeds might tell it." if wanted[0] <= SEEDS - len(report["seeds"]) else ""
+        return f"The pair nearest to a verdict would need about {wanted[0]} more seeds, and at most {max(0, room)} can be added here.{way}"
     if any(run["state"] == "failed" for arm in report["arms"] for run in arm["runs"]):
         return "No seeds are offered: what failed would have to be run first."
     if outcome == "vote":
