@@ -91,11 +91,27 @@ def test_a_report_has_the_columns_the_intervals_and_the_figures_of_the_page() ->
     half = half_width(told["arms"][0]["scores"])
     assert f"0.890 ± {half:.3f}" in numbers and "× 1.25" in numbers and "× 1.50" in numbers and ">7<" in numbers
     drawn = intervals([Spread(arm["name"], place, arm["scores"], arm["mean"], arm["mean"] - width, arm["mean"] + width)
-                       for place, arm in enumerate(told["arms"]) if (width := half_width(arm["scores"]))], "accuracy on test items")
+                       for place, arm in enumerate(told["arms"]) if (width := half_width(arm["scores"]))], "accuracy on test items", levels=[0.5])
     assert drawn in text, "a bar is the 95 % interval that the page shows"
-    assert "<h2>What does a score cost?</h2><svg" in text and 'class="stairs"' in text and "On the front:" in text
+    assert '<h2>What does a score cost?</h2><div class="wide" tabindex="0"><svg' in text and 'class="stairs"' in text and "On the front:" in text
     trade = re.search(r"<h2>Trade-offs</h2>(.*?)</section>", text, re.DOTALL)[1]
     assert trade.count("<rect") == 2 * 5 and "Left out: " in trade and "flexibility" in trade
+
+
+def test_a_report_says_what_was_trained_and_what_it_is_held_against() -> None:
+    told, results = compared()
+    text = of_comparison(told, results)
+    assert "Seeded BERT learns the task Toy sentences: 12 steps of 8 texts each." in text
+    assert "Dotted: untouched model 0.500." in text and text.count('class="level"') == 2, "in the figure of scores and in that of costs"
+    assert "untouched model, 0.5" not in text, "the arms are ahead of it"
+    asked = Comparison.parse(told["comparison"])
+    low = {spec.fingerprint: result(spec, 0.3 + 0.01 * seed) for (_, seed), spec in asked.runs.items()}
+    assert "Every arm does worse than the untouched model, 0.500" in of_comparison(report(asked, low), low)
+
+
+def test_a_figure_scrolls_in_its_own_box_where_the_page_is_narrow() -> None:
+    drawn = curves([Curve([(1, 0.1), (100, 0.98)], 0, "a")], "step", "loss")
+    assert drawn.startswith('<div class="wide"') and "min-width: 36rem" in of_comparison(*compared())
 
 
 def test_points_and_bars_lie_inside_their_frame() -> None:

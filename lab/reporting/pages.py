@@ -20,7 +20,7 @@ from lab.reporting.tradeoffs import FEWEST_AXES, Evidence, axes
 from lab.reporting.varied import by_number, tested, voted
 from lab.ui import charts
 from lab.ui.looks import looks
-from lab.ui.wording import percent, score, seconds, size, whole
+from lab.ui.wording import percent, score, scored, seconds, size, unit, whole
 
 NOTHING = Evidence()
 Looks = Mapping[str, Mapping[str, str]]
@@ -38,15 +38,16 @@ th:first-child, td:first-child, td.words { text-align: left; white-space: normal
 dl.columns { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .85rem; color: var(--soft); max-width: 60rem; }
 dl.columns dd { margin: 0; } dl.columns dt { color: var(--ink); }
 pre { overflow-x: auto; padding: .8rem; border: 1px solid var(--line); border-radius: .4rem; font-size: .8rem; } ul.verdicts li { margin: .4rem 0; }
-svg { width: 100%; max-width: 60rem; height: auto; font: 12px system-ui, sans-serif; } svg .grid { stroke: var(--line); } svg .tick { text-anchor: middle; }
+svg { width: 100%; min-width: 36rem; max-width: 60rem; height: auto; font: 12px system-ui, sans-serif; } svg .grid { stroke: var(--line); }
+svg .tick { text-anchor: middle; }
 svg .tick.left, svg .name { text-anchor: end; } svg text { fill: var(--ink); stroke: var(--paper); stroke-width: 3px; paint-order: stroke; }
 svg text.tick { fill: var(--soft); }
 svg polyline, svg line { fill: none; } svg .thick { stroke-width: 2.5; } svg .thin { stroke-width: 1; opacity: .45; } svg .one { opacity: .5; }
-svg .stairs { stroke: var(--soft); stroke-dasharray: 5 4; }
+svg .level { stroke: var(--soft); stroke-dasharray: 2 4; } svg .stairs { stroke: var(--soft); stroke-dasharray: 5 4; }
 @page { size: A4 landscape; margin: 12mm; }
 @media print { :root { color-scheme: light; } body { max-width: none; margin: 0; font-size: 10pt; } .wide, pre { overflow: visible; }
   pre { white-space: pre-wrap; }  table { font-size: 6.5pt; } th, td { padding: .2rem .25rem; } th:first-child, td:first-child { min-width: 4rem; }
-  svg, tr, li { break-inside: avoid; } h2 { break-after: avoid; } }
+  svg { min-width: 0; } svg, tr, li { break-inside: avoid; } h2 { break-after: avoid; } }
 """
 STROKES = {"solid": "none", "dash": "9 6", "dot": "2 5", "dashdot": "9 5 2 5", "longdash": "16 6"}
 ALONE = ({"colour": charts.BLUE, "dash": "solid"},)  # of one run
@@ -63,12 +64,14 @@ def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], m
     asked = Comparison.parse(report["comparison"])
     ways = drawn or dict(zip(asked.specs, looks(list(asked.specs.values())), strict=True))
     word, swept = by_number(report)
+    levels = _levels(report)
     body = [
-        _section("Verdicts", _told(report["pairs"]) + _soft(report["questions"]["over_seeds"]) + _soft(report["looks"]["says"])),
+        _section("Verdicts", _stands(report) + _told(report["pairs"]) + _soft(report["questions"]["over_seeds"]) + _soft(report["looks"]["says"])),
         *(_outcome(asked, report, key) for key in first(asked, report)),
         _section(f"By {word}", swept + _soft("Bars are 95 % intervals of the mean over seeds.")) if swept else "",
         _section("Scores", intervals([row for number, arm in enumerate(arms) if (row := _spread(arm, number))],
-                                     metric if metric == TRAINING_LOSS else f"{metric} on test items")
+                                     metric if metric == TRAINING_LOSS else f"{metric} on test items", levels=list(levels.values()))
+                 + _soft(f"Dotted: {listing([f'{name} {scored(value, metric)}' for name, value in levels.items()])}." if levels else "")
                  + _soft("A small dot is one seed, a large one their mean, a bar the 95 % interval of the mean over seeds.")),
         *(_section(name, _table(*table)) for name, table in (("Tested on other tasks", tested(report)), ("A vote of the seeds", voted(report))) if table),
         _section("Training", curves(_learned(report, results), "step", "training loss, smoothed")
@@ -76,7 +79,7 @@ def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], m
         _section("Numbers", _table(("arm", *(each.title for each in columns(chosen, arms))),
                                    [(arm["name"], *(told(each, arm) for each in columns(chosen, arms))) for arm in arms])
                  + _soft("± is half of the 95 % interval of an arm's mean over its seeds.") + _soft(report["load"]) + _meant(columns(chosen, arms))),
-        _section("What does a score cost?", _front(arms, chosen)),
+        _section("What does a score cost?", _front(arms, chosen, levels.get(charts.REFERENCES["base"]))),
         _section("Trade-offs", _trade_offs(report, known)),
         _section("Warnings", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in report["warnings"]) + "</ul>") if report["warnings"] else "",
         _section("Run by run", _table(("arm", "seed", metric, "state"), [
@@ -85,7 +88,26 @@ def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], m
                  + _soft("Here ± is the standard error of this score over test items.")),
         _again(report["comparison"], "python -m lab compare comparison.json --out DIR", results.values()),
     ]
-    return _page(title, f"{len(arms)} arms, seeds {seeds}. {report['state'].capitalize()}. {made}", body, [ways[arm["name"]] for arm in arms])
+    return _page(title, f"{_setting(asked)} {len(arms)} arms, seeds {seeds}. {report['state'].capitalize()}. {made}", body, [ways[arm["name"]] for arm in arms])
+
+
+def _setting(asked: Comparison) -> str:
+    """MiniLM-L6 learns film reviews: 100 steps of 16 texts. What arms have in different amounts is told with its range."""
+    specs = list(asked.specs.values())
+    models, goals = (list(dict.fromkeys(each)) for each in ([spec.base.title.partition(" (")[0] for spec in specs], [spec.goal.title for spec in specs]))
+    steps, batch = (_amounts(sorted({getattr(spec, key) for spec in specs})) for key in ("steps", "batch"))
+    head, one = f"{listing(models)} {'learns' if len(models) == 1 else 'learn'} the task{'s' * (len(goals) > 1)} {listing(goals)}", steps == "1"
+    return f"{head}: {steps} step{'s' * (not one)} of {batch} {unit(specs[0].task)}{' each' * (not one)}."
+
+
+def _amounts(values: Sequence[int]) -> str:
+    return whole(values[0]) if len(values) == 1 else f"{whole(values[0])} to {whole(values[-1])}"
+
+
+def _levels(report: Mapping[str, Any]) -> dict[str, float]:
+    """What the arms' scores are held against, by name: the untouched model, and always the most frequent answer."""
+    return {charts.REFERENCES[who]: seen["score"] for who, seen in report["references"].items()
+            if who in charts.REFERENCES and seen["metric"] == report["metric"] and seen["score"] is not None}
 
 
 def of_run(result: RunResult, title: str, made: str = "") -> str:
@@ -133,6 +155,11 @@ def _outcome(asked: Comparison, report: Mapping[str, Any], key: str) -> str:
     title = outcome.title[:1].upper() + outcome.title[1:]
     return _section(title, intervals(spreads, f"{outcome.title}{outcome.units}", wide) + _soft("A small dot is one seed, a large one their mean, a bar "
                     f"the 95 % interval of the mean over seeds; {'more' if outcome.better > 0 else 'less'} is better. {outcome.note}") + said)
+
+
+def _stands(report: Mapping[str, Any]) -> str:
+    """That no arm is ahead of the untouched model, where none is."""
+    return f"<p>{escape(report['untouched'])}</p>" if report["untouched"] else ""
 
 
 def _told(pairs: Iterable[Mapping[str, Any]]) -> str:
@@ -191,7 +218,7 @@ def _again(asked: Mapping[str, Any], command: str, results: Iterable[RunResult])
     return _section("To do it again", f"<p><code>{escape(command)}</code>, with this file:</p><pre>{file}</pre>{told}")
 
 
-def _front(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure]) -> str:
+def _front(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure], level: float | None) -> str:
     """The score against a cost in which the arms differ, as the page shows it first; nothing where they cost the same."""
     x, y = cost_of(arms, chosen), next(each for each in chosen if each.key == "score")
     if x is None:
@@ -200,9 +227,9 @@ def _front(arms: Sequence[Mapping[str, Any]], chosen: Sequence[Measure]) -> str:
     best = front([point for point in points if point[0] not in hollow], x, y)
     numbers = {arm["name"]: number for number, arm in enumerate(arms)}
     dots = [Dot(name, numbers[name], at[0], up[0], up[1], any(name == each[0] for each in best)) for name, at, up in points]
-    drawn = scattered(dots, f"{x.title}, less is better", y.title, x.said)
+    drawn = scattered(dots, f"{x.title}, less is better", y.title, x.said, x.key.endswith("_seconds"), level)
     return drawn + _soft(f"On the front: {listed([name for name, _, _ in best])}. No other arm is at least as good in both and better in one. Bars are 95 % "
-                         "intervals over seeds.") if drawn else ""
+                         f"intervals over seeds.{' Dotted: the untouched model.' if level is not None else ''}") if drawn else ""
 
 
 def _trade_offs(report: Mapping[str, Any], known: Evidence) -> str:
