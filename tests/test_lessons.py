@@ -488,6 +488,7 @@ def test_one_question_by_itself_is_told_apart_from_all_pairs_at_once(written: Ca
 
 def test_an_interval_has_as_many_digits_at_both_ends() -> None:
     assert measures.span(-0.066, 0.000415, "loss") == "−0.066 to 0.000" and measures.span(0.0763, 0.383, "times") == "0.08 to 0.38"
+    assert measures.span(-0.264, -0.256, "times") == "−0.264 to −0.256"
     assert measures.span(0.00001, 0.00004, "loss") == "0.000010 to 0.000040" and measures.span(-2e6, 3e6, "bytes") == "−2.00\u202fMB to 3.00\u202fMB"
 
 

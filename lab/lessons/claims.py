@@ -208,7 +208,8 @@ def _told(claim: Claim, lesson: Lesson, value: Sample, other: Sample | float) ->
     mine = f"{called[claim.value.of]} {said(value.mean, value.unit)}".strip()
     if isinstance(other, Sample):
         return f"{mine} against {called[claim.than]} {said(other.mean, value.unit)}"
-    return f"{mine} against {limit(other, value.unit)}"
+    of = f" that of {called[claim.value.per]}," if claim.value.per and called[claim.value.per] else ""
+    return f"{mine}{of} against {limit(other, value.unit).removesuffix(' times')}"
 
 
 def _seeds(sample: Sample) -> str:

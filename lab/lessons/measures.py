@@ -178,6 +178,8 @@ def span(low: float, high: float, unit: str) -> str:
     if unit in ("count", "bytes", "share", "seconds") or not widest:
         return f"{said(low, unit)} to {said(high, unit)}"
     decimals = min(8, max(2 if unit in ("times", "ratio") else 3, 1 - floor(log10(widest))))
+    while decimals < 8 and low != high and f"{low:.{decimals}f}" == f"{high:.{decimals}f}":
+        decimals += 1
     return " to ".join(f"{value:.{decimals}f}".replace("-", "−") for value in (low, high))
 
 
