@@ -293,6 +293,17 @@ def test_ones_own_run_and_the_recorded_one_are_told_apart(visitor: Callable[...,
     assert last(page).locator(".learn-part .chip").all_inner_texts()[0] == "finished" and "This is not yours" not in recorded.inner_text()
 
 
+def test_a_claim_that_may_tell_the_answer_waits_for_it(visitor: Callable[..., Any]) -> None:
+    page = visitor()
+    at_step(page, "18-myth-or-fact", 12, seen=["qlora", "lora"])
+    claims, options = last(page).locator(".learn-claim"), last(page).locator(".learn-question input")
+    options.first.wait_for()
+    assert claims.count() == 2 and not claims.first.is_visible()
+    options.nth(1).check()
+    claims.first.wait_for()
+    assert claims.nth(1).is_visible()
+
+
 def test_the_nearest_words_are_summed_up_and_the_rows_folded(visitor: Callable[..., Any]) -> None:
     page = visitor()
     at_step(page, WORDS, 5, seen=["written", "from-text", "words"], guesses={"gain": 1, "stayed": 1, "swap": 1})
