@@ -8,7 +8,7 @@ from lab.ui.wording import seconds, size
 
 
 @pytest.mark.parametrize(("name", "said"), [
-    ("LoRA", "LoRA"), ("Full fine-tuning, 0.00001", "Full … 0.00001"), ("LoRA, learning rate 0.01", "LoRA, learning … 0.01"),
+    ("LoRA", "LoRA"), ("Full fine-tuning, 0.00001", "Full … 0.00001"), ("LoRA, learning rate 0.01", "LoRA … 0.01"),
     ("a" * 30, f"{'a' * 14}…{'a' * 7}"),
 ])
 def test_a_long_name_is_cut_in_the_middle(name: str, said: str) -> None:

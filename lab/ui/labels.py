@@ -22,6 +22,8 @@ def short(name: str, most: int = SHORT) -> str:
         if len(f"{head} {word}".strip()) > room:
             break
         head = f"{head} {word}".strip()
+        if word.endswith(","):
+            break
     if head:
         return f"{head.rstrip(',:;')}{CUT}{last}"
     end = last or name[len(name) - most // 3:]

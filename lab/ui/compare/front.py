@@ -13,9 +13,11 @@ from lab.ui.charts import GREY
 from lab.ui.labels import powers, round_numbers, shorts
 
 Box = tuple[float, float, float, float]  # left, right, bottom, top
-LETTER, LINE = 0.009, 0.06  # of the chart: width of a letter, height of a name
+LETTER, LINE = 0.008, 0.06  # of the chart: width of a letter, height of a name
 ROUNDS = 3  # of placing all names
-BAR = 0.006  # half of the breadth that is kept free along an error bar, of the chart
+BAR = 0.004  # half of the breadth of an error bar, of the chart
+STRUCK = 0.02  # what it costs a name to be crossed by one, however short the way
+STRAY = 0.03  # and to stand nearer to the mark of another arm
 
 
 def scatter(arms: Sequence[Mapping[str, Any]], looks: Mapping[str, Mapping[str, str]], x: Measure, y: Measure,
@@ -79,18 +81,31 @@ def _mark(point: Point, label: str, look: Mapping[str, str], x: Measure, y: Meas
 
 def _beside(points: Sequence[Point], names: Mapping[str, str], x: Measure, y: Measure) -> list[str]:
     """Where each name stands, so that it covers as little as possible of marks, of their error bars and of other names, and is nearest to its own mark. In
-    parts of the chart's width and height. Names are placed in turn, a few times over: the first ones then know of the last."""
+    parts of the chart's width and height. Names are placed in turn, a few times over, so that the first ones know of the last; and with each as the first, of
+    which the best way is taken."""
     across, up = _shares(x, [point[1] for point in points]), _shares(y, [point[2] for point in points])
     spots = [(at, height) for (at, _, _), (height, _, _) in zip(across, up, strict=True)]
     marks = [(at - 0.01, at + 0.01, height - 0.02, height + 0.02) for at, height in spots]
-    marks += [bar for (at, left, right), (height, below, above) in zip(across, up, strict=True)
+    bars = [bar for (at, left, right), (height, below, above) in zip(across, up, strict=True)
               for bar in ((left, right, height - 2 * BAR, height + 2 * BAR), (at - BAR, at + BAR, below, above)) if right > left or above > below]
     choices = [_boxes(*spot, LETTER * len(names[name])) for (name, _, _), spot in zip(points, spots, strict=True)]
-    found: list[str | None] = [None] * len(points)
-    for place in list(range(len(points))) * ROUNDS:
-        others = [choices[other][where] for other, where in enumerate(found) if where and other != place]
-        found[place] = min(choices[place], key=lambda way: _cost(choices[place][way], place, spots, [*marks, *others]))
-    return [where or "top right" for where in found]
+    order = list(range(len(points)))
+    return min((_placed([*order[first:], *order[:first]], choices, spots, marks, bars) for first in order), key=lambda each: round(each[0], 9))[1]
+
+
+def _placed(order: Sequence[int], choices: Sequence[Mapping[str, Box]], spots: Sequence[tuple[float, float]], marks: Sequence[Box],
+            bars: Sequence[Box]) -> tuple[float, list[str]]:
+    """(what all names cover, where each stands) when they are placed in this order."""
+    found: dict[int, str] = {}
+
+    def cost(place: int, way: str) -> float:
+        others = [choices[other][where] for other, where in found.items() if other != place]
+        box = choices[place][way]
+        return _cost(box, place, spots, [*marks, *bars, *others]) + STRUCK * sum(_overlap(box, bar) > 0 for bar in bars)
+
+    for place in [*order] * ROUNDS:
+        found[place] = min(choices[place], key=lambda way: cost(place, way))
+    return sum(cost(place, way) for place, way in found.items()), [found[place] for place in sorted(found)]
 
 
 def _boxes(at: float, height: float, wide: float) -> dict[str, Box]:
@@ -105,7 +120,7 @@ def _cost(box: Box, own: int, spots: Sequence[tuple[float, float]], taken: Seque
     """What it covers, what sticks out, and whether another mark is nearer to its middle than its own."""
     middle = ((box[0] + box[1]) / 2, (box[2] + box[3]) / 2)
     away = [hypot(at - middle[0], height - middle[1]) for at, height in spots]
-    return sum(_overlap(box, other) for other in taken) + _outside(box) + (0.02 if min(away) < away[own] else 0.0)
+    return sum(_overlap(box, other) for other in taken) + _outside(box) + (STRAY if min(away) < away[own] else 0.0)
 
 
 def _shares(measure: Measure, seen: Sequence[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
