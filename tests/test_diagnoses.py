@@ -105,6 +105,7 @@ def test_a_label_does_not_tell_what_was_turned() -> None:
     found = exhibits(ROOT / "assets" / "museum")
     said = {each["key"]: each["says"] for each in labels(SimpleNamespace(museum=found))}
     assert "rank" not in said["above-break-even"] and "zero" not in said["nothing-moves"] and "rank 8" in said["steps-too-large"]
+    assert len(set(said.values())) == len(said) and said["cut-off"].startswith("LoRA · MiniLM-L6 · ") and "tokens" not in said["cut-off"]
     for key in found:
         before = shown(SimpleNamespace(museum=found, recorded=()), key)
         assert "loaded" not in json.dumps([before["figure"], before["learned"]]).lower(), key

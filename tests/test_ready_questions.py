@@ -17,6 +17,7 @@ from lab.classroom.settings import Limits
 from lab.compare import Comparison
 from lab.compare.varied import GROUPS, group, swept
 from lab.comparing import Shelf, record
+from lab.contracts import listing
 from lab.store import Store
 from lab.supply import Supply
 from lab.ui.bench import Bench
@@ -92,7 +93,7 @@ def test_own_arms_stand_beside_recorded_ones_and_times_are_kept_apart(page: Page
     rows = {row["name"]: row["cells"] for row in said["result"]["table"]["rows"]}
     assert rows["rank 1"]["step_seconds"]["note"] == "elsewhere" and "note" not in rows["mine"]["step_seconds"] and "note" not in rows["rank 1"]["score"]
     told = said["result"]["sources"]
-    assert told["recorded"] == 9 and told["apart"].startswith("Times marked “elsewhere” were measured on another machine") and len(told["rows"]) == 2
+    assert told["recorded"] == 9 and told["apart"].startswith("Times marked “elsewhere” were measured on ") and len(told["rows"]) == 2
     seen = page.ask("look", draft, x="step_seconds")
     assert seen["result"]["scatter"]["says"].startswith("Times of recorded arms are of another machine")
     runs = list(csv.DictReader(io.StringIO(page.ask("export", draft, format="csv")["text"])))
@@ -228,6 +229,9 @@ def test_times_of_two_recorded_machines_are_apart_too(shelf: Shelf) -> None:
     made = {"arms": [{"name": name, "step_seconds": 0.1, "answer_seconds": 0.1, "runs": [
         {"fingerprint": asked.run(name, seed).fingerprint, **dict.fromkeys(sources.TIMES, 0.1)} for seed in asked.seeds]} for name in asked.specs]}
     assert sources.marked(made, parts) and ", 64 cores" in made["arms"][0]["elsewhere"]
+    told = sources.sources(list(parts.values()), True)["apart"]
+    alike = [name for name in asked.specs if name != "rank 1"]
+    assert f"Compare the times of {listing(alike)} with each other; not with times of another machine" in told and ", 64 cores" in told
     parts = {key: replace(part, made={**part.made, "cores": 2}) for key, part in parts.items()}
     assert not sources.marked(made, parts)
     slower = {key: replace(part, made={**part.made, "cpu": "Another CPU", "instructions": ["avx2"]}) if part.arm == "rank 4" else part

@@ -17,6 +17,7 @@ from lab.spec import RunSpec
 from lab.store import Store
 from lab.ui import ask as tab
 from lab.ui.ask import words
+from lab.ui.ask.runs import apart
 from lab.ui.bench import Bench
 from lab.ui.picture import RECORDED
 
@@ -155,6 +156,11 @@ def test_every_run_that_cannot_be_asked_says_why_and_what_to_do(bench: Bench, tr
     assert standing(images)[0] == "images"
     bench.store.delete(run)
     assert "deleted" in ask("view", run=run)["error"] and "deleted" in ask("ask", run=run, owner="me", text="a")["error"]
+
+
+def test_runs_of_the_same_words_are_told_apart_by_what_differs() -> None:
+    alike = [RunSpec.parse({**TINY, "method": {"name": "prompt_tuning", "init": init}}).to_dict() for init in ("random", "vocabulary")]
+    assert apart([*alike, RunSpec.parse(TINY).to_dict()]) == ["start values random", "start values vocabulary", ""]
 
 
 def test_a_recorded_run_has_no_weights(bench: Bench) -> None:

@@ -43,11 +43,12 @@ export function mount(element, { props, server, watch }) {
   const main = el("div", { class: "compare-main" }, gone, result.node, race.node, fold, go);
   const lead = el("p", { class: "soft" }, `${ALIKE} ${THEN}`);
   const heading = el("h2", { tabindex: "-1" }, "Compare side by side");
-  const bench = el("div", { class: "compare-bench" }, ready.node, base.node, main);
+  const waiting = el("p", { class: "soft", role: "status" }, "loading …"); // until it is known what the page is opened with
+  const bench = el("div", { class: "compare-bench", hidden: true }, ready.node, base.node, main);
   fill(holder, el("div", { class: "lab compare-page" },
     el("div", { class: "compare-head" }, el("div", { class: "words" }, heading,
       lead),
-      el("div", { class: "buttons" }, share, anew)), trouble, spoken, bench));
+      el("div", { class: "buttons" }, share, anew)), trouble, spoken, waiting, bench));
   window.addEventListener("lab-handed", () => { if (page.draft) handed(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden && going()) look(); });
   new IntersectionObserver((seen) => {
@@ -159,6 +160,7 @@ export function mount(element, { props, server, watch }) {
       return stuck(base.worded(answer));
     }
     page.plan = answer;
+    shown();
     arms.show(answer);
     const few = page.draft.arms.length, empty = few === 0;
     bench.classList.toggle("empty", empty);
@@ -183,8 +185,14 @@ export function mount(element, { props, server, watch }) {
     return look();
   }
 
+  function shown() {
+    waiting.hidden = true;
+    bench.hidden = false;
+  }
+
   // Why it cannot be started; null where it can.
   function stuck(words, bad = true) {
+    shown();
     const can = words === null;
     run.disabled = !can;
     error.hidden = can || !bad;
@@ -341,8 +349,9 @@ export function mount(element, { props, server, watch }) {
   }
 
   function fail(words, again = null) {
+    waiting.hidden = true;
     trouble.hidden = false;
-    fill(trouble, el("p", {}, capital(words)), again ? el("button", { type: "button", class: "plain", onclick: () => { trouble.hidden = true; again(); } }, "Try again") : null);
+    fill(trouble, el("p", {}, capital(words)), again ? el("button", { type: "button", class: "plain", onclick: () => { trouble.hidden = true; waiting.hidden = !bench.hidden; again(); } }, "Try again") : null);
     return null;
   }
 }

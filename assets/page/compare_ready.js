@@ -11,9 +11,10 @@ export function createReady({ ask, open }) {
 
   async function show() {
     node.hidden = false;
+    if (!list.childElementCount) say(count, "loading the questions …");
     const found = await ask("all_questions", {});
     trouble.hidden = !found.error;
-    if (found.error) { say(trouble, found.error); return; }
+    if (found.error) { say(trouble, found.error); if (!list.childElementCount) say(count, ""); return; }
     const rows = found.groups.flatMap((group) => group.rows);
     const there = rows.filter((row) => row.done === row.of).length;
     say(count, !rows.length ? "This lab came without ready questions." : `${rows.length} questions that are set up already. ${there ? `${there} ${there === 1 ? "is" : "are"} answered: ${there === 1 ? "it opens" : "they open"} at once. The others say what they take.` : "Each says what it takes to run; open one to see its arms."}`);

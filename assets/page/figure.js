@@ -109,7 +109,11 @@ export function draw(held, figure, zoom) {
   if (!held.table.hidden) return tabulate(held.table, figure.table);
   held.width = held.plot.clientWidth;
   if (!held.width) return null; // not on the page yet, or in a tab that is not shown: drawn when it gets a size
-  if (!window.Plotly) return drawing().then(() => { if (held.figure === figure) draw(held, figure, zoom); });
+  if (!window.Plotly) {
+    if (!held.plot.childElementCount) fill(held.plot, el("p", { class: "soft plot-waits" }, "loading the chart …"));
+    return drawing().then(() => { if (held.figure === figure) draw(held, figure, zoom); });
+  }
+  held.plot.querySelector(".plot-waits")?.remove();
   return window.Plotly.react(held.plot, ...dressed(figure, zoom, held.width, held.plot.clientHeight), CONFIG);
 }
 

@@ -11,9 +11,11 @@ const LOST = "The lab cannot be reached; try again in a moment.";
 export function createMuseum(server) {
   const list = el("div", { class: "museum-list" });
   const node = el("section", { class: "learn-museum", "aria-label": "Museum of failures", hidden: true }, el("h2", {}, "Museum of failures"),
-    el("p", { class: "lead" }, "Runs that were broken on purpose. Look at what such a run shows, and say what went wrong; then the lab names it from the run's own events, as it does with yours. If a knob of the method was turned, the label leaves it out."), list);
+    el("p", { class: "lead" }, "Runs that were broken on purpose. Look at what such a run shows, and say what went wrong; then the lab names it from the run's own events, as it does with yours. If a knob of the method was turned, the label leaves it out: exhibits with the same settings differ in that, and in what came out."), list);
 
   async function show() {
+    if (!list.childElementCount) fill(list, el("p", { class: "soft", role: "status" }, "loading the exhibits …"));
+    node.hidden = false;
     const found = await question(server, "museum", {}).catch(() => ({ error: LOST }));
     node.hidden = !found.exhibits?.length;
     if (!node.hidden) fill(list, found.exhibits.map(exhibit));
@@ -28,7 +30,7 @@ export function createMuseum(server) {
   }
 
   async function open(each, body, kept) {
-    fill(body, el("p", { class: "soft" }, "fetching it …"));
+    fill(body, el("p", { class: "soft", role: "status" }, "loading the run …"));
     const found = await question(server, "exhibit", { exhibit: each.key }).catch(() => ({ error: LOST }));
     if (found.error) {
       fill(body, el("p", { class: "soft" }, found.error), el("button", { type: "button", class: "plain", onclick: () => open(each, body, kept) }, "Try again"));

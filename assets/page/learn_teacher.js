@@ -18,7 +18,7 @@ export function createTeacher(server, lessons) {
   async function paint() {
     const lesson = what.value;
     ticks.hidden = !lesson;
-    fill(choices, el("p", { class: "soft" }, "reading the form …"));
+    fill(choices, el("p", { class: "soft" }, "The link below works already. Reading which controls it can fix or hide …"));
     told();
     const found = await question(server, "controls", { draft: recall("draft"), lesson: lesson || null }).catch(() => ({ error: "The lab cannot be reached; try again in a moment." }));
     if (what.value !== lesson) return; // something else has been chosen since

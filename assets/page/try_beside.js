@@ -3,6 +3,7 @@ import { el, fill, say } from "./dom.js";
 import { question, who } from "./session.js";
 
 const STEADY = 300, HIDDEN = 4000, WATCHED = 3000;
+const when = (seconds) => new Date(1000 * seconds).toLocaleString([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 export const LOST = "The lab cannot be reached; try again in a moment.";
 const ENDED = ["finished", "failed", "cancelled"];
 
@@ -50,12 +51,18 @@ export function createChooser({ legend, extra, fits, first, changed }) {
       if (!state.extras.has(run.run)) state.extras.set(run.run, extra(run));
       const box = el("input", { type: "checkbox", class: "toggle", checked: state.chosen.has(run.run), disabled: Boolean(reason), "data-run": run.run, onchange: () => toggle(run.run, box.checked) });
       return el("li", { class: reason ? "not" : "" }, el("label", {}, box, el("i", { class: "dot", style: { background: run.colour }, "aria-hidden": "true" }),
-        el("span", {}, el("b", {}, run.name), " ", el("small", {}, [run.told, run.score].filter(Boolean).join(" · ")), reason ? el("small", { class: "why" }, reason) : null)),
+        el("span", {}, el("b", {}, run.name), " ", el("small", {}, words(run)), reason ? el("small", { class: "why" }, reason) : null)),
         state.chosen.has(run.run) ? state.extras.get(run.run).node : null);
     }));
     others.hidden = !away.length;
-    fill(others, el("summary", {}, `${away.length} more run${away.length > 1 ? "s" : ""} of this base cannot share it`),
-      el("ul", {}, away.map((run) => el("li", { class: "soft" }, el("b", {}, run.name), `: ${run.reason}`))));
+    fill(others, el("summary", {}, `${away.length} more of your runs on this model cannot be chosen here: ${[...new Set(away.map((run) => run.method))].join(", ")}`),
+      el("p", { class: "soft" }, "Runs that are asked together stand on one copy of the untouched model, each with its own trained part beside it."),
+      el("ul", {}, away.map((run) => el("li", { class: "soft" }, el("b", {}, run.name), ` (${words(run)}): ${run.reason}`))));
+  }
+
+  // What tells runs of the same method and task apart.
+  function words(run) {
+    return [run.told, run.score, run.ended && when(run.ended)].filter(Boolean).join(" · ");
   }
 
   function toggle(run, on) {

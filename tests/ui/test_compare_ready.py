@@ -100,7 +100,7 @@ def test_an_arm_of_ones_own_stands_beside_recorded_ones_and_a_deleted_run_is_sai
     page.click("#compare-run")
     page.locator(".compare-from", has_text="9 of 12 runs were recorded").wait_for(timeout=1000 * SECONDS)
     page.wait_for_function("document.querySelectorAll('.compare-table small.elsewhere').length > 0", timeout=1000 * SECONDS)
-    assert "Times marked “elsewhere” were measured on another machine" in page.locator(".compare-apart").inner_text()
+    assert "Times marked “elsewhere” were measured on " in page.locator(".compare-apart").inner_text()
     page.wait_for_function("document.querySelector('.compare-verdicts .told, .compare-verdicts .open')", timeout=1000 * SECONDS)
     with Store(lab.data) as store:
         store.delete(next(run.id for run in store.history(None, limit=50) if run.settings["method"]["name"] == "head" and run.settings["steps"] == 4))

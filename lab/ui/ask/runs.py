@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from lab.spec import RunSpec
 from lab.store import Run
 from lab.ui import address, charts
 from lab.ui.bench import Bench
+from lab.ui.controls import label
 from lab.ui.picture import RECORDED, made, sentence, title
-from lab.ui.wording import score, task_said
+from lab.ui.wording import cell, score, task_said
 
 LISTED = 40  # runs of this browser in the menu
 REMEMBERED = 256  # finished runs whose score is kept
@@ -46,7 +47,13 @@ class Runs:
         """The menu: this browser's finished runs, newest first, then the recorded ones, which brought no weights along."""
         mine = self.bench.store.history(owner, state="finished", limit=LISTED) if owner else []
         return {"mine": [self._choice(run) for run in mine],
-                "recorded": [{"run": key, "name": title(each.spec.to_dict()), "told": told(each.spec.to_dict())} for key, each in self._recorded.items()]}
+                "recorded": self._recorded_choices()}
+
+    def _recorded_choices(self) -> list[dict[str, Any]]:
+        settings = [each.spec.to_dict() for each in self._recorded.values()]
+        own = apart(settings)
+        return [{"run": key, "name": title(settings[place]), "told": " · ".join(filter(None, (told(settings[place]), own[place], _score(each.result))))}
+                for place, (key, each) in enumerate(self._recorded.items())]
 
     def run(self, key: str) -> Run:
         """A run of the store. Raises LabError for anything else."""
@@ -115,6 +122,18 @@ def told(settings: Mapping[str, Any]) -> str:
     knobs = [words.format(method[key]) for key, words in TOLD.items() if method.get(key)]
     return ", ".join([task_said(settings.get("task")), *knobs, *([f"{settings['steps']} steps"] if settings.get("steps") else []),
                       *([f"seed {settings['seed']}"] if "seed" in settings else [])])
+
+
+def apart(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of each run what it has otherwise than those that are told in the same words; "" where its words are its own."""
+    flat = [{**{key: value for key, value in each.items() if key != "method"}, **each["method"]} for each in runs]
+    words = [(title(each), told(each)) for each in runs]
+    found = []
+    for place, own in enumerate(flat):
+        alike = [other for other, said in zip(flat, words, strict=True) if said == words[place]]
+        differ = [key for key, value in own.items() if any(other.get(key) != value for other in alike)]
+        found.append(", ".join(f"{label(key).lower()} {cell(own[key])}" for key in differ))
+    return found
 
 
 def _about(key: str, settings: Mapping[str, Any], spec: RunSpec | None) -> dict[str, Any]:

@@ -39,10 +39,16 @@ WAYS = {
     "linear": ("Matrices, added up (linear)",
                "A with A and B with B, each times √w. Their product has terms of two experts at once, so it is another model than the sum, and a larger one: "
                "two halves of the same expert come out twice as large as the expert."),
-    "ties": ("TIES", "Of A and of B the largest numbers are kept; where experts disagree about a sign the majority decides, and what agrees is averaged."),
-    "dare_linear": ("DARE, linear", "Numbers of A and B are dropped at random, the rest made larger for it, then averaged."),
-    "dare_ties": ("DARE, TIES", "Dropped at random as in DARE, then signs are settled as in TIES."),
-    "svd": ("Changes, added up and cut (SVD)", "The exact sum, of which only the strongest directions are kept: as many as the largest of the ranks."),
+    "ties": ("TIES",
+             "Experts that pull one number up and down cancel each other. TIES keeps the largest numbers of A and B, lets the majority decide each sign, and "
+             "averages what agrees with it."),
+    "dare_linear": ("DARE, linear",
+                    "Numbers of A and B are left out at random: experts meet in fewer places; the rest is made larger for it, then averaged."),
+    "dare_ties": ("DARE, TIES",
+                  "First numbers are dropped at random as in DARE, so that experts meet in fewer places; then a majority settles each sign, as in TIES."),
+    "svd": ("Changes, added up and cut (SVD)",
+            "A sum of experts has a higher rank than each. A singular value decomposition (SVD) sorts the exact sum by strength, and only the strongest "
+            "directions are kept: as many as the largest of the ranks."),
     "ties_svd": ("TIES on changes (SVD)", "TIES on the changes themselves instead of A and B, then cut to the largest rank."),
     "dare_linear_svd": ("DARE on changes (SVD)", "DARE on the changes themselves, then cut to the largest rank."),
     "dare_ties_svd": ("DARE and TIES on changes (SVD)", "Both on the changes themselves, then cut to the largest rank."),
@@ -133,7 +139,7 @@ def _choice(known: Runs, run: Run) -> dict[str, Any] | None:
     knobs = told(run.settings).removeprefix(f"{spec.task}, ")
     return {"run": run.id, "model": str(spec.model), "task": spec.task, "name": run.title or f"{spec.method.title} on {spec.task}", "told": knobs, "ok": ok,
             "reason": "" if ok else fits.reason if fits else reason, "colour": charts.colour(spec.method.key), "method": spec.method.title,
-            "labels": list(spec.goal.labels), "lora": spec.method.key in LORAS, "score": known.known(run).score}
+            "labels": list(spec.goal.labels), "lora": spec.method.key in LORAS, "score": known.known(run).score, "ended": run.finished}
 
 
 def _ready(known: Runs, asked: Mapping[str, Any]) -> list[Run]:
