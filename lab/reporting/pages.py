@@ -51,6 +51,7 @@ svg .level { stroke: var(--soft); stroke-dasharray: 2 4; } svg .stairs { stroke:
 """
 STROKES = {"solid": "none", "dash": "9 6", "dot": "2 5", "dashdot": "9 5 2 5", "longdash": "16 6"}
 ALONE = ({"colour": charts.BLUE, "dash": "solid"},)  # of one run
+FEW = 3  # arms that a title names
 OWN = ("score", "last_loss", "vote")  # outcomes that have a section of their own
 
 
@@ -59,7 +60,7 @@ def of_comparison(report: Mapping[str, Any], results: Mapping[str, RunResult], m
     `known` is what is known of the arms beside their runs; `drawn` how the page draws them, where it draws more of them."""
     metric, arms = report["metric"], report["arms"]
     chosen = measures(metric, report["higher_is_better"], report["test_metric"])
-    title = report["title"] or f"A comparison of {listed([arm['name'] for arm in arms])}"
+    title = report["title"] or f"A comparison of {listed([arm['name'] for arm in arms]) if len(arms) <= FEW else f'{len(arms)} arms'}"
     seeds = ", ".join(map(str, report["seeds"]))
     asked = Comparison.parse(report["comparison"])
     ways = drawn or dict(zip(asked.specs, looks(list(asked.specs.values())), strict=True))
