@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from lab.classroom import Limits, Settings
-from lab.comparing import path_of
+from lab.comparing import Shelf, path_of
 from lab.contracts import LabError
 from lab.engine import measure, train
 from lab.events import Finished, Started
@@ -481,6 +481,19 @@ def test_a_table_keeps_back_what_is_asked_later(two: Any, bench: Bench, assets: 
 
 
 @pytest.mark.slow
+def test_times_stand_in_a_lesson_s_table_where_all_arms_were_made_on_one_machine(tmp_path: Path) -> None:
+    """By where the runs that it shows were made, not equal ones that were recorded by themselves."""
+    assets = ROOT / "assets"
+    ours = lessons([ROOT / "lessons"], assets / "comparisons")
+    with Store(tmp_path) as store:
+        course = Course(Bench(store, lessons=ours, assets=assets, ready=Shelf(assets / "comparisons")))
+        for key, name, timed in (("14-forgetting-and-little-data", "facts", True), ("08-qlora", "formats", False)):
+            lesson = course.find(key)
+            shown = results.compared(course, lesson, name, course.known(lesson, {}, ""), course.place(lesson, "Compare", name))
+            assert ("step_seconds" in [each["key"] for each in shown["table"]["columns"]]) == timed
+            assert ("Times are left out" in shown["verdicts"]["lead"]) != timed
+
+
 def test_an_order_is_shown_in_no_order_that_says_something(tmp_path: Path) -> None:
     """Not as the file has it, not as it came out, and the same for everybody."""
     found = lessons([ROOT / "lessons"], ROOT / "assets" / "comparisons")

@@ -283,7 +283,8 @@ def judged_by(comparison: Comparison, made: Mapping[str, Any], keys: Sequence[st
     """The pairs of a report, judged by each of these outcomes; by what the comparison is about, where none is named. Each outcome is a question of its own:
     the correction is over its pairs, and not over outcomes."""
     known = outcomes.outcomes(comparison, made["arms"], made["metric"], made["test_metric"])
-    things, words = _things(comparison), called(comparison)
+    things = _things(comparison)
+    words = _called(comparison, things)
     return {key: _votes(comparison, made, words) if key == "vote" else _pairs(comparison, made, known[key], things, words)
             for key in keys or (comparison.measure,)}
 
@@ -293,9 +294,9 @@ def _things(comparison: Comparison) -> dict[tuple[str, str], list[str]]:
     return {(a, b): differences(comparison.specs[a], comparison.specs[b])[0] for a, b in combinations(comparison.specs, 2)}
 
 
-def called(comparison: Comparison) -> dict[str, str]:
+def _called(comparison: Comparison, things: Mapping[tuple[str, str], list[str]]) -> dict[str, str]:
     """Each arm's name as sentences have it: a bare number with what it is of, where arms differ in that alone."""
-    differ = {tuple(each) for each in _things(comparison).values()}
+    differ = {tuple(each) for each in things.values()}
     one = next(iter(differ)) if len(differ) == 1 else ()
     return says.called(list(comparison.specs), one[0] if len(one) == 1 and one[0] != "method" else "")
 
@@ -390,7 +391,7 @@ def _on_items(comparison: Comparison, arms: Sequence[Mapping[str, Any]], runs: M
     right = {(arm["name"], run["seed"]): _right(comparison.run(arm["name"], run["seed"]), runs[arm["name"], run["seed"]], labels)
              for arm in arms for run in arm["runs"] if run["score"] is not None}
     writes = comparison.base_spec.goal.writes
-    words = called(comparison)
+    words = _called(comparison, _things(comparison))
     found = []
     for (a, b), seed in product(combinations(comparison.specs, 2), comparison.seeds):
         one, other = right.get((a, seed)), right.get((b, seed))

@@ -20,7 +20,6 @@ from lab.ui.bench import Bench
 from lab.ui.compare.sources import machine
 
 KEPT = 8  # lessons whose recorded runs stay read
-KEPT_MACHINES = 1000  # of recorded runs
 KEPT_RUNS = 200  # of students, for whom a lesson shows a comparison that they have run
 
 
@@ -31,7 +30,6 @@ class Course:
         self.bench, self.lessons, self.assets = bench, bench.lessons, bench.assets
         self._recorded = lru_cache(KEPT)(self._read)
         self._made = lru_cache(KEPT_RUNS)(self._read_made)
-        self._machine = lru_cache(KEPT_MACHINES)(self._read_machine)
         self._result = lru_cache(KEPT_RUNS)(self.bench.store.result)  # of runs that have finished: they change no more
         self.measured = measuring.recorded(self.assets / "measurements") if self.assets else {}
 
@@ -102,12 +100,9 @@ class Course:
         return {**found.made, "seconds": found.result.seconds.get("total")} if found else None
 
     def machines(self, specs: Iterable[RunSpec]) -> set[str]:
-        """Those on which runs were made that a comparison shows."""
-        return {self._machine(spec) for spec in specs}
-
-    def _read_machine(self, spec: RunSpec) -> str:
-        found = recorded_run(spec, self.assets)
-        return machine(found.made if found else None)
+        """Those on which runs were made that a comparison shows: an equal run that was recorded by itself is not the one that it shows."""
+        kept = [self.bench.ready.of(spec) if self.bench.ready else None for spec in specs]
+        return {machine(each.made if each else None) for each in kept}
 
     def can_measure(self, lesson: Lesson, name: str) -> bool:
         """Whether it can be made here, by whoever looks at the lesson."""

@@ -37,7 +37,7 @@ from lab.ui.wording import cell
 
 COLUMNS = ("score", "trainable", "share", "peak_bytes", "step_seconds")
 NOT_YET = {"waiting": True}
-APART = " Times are left out: these runs were made on different machines."
+APART = " Times are left out: it is not known that all of these runs were made on one machine."
 ONLY_WHOLE = " A lesson counts those of arms that have all their seeds; Compare counts each."
 
 
