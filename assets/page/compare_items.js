@@ -1,5 +1,6 @@
 // Test items on which arms disagree, with one seed at a time; and whether these very runs would differ on new items.
 import { el, fill, say } from "./dom.js";
+import { image } from "./pieces.js";
 
 export function createItems({ ask }) {
   const state = { seed: null, start: 0, seeds: [], says: [], turn: 0 };
@@ -46,11 +47,6 @@ export function createItems({ ask }) {
     fill(rows, el("table", {}, el("thead", {}, el("tr", {}, ["item", "true label", ...found.arms].map((name) => el("th", { scope: "col" }, name)))),
       el("tbody", {}, found.rows.map((row) => el("tr", {}, el("td", {}, row.pixels.length ? image(row.pixels) : row.text), el("td", {}, row.label),
         found.arms.map((name) => { const { answer, right } = row.answers[name]; return el("td", {}, el("span", { class: right ? "right" : "wrong" }, `${right ? "✓" : "✗"} ${answer}`)); }))))));
-  }
-
-  function image(pixels) {
-    const most = Math.max(1, ...pixels.flat());
-    return el("span", { class: "image", role: "img", "aria-label": "the image", style: { "grid-template-columns": `repeat(${pixels[0].length}, 1fr)` } }, pixels.flat().map((ink) => el("i", { style: { opacity: ink / most } })));
   }
 
   return { node, show };

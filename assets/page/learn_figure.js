@@ -4,7 +4,7 @@ import { createTable } from "./compare_table.js";
 import { el, fill } from "./dom.js";
 import { draw, figureHolder } from "./figure.js";
 import { createTimeline } from "./memory_timeline.js";
-import { counts, memoryBar, memoryKey, scoreRows, shareBar, terms } from "./pieces.js";
+import { counts, image, memoryBar, memoryKey, scoreRows, shareBar, terms } from "./pieces.js";
 import { question, who } from "./session.js";
 
 const LOST = "The lab cannot be reached; try again in a moment.";
@@ -78,7 +78,7 @@ function drawFigure(body, found) {
     fill(body, grid.node);
     grid.show(found.arms);
   } else if (found.samples) {
-    fill(body, plainTable({ columns: ["text", "is", "before", "after"], rows: found.learned.samples.map((row) => [row.text, row.label, row.before.answer, row.after.answer]) }));
+    fill(body, plainTable({ columns: [found.learned.samples[0].pixels ? "image" : "text", "is", "before", "after"], rows: found.learned.samples.map((row) => [row.pixels ? image(row.pixels) : row.text, row.label, row.before.answer, row.after.answer]) }));
   } else if (found.vectors) {
     fill(body, found.says.map((text) => el("p", {}, text)),
       found.scores.length ? [el("h4", {}, "The swap test: what stands in for the prompt, and its score"), scoreRows(found.scores), el("p", { class: "soft" }, `Bands: one standard error to each side, on ${found.items} test items.`)] : null,

@@ -6,6 +6,13 @@ export function files(offers) {
   return offers.length ? el("p", { class: "files soft" }, "Take home: ", offers.map((each, place) => [place ? " · " : "", el("a", { href: each.href, download: each.name }, each.words)])) : null;
 }
 
+// A small grey image, pixel by pixel.
+export function image(pixels) {
+  const most = Math.max(1, ...pixels.flat());
+  return el("span", { class: "image", role: "img", "aria-label": "the image", style: { "grid-template-columns": `repeat(${pixels[0].length}, 1fr)` } },
+    pixels.flat().map((ink) => el("i", { style: { opacity: ink / most } })));
+}
+
 export function shareBar(part) {
   return el("div", { class: "share", role: "img", "aria-label": `trained: ${(100 * part).toPrecision(2)} % of all numbers` },
     el("span", { style: { width: `${Math.max(0.4, 100 * part)}%` } }));

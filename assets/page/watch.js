@@ -2,7 +2,7 @@
 import { ask, el, fill, say } from "./dom.js";
 import { draw, figureHolder, showChart } from "./figure.js";
 import { onHub } from "./hub.js";
-import { blockDrawing, counts, files, memoryBar, memoryParts, scoreRows, shareBar } from "./pieces.js";
+import { blockDrawing, counts, files, image, memoryBar, memoryParts, scoreRows, shareBar } from "./pieces.js";
 import { copyRunLink, handOver, offers, question, who } from "./session.js";
 
 const FAST = 250, HIDDEN = 5000; // milliseconds between questions, where the lab does not say
@@ -252,13 +252,6 @@ export function createWatch(server, { opened, edit, close, try_next }) {
       el("tbody", {}, rows.map((row) => el("tr", {}, el("td", {}, row.pixels ? image(row.pixels) : row.text), el("td", {}, row.label), el("td", {}, answer(row.before, row.label)), el("td", {}, answer(row.after, row.label))))));
     const read = rows.filter((row) => row.read);
     return [noise ? el("p", { class: "soft" }, noise) : null, table, read.length ? el("details", {}, el("summary", {}, "the same texts as the model reads them"), read.map((row) => el("pre", {}, row.read))) : null];
-  }
-
-  // A small grey image, pixel by pixel.
-  function image(pixels) {
-    const most = Math.max(1, ...pixels.flat());
-    return el("span", { class: "image", role: "img", "aria-label": "the image", style: { "grid-template-columns": `repeat(${pixels[0].length}, 1fr)` } },
-      pixels.flat().map((ink) => el("i", { style: { opacity: ink / most } })));
   }
 
   function further(more) {
